@@ -1,0 +1,208 @@
+//! Who is calling: credentials, and the backends that judge them.
+//!
+//! The chain asks each [`Backend`] in turn. A backend answers with a [`Verdict`]; absent, invalid
+//! and unavailable are three different things, and nothing turns one into another.
+
+pub mod credentials;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use http::HeaderValue;
+
+use crate::request::Request;
+use credentials::Credentials;
+
+/// A way to authenticate, such as `jwt` or `basic_auth`. One entry of `[api] auth_backends`.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// The name in the configuration, in metrics and in logs, e.g. `basic_auth`.
+    fn name(&self) -> &'static str;
+
+    /// What this backend would accept, for the `WWW-Authenticate` of a 401 (RFC 9110, section
+    /// 11.6.1). `None` for credentials that no challenge asks for, such as cookies.
+    fn challenge(&self) -> Option<&HeaderValue> {
+        None
+    }
+
+    /// A verdict already known, such as a cached one. Tried before [`Backend::authenticate`], so
+    /// that a cache hit costs no boxed future.
+    fn recall(&self, attempt: &Attempt<'_>) -> Option<Verdict> {
+        let _ = attempt;
+        None
+    }
+
+    /// Judges the request's credentials. Must not block: what computes for long or waits goes
+    /// through `ports`.
+    async fn authenticate(&self, attempt: &Attempt<'_>) -> Verdict;
+
+    /// How the backend fares, for `/readyz` and the status page.
+    fn health(&self) -> Health {
+        Health::Up
+    }
+}
+
+/// One request's try at the chain: sanitised, parsed once.
+pub struct Attempt<'a> {
+    /// The request itself.
+    pub request: &'a Request<'a>,
+    /// Its `Authorization` and cookies.
+    pub credentials: Credentials<'a>,
+    /// Which part of the API is asked for: `default` is for the experimental API alone.
+    pub scope: Scope,
+}
+
+/// The part of the API that a request is for, as far as a backend cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The stable REST API, of any version.
+    Api,
+    /// `/api/experimental`.
+    Experimental,
+    /// A token endpoint, when it exchanges a credential for a token.
+    Token,
+}
+
+/// A backend's answer.
+#[must_use]
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// The credential is good.
+    Accepted(Arc<Grant>),
+    /// No credential of mine: ask the next.
+    NotMine,
+    /// Mine and bad. The chain goes on, and remembers it.
+    Rejected(Rejection),
+    /// Too many failures: try again after this time. The credential was not looked at.
+    Throttled(Duration),
+    /// Mine, but it cannot be told now. The chain goes on, and remembers it.
+    Unavailable(Outage),
+}
+
+/// What an accepted credential is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who it is.
+    pub identity: Identity,
+    /// Whether a browser sends this credential by itself (cookie, Basic, Negotiate), so that a
+    /// change asked for by a foreign page must be refused.
+    pub ambient: bool,
+    /// When the credential ends, where it has an end.
+    pub expires: Option<SystemTime>,
+    /// What the upstream is given.
+    pub onward: Onward,
+}
+
+/// What the upstream is given on behalf of an accepted credential.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Onward {
+    /// The credential as it came: Airflow's own token or cookie, or one it will judge itself.
+    Unchanged,
+    /// A whole `Authorization` value that the upstream itself issued for this credential.
+    Issued(HeaderValue),
+    /// A token minted here for the identity, with this `jti`, if the client's token had one, so
+    /// that Airflow's revocation still bites.
+    Minted {
+        /// `jti` of the client's token.
+        jti: Option<Box<str>>,
+    },
+}
+
+impl fmt::Debug for Onward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "Unchanged",
+            Self::Issued(_) => "Issued(***)",
+            Self::Minted { .. } => "Minted",
+        })
+    }
+}
+
+/// Who somebody is: a name, and who vouches for it. Never the name alone, since two origins may
+/// know two people by one name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Who vouches.
+    pub origin: Origin,
+    /// The name there.
+    pub name: Arc<str>,
+}
+
+/// Who vouches for a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Airflow's own token or cookie, verified here.
+    Airflow,
+    /// Not verified here (no key is configured): only the upstream can tell.
+    Unverified,
+    /// The upstream's own token endpoint accepted the password.
+    Upstream,
+    /// The users file.
+    File,
+    /// `[api] anonymous_user`, by the `default` backend.
+    Anonymous,
+    /// A foreign issuer of `[[jwt.issuers]]`, by its `iss`.
+    Issuer(Arc<str>),
+}
+
+impl Origin {
+    /// The origin as a word for log lines.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Airflow => "airflow",
+            Self::Unverified => "unverified",
+            Self::Upstream => "upstream",
+            Self::File => "file",
+            Self::Anonymous => "anonymous",
+            Self::Issuer(_) => "issuer",
+        }
+    }
+}
+
+/// A credential that is there and bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why, for the answer, the log and the metrics.
+    pub reason: Reason,
+    /// A challenge that says more than [`Backend::challenge`], such as `error="invalid_token"`.
+    pub challenge: Option<HeaderValue>,
+    /// Whether Airflow's `_token` cookie was at fault: Airflow then clears it, and so do we.
+    pub clear_cookie: bool,
+}
+
+/// Why a credential was rejected. Decides status and text of the answer, which are Airflow's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A token whose `exp` has passed: 401 `Token Expired`.
+    TokenExpired,
+    /// Any other fault of a token: 403 `Invalid JWT token`. The text says which fault, for the log.
+    TokenInvalid(&'static str),
+    /// Wrong name or password, or an account that may not log in: 401 `Invalid credentials`.
+    WrongPassword,
+    /// `Authorization` that cannot be read as its scheme asks: 401. The text says what is wrong.
+    Malformed(&'static str),
+    /// `deny_all`: 403 `Forbidden`.
+    Denied,
+}
+
+/// A backend that cannot tell at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// What failed, for the log. Never sent to a client.
+    pub cause: Arc<str>,
+    /// When to try again, for `Retry-After`.
+    pub retry_after: Duration,
+}
+
+/// How a backend fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Works, as far as is known.
+    Up,
+    /// Works with what it has (last known keys, say), but what it depends on does not answer.
+    Degraded(Arc<str>),
+    /// Cannot tell at the moment.
+    Down(Arc<str>),
+}

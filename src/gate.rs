@@ -1,0 +1,1 @@
+//! The gate: what happens to a request, top to bottom.

@@ -1,0 +1,22 @@
+//! airgate: a reverse-proxy sidecar in front of the Apache Airflow REST API.
+//!
+//! A **pure core** decides, a **thin adapter** carries. The core ([`gate`] and [`auth`]) takes a
+//! request head, the peer's address and the time, and returns a step; it knows no Pingora, opens
+//! no socket, reads no clock and no environment. One request goes through these, in order:
+//!
+//! ```text
+//! route → CORS preflight → token endpoint → authenticate (chain) → clamp → identity → forward
+//! ```
+//!
+//! Who may import whom, arrows only downward (`tests/it/imports.rs` holds this):
+//!
+//! ```text
+//! main → cli → server → reload, proxy, admin
+//! server, reload → config → settings of gate and auth
+//! proxy → gate → auth → ports, request, secret
+//! ```
+
+pub mod auth;
+pub mod gate;
+pub mod request;
+pub mod secret;

@@ -1,0 +1,94 @@
+//! What the core knows of a request: its head, its peer, the time, its id.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use http::HeaderValue;
+
+/// One request, as the core sees it. The body is not part of it: a step that needs the body says
+/// so, and gets it afterwards.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Request line and headers, as they came.
+    pub head: &'a http::request::Parts,
+    /// Who sent it.
+    pub peer: &'a Peer,
+    /// The time that every decision on this request goes by.
+    pub now: SystemTime,
+    /// Names the request in log lines, error answers and at the upstream.
+    pub id: &'a RequestId,
+}
+
+/// The other end of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address: that of the connection, or the one a trusted proxy vouches for.
+    /// `None` on a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Whether the client's connection is encrypted, here or at a trusted proxy.
+    pub tls: bool,
+    /// Whether the connection comes from `[server] trusted_proxies`, so that its `X-Forwarded-*`
+    /// are believed and kept.
+    pub trusted: bool,
+}
+
+/// The value of `X-Request-ID`: kept when the client sent a printable one, made otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Longest id taken over from a client, in bytes. A longer one is replaced: it goes into every
+    /// log line.
+    pub const MAX: usize = 128;
+
+    /// Takes over the client's id, if it is short and printable ASCII without quotes or spaces.
+    pub fn from_client(value: &HeaderValue) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let fits = !bytes.is_empty() && bytes.len() <= Self::MAX;
+        let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>');
+        (fits && bytes.iter().all(plain)).then(|| Self(value.clone()))
+    }
+
+    /// Makes a new id: 128 random bits, in hexadecimal digits.
+    pub fn random() -> Self {
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let text = uuid::Uuid::new_v4().simple().encode_lower(&mut buffer);
+        Self(HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+
+    /// The id as a header value.
+    pub fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_id_is_kept_only_if_it_is_short_and_plain() {
+        for (name, value, kept) in [
+            ("plain", "abc-123", true),
+            ("longest", &"x".repeat(RequestId::MAX), true),
+            ("too long", &"x".repeat(RequestId::MAX + 1), false),
+            ("empty", "", false),
+            ("a space", "a b", false),
+            ("a quote", "a\"b", false),
+        ] {
+            let id = RequestId::from_client(&HeaderValue::from_str(value).unwrap());
+            assert_eq!(id.is_some(), kept, "{name}");
+        }
+    }
+
+    #[test]
+    fn made_ids_differ() {
+        assert_ne!(RequestId::random(), RequestId::random());
+        assert_eq!(RequestId::random().as_str().len(), 32);
+    }
+}
