@@ -98,8 +98,10 @@ pub struct Grant {
 /// What the upstream is given on behalf of an accepted credential.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Onward {
-    /// The credential as it came: Airflow's own token or cookie, or one it will judge itself.
+    /// The `Authorization` as it came: Airflow's own token, or one that it will judge itself.
     Unchanged,
+    /// The cookies as they came: Airflow's own, which it also renews.
+    Cookies,
     /// A whole `Authorization` value that the upstream itself issued for this credential.
     Issued(HeaderValue),
     /// A token minted here for the identity, with this `jti`, if the client's token had one, so
@@ -114,6 +116,7 @@ impl fmt::Debug for Onward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unchanged => "Unchanged",
+            Self::Cookies => "Cookies",
             Self::Issued(_) => "Issued(***)",
             Self::Minted { .. } => "Minted",
         })

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod auth;
-pub mod gate;
+// pub mod gate;
 pub mod request;
 pub mod secret;
+pub mod ports;

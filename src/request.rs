@@ -25,6 +25,8 @@ pub struct Peer {
     /// The client's address: that of the connection, or the one a trusted proxy vouches for.
     /// `None` on a Unix socket.
     pub address: Option<IpAddr>,
+    /// The other end of this very connection. `None` on a Unix socket.
+    pub connection: Option<IpAddr>,
     /// Whether the client's connection is encrypted, here or at a trusted proxy.
     pub tls: bool,
     /// Whether the connection comes from `[server] trusted_proxies`, so that its `X-Forwarded-*`
@@ -54,6 +56,20 @@ impl RequestId {
         let mut buffer = uuid::Uuid::encode_buffer();
         let text = uuid::Uuid::new_v4().simple().encode_lower(&mut buffer);
         Self(HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+
+    /// A W3C Trace Context for a request that came without one. A made id is its trace id, so that
+    /// traces and log lines can be matched.
+    pub fn traceparent(&self) -> HeaderValue {
+        let (fresh, span) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let is_trace = |id: &[u8]| id.len() == 32 && id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let trace = match self.0.as_bytes() {
+            id if is_trace(id) && id.iter().any(|&b| b != b'0') => self.as_str(),
+            _ => fresh.simple().encode_lower(&mut buffer),
+        };
+        let value = format!("00-{trace}-{:016x}-01", span.as_u64_pair().0);
+        HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("-"))
     }
 
     /// The id as a header value.

@@ -1,0 +1,90 @@
+//! What the gate decides, and what it noticed on the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use super::reply::Reply;
+use super::token::Endpoint;
+use crate::auth::Grant;
+use crate::auth::chain::Trail;
+
+/// What happens next with a request.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// It is answered here.
+    Reply(Reply),
+    /// It goes to the upstream.
+    Forward(Forward),
+    /// Its body is needed: read it, bounded, then call [`super::Gate::resume`].
+    Body(Pending),
+}
+
+/// A request that waits for its body.
+#[derive(Debug)]
+pub enum Pending {
+    /// A log-in at a token endpoint.
+    Token(Endpoint),
+}
+
+/// How a request goes to the upstream.
+#[derive(Debug, Default)]
+pub struct Forward {
+    /// The path and query to send; `None` sends them as they came.
+    pub target: Option<String>,
+    /// Changes to the request's headers.
+    pub headers: Edits,
+    /// Whether the upstream's own token was put in, from the cache of verified credentials: if the
+    /// upstream refuses it, it is forgotten, and a safe request is decided once more.
+    pub issued: bool,
+    /// What happens to the answer.
+    pub reply: ReplyPlan,
+}
+
+/// Header changes: first all removals, then all settings.
+#[derive(Debug, Default)]
+pub struct Edits {
+    /// Names to remove, in all their occurrences.
+    pub remove: SmallVec<[HeaderName; 6]>,
+    /// Headers to set, in place of what is there.
+    pub set: SmallVec<[(HeaderName, HeaderValue); 6]>,
+}
+
+/// What happens to an answer of the upstream, decided with the request.
+#[derive(Debug, Default, Clone)]
+pub struct ReplyPlan {
+    /// The request's `Origin`, when there is a CORS policy and it has one.
+    pub origin: Option<HeaderValue>,
+    /// The page size that the request was lowered to, for `X-Airgate-Page-Limit`.
+    pub page_limit: Option<HeaderValue>,
+    /// Whether Airflow's own cookies are kept from the client, since the gate speaks for it.
+    pub strip_cookies: bool,
+}
+
+/// What the gate noticed: feeds metrics, access log and audit log.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The route's template: a bounded label.
+    pub route: &'static str,
+    /// Each backend that had something to say, with its verdict.
+    pub trail: Trail,
+    /// The backend that accepted.
+    pub backend: Option<&'static str>,
+    /// Who, and what for.
+    pub grant: Option<Arc<Grant>>,
+    /// Whether the verdict came from a cache.
+    pub cached: bool,
+    /// Why the gate itself refused, as a bounded label for metrics and logs.
+    pub refused: Option<&'static str>,
+    /// What the log needs to know of the refusal and no client may see.
+    pub cause: Option<String>,
+    /// Whether a page size was lowered.
+    pub clamped: bool,
+    /// The grant for which a token was issued at a token endpoint.
+    pub issued: Option<&'static str>,
+    /// Time spent on the credentials, when it was measured.
+    pub auth_time: Option<Duration>,
+}

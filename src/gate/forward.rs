@@ -1,0 +1,123 @@
+//! The headers of a forwarded request and of its answer.
+//!
+//! First everything goes that the client may not say; then ours is set.
+
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::decision::Edits;
+use super::headers;
+use super::mint::Presented;
+use crate::request::Request;
+
+/// Airflow's own cookies: its token, Keycloak's two, Flask's session. Never seen together with an
+/// `Authorization` of the gate's, so that gate and Airflow cannot mean two users.
+const AIRFLOW_COOKIES: [&[u8]; 4] = [b"_token", b"_access_token", b"_refresh_token", b"session"];
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The changes to a request's headers. `presented` is `None` where Airflow itself authenticates:
+/// routes that are open or not the API's; `api` then says whether `Authorization` is removed.
+pub fn request(request: &Request<'_>, presented: Option<&Presented>, api: bool) -> Edits {
+    let sent = &request.head.headers;
+    let mut edits = Edits::default();
+    for name in sent.keys() {
+        if headers::is_identity(name) && !(request.peer.trusted && headers::is_forwarded(name)) {
+            edits.remove.push(name.clone());
+        }
+    }
+    match presented {
+        Some(Presented::Header) => drop_airflow_cookies(sent, &mut edits),
+        Some(Presented::Cookies) => edits.remove.push(AUTHORIZATION),
+        Some(Presented::Replaced(header)) => {
+            drop_airflow_cookies(sent, &mut edits);
+            edits.set.push((AUTHORIZATION, header.clone()));
+        }
+        None if api => edits.remove.push(AUTHORIZATION),
+        None => {}
+    }
+    // What `Connection` names is for this hop, and must not take away what is set here.
+    if sent.contains_key(CONNECTION) {
+        edits.remove.push(CONNECTION);
+    }
+    vouch(request, &mut edits);
+    edits
+}
+
+/// Tells the upstream who called, and under which id.
+fn vouch(request: &Request<'_>, edits: &mut Edits) {
+    let (sent, peer) = (&request.head.headers, request.peer);
+    if let Some(address) = peer.connection {
+        let value = match (peer.trusted, sent.get(&FORWARDED_FOR).map(|v| v.to_str())) {
+            (true, Some(Ok(chain))) => format!("{chain}, {address}"),
+            (true, Some(Err(_)) | None) | (false, _) => address.to_string(),
+        };
+        if let Ok(value) = HeaderValue::try_from(value) {
+            edits.set.push((FORWARDED_FOR.clone(), value));
+        }
+    }
+    if !(peer.trusted && sent.contains_key(&FORWARDED_PROTO)) {
+        let scheme = HeaderValue::from_static(if peer.tls { "https" } else { "http" });
+        edits.set.push((FORWARDED_PROTO.clone(), scheme));
+    }
+    if !(peer.trusted && sent.contains_key(&FORWARDED_HOST))
+        && let Some(host) = sent.get(HOST)
+    {
+        edits.set.push((FORWARDED_HOST.clone(), host.clone()));
+    }
+    edits.set.push((REQUEST_ID.clone(), request.id.header().clone()));
+    if !sent.get(&TRACEPARENT).is_some_and(|v| is_traceparent(v.as_bytes())) {
+        edits.set.push((TRACEPARENT.clone(), request.id.traceparent()));
+    }
+}
+
+/// W3C Trace Context, version 00 and later: `vv-<32>-<16>-ff` in lower-case hexadecimal digits.
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |part: &[u8]| part.iter().all(|&b| b == b'0');
+    value.len() >= 55
+        && (value.len() == 55 || value[55] == b'-')
+        && [2, 35, 52].iter().all(|&at| value[at] == b'-')
+        && hex(&value[..2])
+        && &value[..2] != b"ff"
+        && (&value[..2] != b"00" || value.len() == 55)
+        && hex(&value[3..35])
+        && !zero(&value[3..35])
+        && hex(&value[36..52])
+        && !zero(&value[36..52])
+        && hex(&value[53..55])
+}
+
+/// Takes Airflow's own cookies out of the request's `Cookie`.
+fn drop_airflow_cookies(sent: &HeaderMap, edits: &mut Edits) {
+    let pairs = || {
+        sent.get_all(COOKIE).iter().flat_map(|h| h.as_bytes().split(|&b| b == b';')).map(<[u8]>::trim_ascii)
+    };
+    if !pairs().any(is_airflow_cookie) {
+        return;
+    }
+    let kept: Vec<&[u8]> = pairs().filter(|pair| !pair.is_empty() && !is_airflow_cookie(pair)).collect();
+    edits.remove.push(COOKIE);
+    if !kept.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
+    {
+        edits.set.push((COOKIE, value));
+    }
+}
+
+/// The `Set-Cookie` headers of an answer that reach the client: all but Airflow's own.
+pub fn kept_cookies(answered: &HeaderMap) -> Option<Vec<HeaderValue>> {
+    let all = || answered.get_all(SET_COOKIE).iter();
+    all()
+        .any(|v| is_airflow_cookie(v.as_bytes()))
+        .then(|| all().filter(|v| !is_airflow_cookie(v.as_bytes())).cloned().collect())
+}
+
+fn is_airflow_cookie(pair: &[u8]) -> bool {
+    let name = pair.split(|&b| b == b'=').next().unwrap_or(pair).trim_ascii();
+    AIRFLOW_COOKIES.contains(&name)
+}

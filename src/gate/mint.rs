@@ -1,0 +1,172 @@
+//! The identity that the upstream is given: a header that it understands, and no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use quick_cache::sync::Cache;
+
+use crate::auth::jwt::{SignError, Signer, Subject};
+use crate::auth::{Grant, Identity, Onward, Origin};
+
+/// Longest life of a token that only the gate and the upstream ever see.
+const MINTED_FOR: Duration = Duration::from_secs(300);
+/// A token is minted anew when less than this is left of its life.
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
+/// How many minted tokens are kept. A deployment has fewer users.
+const CACHED: usize = 10_000;
+
+/// Who in Airflow a name of an origin is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Directory {
+    /// The simple auth manager's users: a name, its role and teams. No match is nobody, never a
+    /// default role.
+    Simple(HashMap<Box<str>, Member>),
+    /// Nobody can be looked up: tokens for others than the upstream's own cannot be minted.
+    #[default]
+    Empty,
+}
+
+/// A user of the simple auth manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The role as configured.
+    pub role: Box<str>,
+    /// The teams, as Airflow writes them into a token; `None` for none configured.
+    pub teams: Option<Vec<String>>,
+}
+
+/// How the upstream learns who calls: `[upstream] identity`, `auto` resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A short-lived token signed here.
+    Mint,
+    /// A token that the upstream itself issued for the client's password.
+    Exchange,
+    /// The client's own header.
+    Passthrough,
+}
+
+/// What becomes of a request's `Authorization` and of Airflow's cookies.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Presented {
+    /// `Authorization` stays, Airflow's cookies go.
+    Header,
+    /// The cookies stay, `Authorization` goes.
+    Cookies,
+    /// This `Authorization` in place of the client's; Airflow's cookies go.
+    Replaced(HeaderValue),
+}
+
+/// Why the upstream cannot be told who it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// Accepted here, but nobody in Airflow.
+    #[error("{0} is not known to Airflow")]
+    Unknown(String),
+    /// The token could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// Gives accepted credentials the form that the upstream understands.
+pub struct Mint {
+    mode: Mode,
+    signer: Option<Signer>,
+    directory: Directory,
+    minted: Cache<(Identity, Option<Box<str>>), Arc<Minted>>,
+}
+
+struct Minted {
+    header: HeaderValue,
+    renew: SystemTime,
+}
+
+impl Mint {
+    /// `signer` is there whenever a signing key is configured.
+    pub fn new(mode: Mode, signer: Option<Signer>, directory: Directory) -> Self {
+        Self { mode, signer, directory, minted: Cache::new(CACHED) }
+    }
+
+    /// Whether tokens can be issued here, so that `/auth/token` need not ask the upstream.
+    pub fn issues(&self) -> bool {
+        self.signer.is_some() && self.mode != Mode::Exchange
+    }
+
+    /// What the upstream gets for an accepted credential.
+    ///
+    /// # Errors
+    /// The identity is nobody in Airflow, or its token cannot be signed.
+    pub fn present(&self, grant: &Grant, now: SystemTime) -> Result<Presented, MintError> {
+        match (&grant.onward, self.mode) {
+            (Onward::Cookies, _) => Ok(Presented::Cookies),
+            (Onward::Unchanged, _) | (_, Mode::Passthrough) => Ok(Presented::Header),
+            (Onward::Issued(header), Mode::Mint | Mode::Exchange) => Ok(Presented::Replaced(header.clone())),
+            (Onward::Minted { jti }, Mode::Mint | Mode::Exchange) => {
+                self.minted(&grant.identity, jti.as_deref(), now).map(Presented::Replaced)
+            }
+        }
+    }
+
+    /// A token for a client, from a token endpoint, with its own `jti`.
+    ///
+    /// # Errors
+    /// As [`Mint::present`].
+    pub fn token(&self, identity: &Identity, life: Duration, now: SystemTime) -> Result<String, MintError> {
+        self.sign(identity, None, life, now)
+    }
+
+    fn minted(
+        &self,
+        identity: &Identity,
+        jti: Option<&str>,
+        now: SystemTime,
+    ) -> Result<HeaderValue, MintError> {
+        let key = (identity.clone(), jti.map(Box::from));
+        if let Some(minted) = self.minted.get(&key).filter(|m| now < m.renew) {
+            return Ok(minted.header.clone());
+        }
+        let token = self.sign(identity, jti, MINTED_FOR, now)?;
+        let mut header = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| SignError::new("the token is not a header value"))?;
+        header.set_sensitive(true);
+        let renew = now + (MINTED_FOR - RENEW_BEFORE);
+        self.minted.insert(key, Arc::new(Minted { header: header.clone(), renew }));
+        Ok(header)
+    }
+
+    fn sign(
+        &self,
+        identity: &Identity,
+        jti: Option<&str>,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<String, MintError> {
+        let unknown = || {
+            let Identity { origin, name } = identity;
+            MintError::Unknown(format!("{}:{name}", origin.as_str()))
+        };
+        let signer = self.signer.as_ref().ok_or_else(unknown)?;
+        let subject = self.subject(identity).ok_or_else(unknown)?;
+        Ok(signer.sign(&subject, jti, life, now)?)
+    }
+
+    /// Who in Airflow an identity is. An identity is origin and name: those that Airflow itself
+    /// vouches for, and those that the operator's own files and issuers name, are looked up by name.
+    fn subject<'a>(&'a self, identity: &'a Identity) -> Option<Subject<'a>> {
+        match identity.origin {
+            Origin::Unverified => None,
+            Origin::Airflow | Origin::Upstream | Origin::File | Origin::Anonymous | Origin::Issuer(_) => {
+                match &self.directory {
+                    Directory::Simple(members) => members.get(&*identity.name).map(|member| Subject::Simple {
+                        name: &identity.name,
+                        role: &member.role,
+                        teams: member.teams.as_deref(),
+                    }),
+                    Directory::Empty => None,
+                }
+            }
+        }
+    }
+}

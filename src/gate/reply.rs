@@ -1,0 +1,190 @@
+//! Answers of airgate's own. The only place that knows status codes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::json;
+use smallvec::SmallVec;
+
+use super::target::InvalidTarget;
+use crate::auth::chain::{Cause, Refusal};
+use crate::auth::{Reason, credentials::InvalidCredentials};
+
+/// An answer, complete but for what every answer gets (CORS, `X-Request-ID`, `Content-Length`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: StatusCode,
+    /// Headers, in order; a name may come more than once.
+    pub headers: SmallVec<[(HeaderName, HeaderValue); 4]>,
+    /// The body, sent unless the request was `HEAD`.
+    pub body: Bytes,
+}
+
+/// Why a request is not forwarded. Each has one status and one text; the text never holds a cause,
+/// an address or a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The request target is ambiguous.
+    Target(InvalidTarget),
+    /// The credentials cannot be looked at.
+    Credentials(InvalidCredentials),
+    /// Two ways to find the end of the body: Content-Length and Transfer-Encoding.
+    Framing,
+    /// More header fields than `[limits] max_headers`.
+    TooManyHeaders,
+    /// Neither API nor token, and `[gate] other_routes` does not let it through.
+    NoRoute,
+    /// Nobody accepted the credentials.
+    Refused(Refusal),
+    /// A change asked for by a foreign page, with a credential that the browser sent by itself.
+    CrossSite,
+    /// Accepted here, but unknown to Airflow, or not to be given an identity there.
+    UnknownToAirflow,
+    /// The body did not come in time.
+    SlowBody,
+    /// The body is longer than what is read here.
+    LargeBody,
+    /// The body ended early or cannot be read.
+    BrokenBody,
+    /// No upstream answers.
+    UpstreamDown,
+    /// The upstream took too long.
+    UpstreamSlow,
+    /// A fault of our own.
+    Internal,
+}
+
+impl Problem {
+    /// A bounded label, for metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "ambiguous_target",
+            Self::Credentials(InvalidCredentials::Repeated) => "repeated_authorization",
+            Self::Framing => "ambiguous_framing",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::NoRoute => "no_route",
+            Self::Refused(refusal) => match refusal.cause {
+                Cause::NoCredential => "no_credential",
+                Cause::Rejected(reason) => match reason {
+                    Reason::TokenExpired => "token_expired",
+                    Reason::TokenInvalid(_) => "token_invalid",
+                    Reason::WrongPassword => "wrong_password",
+                    Reason::Malformed(_) => "malformed_credential",
+                    Reason::Denied => "denied",
+                },
+                Cause::Throttled(_) => "locked_out",
+                Cause::Unavailable(_) => "backend_unavailable",
+            },
+            Self::CrossSite => "cross_site",
+            Self::UnknownToAirflow => "unknown_to_airflow",
+            Self::SlowBody => "slow_body",
+            Self::LargeBody => "large_body",
+            Self::BrokenBody => "broken_body",
+            Self::UpstreamDown => "upstream_down",
+            Self::UpstreamSlow => "upstream_slow",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl Reply {
+    /// `{"detail": …}`, the form of Airflow 3's errors.
+    pub fn detail(status: StatusCode, detail: &str) -> Self {
+        Self::json(status, json!({ "detail": detail }).to_string())
+    }
+
+    /// A JSON body.
+    pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        let mut headers = SmallVec::new();
+        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        Self { status, headers, body: body.into() }
+    }
+
+    /// A token or something else that no cache may keep (RFC 6749, section 5.1).
+    pub fn no_store(self) -> Self {
+        self.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// Adds a header.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// 405, with the methods that are allowed.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+            .with(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// The answer to a problem.
+    pub fn problem(problem: &Problem) -> Self {
+        use StatusCode as S;
+        match problem {
+            Problem::Target(invalid) => Self::detail(S::BAD_REQUEST, &invalid.to_string()),
+            Problem::Credentials(invalid) => Self::detail(S::BAD_REQUEST, &invalid.to_string()),
+            Problem::Framing => {
+                Self::detail(S::BAD_REQUEST, "The request has both Content-Length and Transfer-Encoding")
+            }
+            Problem::TooManyHeaders => {
+                Self::detail(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields")
+            }
+            Problem::NoRoute => Self::detail(
+                S::NOT_FOUND,
+                "Not a route of the API. Set [gate] other_routes to forward other routes to Airflow",
+            ),
+            Problem::Refused(refusal) => Self::refused(refusal),
+            Problem::CrossSite => {
+                Self::detail(S::FORBIDDEN, "A change that another site asks for needs a Bearer token")
+            }
+            Problem::UnknownToAirflow => Self::detail(S::FORBIDDEN, "The user is not known to Airflow"),
+            Problem::SlowBody => {
+                Self::detail(S::REQUEST_TIMEOUT, "The request body did not arrive in time")
+            }
+            Problem::LargeBody => Self::detail(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
+            Problem::BrokenBody => Self::detail(S::BAD_REQUEST, "The request body is incomplete"),
+            Problem::UpstreamDown => Self::detail(S::BAD_GATEWAY, "Airflow cannot be reached"),
+            Problem::UpstreamSlow => Self::detail(S::GATEWAY_TIMEOUT, "Airflow did not answer in time"),
+            Problem::Internal => Self::detail(S::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        let mut reply = match refusal.cause {
+            Cause::NoCredential => Self::detail(StatusCode::UNAUTHORIZED, "Not authenticated"),
+            Cause::Rejected(Reason::TokenExpired) => Self::detail(StatusCode::UNAUTHORIZED, "Token Expired"),
+            Cause::Rejected(Reason::TokenInvalid(_)) => {
+                Self::detail(StatusCode::FORBIDDEN, "Invalid JWT token")
+            }
+            Cause::Rejected(Reason::WrongPassword) => {
+                Self::detail(StatusCode::UNAUTHORIZED, "Invalid credentials")
+            }
+            Cause::Rejected(Reason::Malformed(text)) => Self::detail(StatusCode::UNAUTHORIZED, text),
+            Cause::Rejected(Reason::Denied) => Self::detail(StatusCode::FORBIDDEN, "Forbidden"),
+            Cause::Throttled(wait) => {
+                Self::detail(StatusCode::TOO_MANY_REQUESTS, "Too many failed log-ins").retry_after(wait)
+            }
+            Cause::Unavailable(wait) => {
+                Self::detail(StatusCode::SERVICE_UNAVAILABLE, "Credentials cannot be checked at the moment")
+                    .retry_after(wait)
+            }
+        };
+        for challenge in &refusal.challenges {
+            reply = reply.with(WWW_AUTHENTICATE, challenge.clone());
+        }
+        if refusal.clear_cookie {
+            reply = reply.with(SET_COOKIE, HeaderValue::from_static(CLEAR_COOKIE));
+        }
+        reply
+    }
+
+    fn retry_after(self, wait: Duration) -> Self {
+        self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+    }
+}
+
+/// What Airflow 3 sends with a refused `_token` cookie.
+const CLEAR_COOKIE: &str = "_token=\"\"; HttpOnly; Max-Age=0; Path=/; SameSite=lax";

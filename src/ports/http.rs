@@ -1,0 +1,75 @@
+//! A client for URLs that are not the upstream: key sets of issuers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+
+use super::{HttpClient, SendError};
+
+/// An HTTP client with bounds. Follows no redirect: what a URL answers elsewhere was not asked for.
+pub struct Client {
+    inner: reqwest::Client,
+    timeout: Duration,
+    max_body: usize,
+}
+
+impl Client {
+    /// A client whose requests take at most `timeout` in all, and whose answers have at most
+    /// `max_body` bytes. `ca` holds additional certificate authorities in PEM.
+    ///
+    /// # Errors
+    /// The certificates cannot be read.
+    pub fn new(timeout: Duration, max_body: usize, ca: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            .timeout(timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("airgate/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = ca {
+            for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(Self { inner: builder.build()?, timeout, max_body })
+    }
+
+    fn error(&self, error: &reqwest::Error) -> SendError {
+        if error.is_timeout() {
+            SendError::Timeout(self.timeout)
+        } else if error.is_connect() {
+            SendError::Connect(root_cause(error))
+        } else {
+            SendError::Broken(root_cause(error))
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
+        let request = request.try_into().map_err(|e| self.error(&e))?;
+        let mut response = self.inner.execute(request).await.map_err(|e| self.error(&e))?;
+        let mut head = http::Response::new(());
+        *head.status_mut() = response.status();
+        *head.headers_mut() = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.error(&e))? {
+            if body.len() + chunk.len() > self.max_body {
+                return Err(SendError::TooLarge(self.max_body));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(head.map(|()| body.freeze()))
+    }
+}
+
+/// The innermost cause: the outer ones repeat the URL, which may hold what should not be logged.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,334 @@
+//! Airflow itself: which of its addresses takes a request, and requests of the gate's own.
+//!
+//! What the proxy forwards and what the gate asks for itself go through the same choice of peer,
+//! the same TLS and the same health.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::lb::discovery::ServiceDiscovery;
+use pingora::lb::health_check::HealthCheck;
+use pingora::lb::selection::RoundRobin;
+use pingora::lb::{Backend, Backends, LoadBalancer};
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::tls::CaType;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer};
+use pingora::{Error, ErrorType, OkOrErr, OrErr};
+
+use super::{HttpClient, SendError};
+
+/// How to reach the upstream.
+#[derive(Clone)]
+pub struct Settings {
+    /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`].
+    pub urls: Vec<Url>,
+    /// Certificate authorities for `https`, instead of the system's.
+    pub ca: Option<Arc<CaType>>,
+    /// The name that the certificate must bear, instead of the URL's host.
+    pub server_name: Option<String>,
+    /// Longest time to connect, TLS included.
+    pub connect_timeout: Duration,
+    /// Longest time between two reads of an answer: the first byte, too.
+    pub read_timeout: Duration,
+    /// How long an unused connection is kept. Below the upstream's own (uvicorn: 5 s), else a
+    /// request may meet a connection that is being closed.
+    pub idle_timeout: Duration,
+}
+
+/// Scheme, host and port of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Whether it is `https`.
+    pub tls: bool,
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port, the scheme's own if none was written.
+    pub port: u16,
+}
+
+/// How often names are looked up.
+pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How often each address is asked for its health.
+pub const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// Longest time for an address to say that it is healthy.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest answer to a request of the gate's own. Such answers are tokens and versions.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// All addresses of the upstream, with their health.
+pub struct Upstreams {
+    balancer: LoadBalancer<RoundRobin>,
+    client: Arc<Client>,
+}
+
+impl Upstreams {
+    /// Knows no address before [`Upstreams::maintain`] or [`Upstreams::resolve`] has run.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        let client = Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
+        let mut backends = Backends::new(Box::new(Discovery { settings }));
+        backends.set_health_check(Box::new(Check { client: client.clone() }));
+        Arc::new(Self { balancer: LoadBalancer::from_backends(backends), client })
+    }
+
+    /// Resolves all names once, and asks each address for its health.
+    pub async fn resolve(&self) {
+        if let Err(error) = self.balancer.update().await {
+            tracing::warn!(error = %error.root_cause(), "cannot resolve an upstream");
+        }
+        self.balancer.backends().run_health_check(true).await;
+    }
+
+    /// Keeps addresses and health up to date, for ever.
+    pub async fn maintain(self: Arc<Self>) {
+        let rounds = RESOLVE_EVERY.as_secs() / CHECK_EVERY.as_secs();
+        let mut ticks = tokio::time::interval(CHECK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for round in 0_u64.. {
+            ticks.tick().await;
+            if round % rounds == 0 || self.balancer.backends().get_backend().is_empty() {
+                self.resolve().await;
+            } else {
+                self.balancer.backends().run_health_check(true).await;
+            }
+        }
+    }
+
+    /// The next peer: a healthy one; if none is known to be healthy, any, since the knowledge may
+    /// be old. `None` if no name resolves.
+    pub fn peer(&self) -> Option<Box<HttpPeer>> {
+        let tries = self.balancer.backends().get_backend().len();
+        self.balancer
+            .select(b"", tries)
+            .or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
+            .and_then(|backend| backend.ext.get::<Template>().map(|template| template.peer.clone()))
+    }
+
+    /// Each address, and whether it is healthy.
+    pub fn health(&self) -> Vec<(String, bool)> {
+        let backends = self.balancer.backends();
+        backends.get_backend().iter().map(|b| (b.addr.to_string(), backends.ready(b))).collect()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Upstreams {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
+        let tries = self.balancer.backends().get_backend().len();
+        let backend = self
+            .balancer
+            .select(b"", tries)
+            .or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
+            .ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
+        match backend.ext.get::<Template>() {
+            Some(template) => self.client.send(template, request).await,
+            None => Err(SendError::Connect("the upstream's address has no peer".into())),
+        }
+    }
+}
+
+/// What all requests to one address share.
+#[derive(Clone)]
+struct Template {
+    peer: Box<HttpPeer>,
+    host: HeaderValue,
+}
+
+struct Discovery {
+    settings: Settings,
+}
+
+#[async_trait]
+impl ServiceDiscovery for Discovery {
+    async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let mut found = BTreeSet::new();
+        let mut failed = None;
+        for url in &self.settings.urls {
+            let (host, port) = (url.host.clone(), url.port);
+            let resolved = tokio::task::spawn_blocking(move || (host.as_str(), port).to_socket_addrs());
+            match resolved.await.or_err(ErrorType::InternalError, "the resolver panicked")? {
+                Ok(addresses) => found.extend(addresses.map(|a| self.backend(url, a))),
+                Err(error) => {
+                    tracing::warn!(host = url.host, %error, "cannot resolve an upstream");
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            // What was known before keeps serving.
+            Some(error) if found.is_empty() => {
+                Err(Error::because(ErrorType::ConnectError, "no upstream can be resolved", error))
+            }
+            Some(_) | None => Ok((found, HashMap::new())),
+        }
+    }
+}
+
+impl Discovery {
+    fn backend(&self, url: &Url, address: std::net::SocketAddr) -> Backend {
+        let settings = &self.settings;
+        // An empty name would switch the verification of certificates off; `check` refuses it.
+        let name = settings.server_name.as_deref().unwrap_or(&url.host);
+        let mut peer = HttpPeer::new(address, url.tls, if url.tls { name.into() } else { String::new() });
+        peer.options.connection_timeout = Some(settings.connect_timeout);
+        peer.options.total_connection_timeout = Some(settings.connect_timeout);
+        peer.options.read_timeout = Some(settings.read_timeout);
+        peer.options.write_timeout = Some(settings.read_timeout);
+        peer.options.idle_timeout = Some(settings.idle_timeout);
+        peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        peer.options.ca.clone_from(&settings.ca);
+        let mut backend =
+            Backend { addr: SocketAddr::Inet(address), weight: 1, ext: http::Extensions::new() };
+        let host = HeaderValue::from_str(&authority(url)).unwrap_or(HeaderValue::from_static("localhost"));
+        backend.ext.insert(Template { peer: Box::new(peer), host });
+        backend
+    }
+}
+
+/// `host:port` as in a `Host` header: brackets around IPv6, no port where the scheme implies it.
+fn authority(url: &Url) -> String {
+    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+    match (url.tls, url.port) {
+        (true, 443) | (false, 80) => host,
+        (_, port) => format!("{host}:{port}"),
+    }
+}
+
+/// An address is healthy while its version route answers anything but a server error: Airflow 2
+/// answers 404 there.
+struct Check {
+    client: Arc<Client>,
+}
+
+#[async_trait]
+impl HealthCheck for Check {
+    async fn check(&self, target: &Backend) -> pingora::Result<()> {
+        let template = target.ext.get::<Template>().or_err(ErrorType::InternalError, "no peer")?;
+        let mut request = http::Request::new(Bytes::new());
+        *request.uri_mut() = http::Uri::from_static("/api/v2/version");
+        let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template, request)).await;
+        match answer.unwrap_or(Err(SendError::Timeout(CHECK_TIMEOUT))) {
+            Ok(answer) if !answer.status().is_server_error() => Ok(()),
+            Ok(answer) => Error::e_explain(
+                ErrorType::HTTPStatus(answer.status().as_u16()),
+                "the version route answers an error",
+            ),
+            Err(error) => Error::e_because(ErrorType::ConnectError, "no answer", error),
+        }
+    }
+
+    async fn health_status_change(&self, target: &Backend, healthy: bool) {
+        if healthy {
+            tracing::info!(upstream = %target.addr, "upstream is healthy");
+        } else {
+            tracing::warn!(upstream = %target.addr, "upstream is unhealthy");
+        }
+    }
+
+    fn health_threshold(&self, _success: bool) -> usize {
+        1
+    }
+}
+
+/// Sends the gate's own requests over Pingora's connector.
+struct Client {
+    connector: Connector,
+    read_timeout: Duration,
+}
+
+impl Client {
+    async fn send(
+        &self,
+        template: &Template,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        let limit = self.read_timeout;
+        tokio::time::timeout(limit, self.exchange(template, request))
+            .await
+            .map_err(|_| SendError::Timeout(limit))?
+    }
+
+    async fn exchange(
+        &self,
+        template: &Template,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        let (head, body) = request.into_parts();
+        let head = request_head(&template.host, &head, body.len()).map_err(broken)?;
+        let peer = &*template.peer;
+        let (mut session, _) =
+            self.connector.get_http_session(peer).await.map_err(|e| SendError::Connect(reason(&e)))?;
+        session.set_read_timeout(Some(self.read_timeout));
+        session.write_request_header(Box::new(head)).await.map_err(broken)?;
+        if !body.is_empty() {
+            session.write_request_body(body, true).await.map_err(broken)?;
+        }
+        session.finish_request_body().await.map_err(broken)?;
+        session.read_response_header().await.map_err(broken)?;
+        let mut answer = http::Response::new(());
+        if let Some(head) = session.response_header() {
+            *answer.status_mut() = head.status;
+            answer.headers_mut().clone_from(&head.headers);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = session.read_response_body().await.map_err(broken)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(SendError::TooLarge(MAX_ANSWER));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        self.connector.release_http_session(session, peer, peer.idle_timeout()).await;
+        Ok(answer.map(|()| body.freeze()))
+    }
+}
+
+fn request_head(
+    host: &HeaderValue,
+    head: &http::request::Parts,
+    length: usize,
+) -> pingora::Result<RequestHeader> {
+    let target = head.uri.path_and_query().map_or("/", |t| t.as_str());
+    let mut request = RequestHeader::build(head.method.clone(), target.as_bytes(), None)?;
+    request.insert_header(HOST, host)?;
+    request.insert_header(USER_AGENT, concat!("airgate/", env!("CARGO_PKG_VERSION")))?;
+    for (name, value) in &head.headers {
+        request.append_header(name, value)?;
+    }
+    if length > 0 {
+        request.insert_header(CONTENT_LENGTH, length)?;
+    }
+    Ok(request)
+}
+
+fn broken(error: Box<Error>) -> SendError {
+    SendError::Broken(reason(&error))
+}
+
+fn reason(error: &Error) -> String {
+    error.root_cause().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_header_names_the_port_where_it_must() {
+        for (tls, host, port, expected) in [
+            (false, "airflow", 80, "airflow"),
+            (false, "airflow", 8080, "airflow:8080"),
+            (true, "airflow", 443, "airflow"),
+            (true, "airflow", 80, "airflow:80"),
+            (false, "::1", 8080, "[::1]:8080"),
+        ] {
+            assert_eq!(authority(&Url { tls, host: host.into(), port }), expected);
+        }
+    }
+}
