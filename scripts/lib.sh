@@ -1,0 +1,100 @@
+# shellcheck shell=bash disable=SC2034  # what is only assigned here is used where this is sourced
+# What the project's scripts share. Source it, do not run it.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# Everything these scripts install or write is in here, and git ignores it: deleting it is always safe.
+DEV=$ROOT/.airgate-dev
+
+# What the user has set for an Airflow, an airgate or a Python of their own must not leak into ours. (One of them keeps
+# Python from caching what it compiled, which doubles the time that Airflow takes to start.)
+unset "${!AIRFLOW_@}" "${!AIRGATE__@}" "${!PYTHON@}" VIRTUAL_ENV
+
+# rustup's default place, for shells that did not read its profile
+command -v cargo >/dev/null || PATH=$PATH:${HOME-}/.cargo/bin
+
+say() { printf '%s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+show_tail() { # FILE: the end of a log, indented, for the reader who must know why
+  say "--- the end of ${1#"$ROOT/"}:"
+  tail -n 25 "$1" | sed 's/^/    /' >&2
+}
+
+# --- Python ---------------------------------------------------------------------------------------------------------
+
+# The lock file of tests/airflow needs 3.11 (FAB's provider does), and has wheels up to 3.14.
+SUPPORTED_PYTHON='3.11 to 3.14'
+python_in_range() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+# Debian splits ensurepip off; a Python built by hand may lack ssl or sqlite3.
+python_is_complete() { "$1" -c 'import ensurepip, sqlite3, ssl, venv' 2>/dev/null; }
+
+find_python() { # prints the first interpreter that can make the environment; AIRGATE_PYTHON names one to use instead
+  local python
+  for python in ${AIRGATE_PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 /usr/bin/python3}; do
+    # run it rather than look for it: a version manager's shim exists for versions that are switched off
+    if python_in_range "$python" && python_is_complete "$python"; then
+      printf '%s\n' "$python"
+      return
+    fi
+  done
+  return 1
+}
+
+# --- ports and processes --------------------------------------------------------------------------------------------
+
+is_port() { [[ $1 =~ ^[0-9]{1,5}$ ]] && ((10#$1 >= 1 && 10#$1 <= 65535)); }
+port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A pid alone proves nothing, since pids are used again. A pid with the process's start time (field 22 of its stat, in
+# clock ticks since boot) names one process only, and unlike the command line the process cannot change it.
+start_time() { # PID: fails for a process that is gone or a zombie
+  local stat
+  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+  read -ra stat <<<"${stat##*) }" # the fields from the third on; the second, the name, may hold spaces
+  [ "${stat[0]}" != Z ] && printf '%s\n' "${stat[19]}"
+}
+remember_process() { # PIDFILE PID
+  printf '%s %s\n' "$2" "$(start_time "$2")" >"$1"
+}
+process_of() { # PIDFILE: prints the pid if that very process is still alive
+  local pid started
+  { read -r pid started <"$1"; } 2>/dev/null || return 1
+  [ -n "$started" ] && [ "$(start_time "$pid")" = "$started" ] && printf '%s\n' "$pid"
+}
+stop_process() { # PIDFILE SECONDS: ends the process and its group: politely, then not
+  local pid
+  if pid=$(process_of "$1"); then
+    kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null || true
+    for ((i = $2 * 10; i > 0; i--)); do
+      process_of "$1" >/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL -- "-$pid" 2>/dev/null || true
+  fi
+  rm -f "$1"
+}
+
+# Long steps run in process groups of their own: one signal then ends a step with all its children, and Ctrl-C reaches
+# this script alone, which decides what is stopped in which order. Callers put `stop_steps` into their EXIT trap.
+STEPS=()
+background() { # COMMAND...: sets STEP to its pid
+  set -m
+  "$@" </dev/null &
+  set +m
+  STEP=$!
+  STEPS+=("$STEP")
+}
+await() { # PID: waits, and returns what it returned
+  local rc=0
+  wait "$1" || rc=$?
+  return "$rc"
+}
+step() { # COMMAND...: in the foreground as far as the caller can tell
+  background "$@"
+  await "$STEP"
+}
+stop_steps() {
+  local pid
+  for pid in "${STEPS[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  for pid in "${STEPS[@]}"; do wait "$pid" 2>/dev/null || true; done
+  STEPS=()
+}
