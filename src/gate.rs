@@ -1,1 +1,423 @@
 //! The gate: what happens to a request, top to bottom.
+//!
+//! Pure: given a request's head, its peer and the time, it says what is to be done. It opens no
+//! socket and reads no clock; what waits (a backend's password check, say) is behind traits.
+
+pub mod cors;
+pub mod decision;
+pub mod forward;
+pub mod headers;
+pub mod limit;
+pub mod mint;
+pub mod origin_check;
+pub mod reply;
+pub mod route;
+pub mod target;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, SET_COOKIE, VARY};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::auth::basic::Scratch;
+use crate::auth::basic::check::{Login, PasswordCheck};
+use crate::auth::chain::{Accepted, Cause, Chain, Refusal};
+use crate::auth::credentials::{Authorization, Credentials};
+use crate::auth::{Attempt, Grant, Onward, Origin, Reason, Scope, Verdict};
+use crate::request::Request;
+use decision::{Edits, Forward, Outcome, Pending, ReplyPlan, Step};
+use limit::{Clamped, Dialect, ListEndpoint, PageLimit};
+use mint::{Mint, MintError, Presented};
+use reply::{Problem, Reply};
+use route::{Access, Api, Effect, Paging, Passage, Route, RouteKind, Routes};
+use target::Target;
+use token::{AuthManager, Endpoint, Invalid};
+
+static PAGE_LIMIT: HeaderName = HeaderName::from_static("x-airgate-page-limit");
+
+/// Everything that decides. Built from the settings, replaced whole on reload.
+pub struct Gate {
+    /// Which routes there are.
+    pub routes: Routes,
+    /// CORS, if any origin is allowed.
+    pub cors: Option<cors::Policy>,
+    /// The page size.
+    pub limit: PageLimit,
+    /// Who may in.
+    pub chain: Chain,
+    /// What the upstream is told.
+    pub mint: Mint,
+    /// Log-ins at the token endpoints.
+    pub log_in: LogIn,
+}
+
+/// Log-ins at the token endpoints.
+pub struct LogIn {
+    /// Whose token endpoints are answered.
+    pub auth_manager: AuthManager,
+    /// Checks passwords where tokens are minted here. Shared with `basic_auth`.
+    pub passwords: Arc<PasswordCheck>,
+    /// Has the upstream's own `/auth/token` check the password and issue the token.
+    pub relay: PasswordCheck,
+    /// Likewise, `/auth/token/cli`.
+    pub relay_cli: PasswordCheck,
+    /// `jwt_expiration_time`: how long a token from `/auth/token` lives.
+    pub life: Duration,
+    /// `jwt_cli_expiration_time`: how long one from `/auth/token/cli` lives.
+    pub cli_life: Duration,
+}
+
+impl Gate {
+    /// Decides a request by its head alone.
+    pub async fn decide(&self, request: &Request<'_>, outcome: &mut Outcome) -> Step {
+        match self.try_decide(request, outcome).await {
+            Ok(Step::Reply(reply)) => Step::Reply(self.dress(request, reply)),
+            Ok(step) => step,
+            Err(problem) => Step::Reply(self.fail(request, &problem, outcome)),
+        }
+    }
+
+    /// Goes on with a request whose body has been read. The chain has not run before.
+    pub async fn resume(
+        &self,
+        pending: Pending,
+        request: &Request<'_>,
+        body: &[u8],
+        outcome: &mut Outcome,
+    ) -> Reply {
+        let answered = match pending {
+            Pending::Token(endpoint) => self.token(endpoint, request, body, outcome).await,
+        };
+        match answered {
+            Ok(reply) => self.dress(request, reply.no_store()),
+            Err(problem) => self.fail(request, &problem, outcome),
+        }
+    }
+
+    /// The answer to a problem, as complete as any other.
+    pub fn fail(&self, request: &Request<'_>, problem: &Problem, outcome: &mut Outcome) -> Reply {
+        outcome.refused = Some(problem.label());
+        if let Problem::Refused(Refusal { cause: Cause::Unavailable { outages, .. }, .. }) = problem {
+            let causes: Vec<_> = outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
+            outcome.cause = Some(causes.join("; "));
+        }
+        self.dress(request, Reply::problem(problem))
+    }
+
+    /// The changes to an answer of the upstream.
+    pub fn on_reply(&self, plan: &ReplyPlan, answered: &http::HeaderMap) -> Edits {
+        let mut edits = Edits::default();
+        if let Some(policy) = &self.cors {
+            policy.on_reply(plan.origin.as_ref(), answered, &mut edits);
+        }
+        if let Some(limit) = &plan.page_limit {
+            edits.set.push((PAGE_LIMIT.clone(), limit.clone()));
+        }
+        if plan.strip_cookies
+            && let Some(kept) = forward::kept_cookies(answered)
+        {
+            edits.remove.push(SET_COOKIE);
+            edits.append.extend(kept.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        }
+        edits
+    }
+
+    /// The upstream refused a token that it had issued itself: forgets it, unless it is so new that
+    /// the refusal must have another reason. Says whether it was forgotten.
+    pub fn refused(&self, request: &Request<'_>, grant: &Arc<Grant>) -> bool {
+        match (&grant.onward, Credentials::read(&request.head.headers)) {
+            (Onward::Issued(_), Ok(credentials)) => {
+                let mut scratch = Scratch::new();
+                scratch.login(&credentials).is_some_and(|login| {
+                    self.log_in.passwords.forget(login, request.peer, grant, request.now)
+                })
+            }
+            (Onward::Issued(_) | Onward::Unchanged | Onward::Cookies | Onward::Minted { .. }, _) => false,
+        }
+    }
+
+    async fn try_decide(&self, request: &Request<'_>, outcome: &mut Outcome) -> Result<Step, Problem> {
+        let head = request.head;
+        let target = Target::parse(request.target, request.authority()).map_err(Problem::Target)?;
+        let route = self.routes.find(&target, &head.method).map_err(Problem::Target)?;
+        outcome.route = route.template;
+        if let Some(policy) = &self.cors
+            && let Some(preflight) = policy.preflight(&head.method, &head.headers)
+        {
+            return Ok(Step::Reply(preflight));
+        }
+        let (scope, effect) = match route.kind {
+            RouteKind::Token(endpoint) if head.method == Method::POST => {
+                return Ok(Step::Body(Pending::Token(endpoint)));
+            }
+            RouteKind::Token(endpoint) => {
+                return Ok(Step::Reply(self.log_in.wrong_method(endpoint, &head.method)));
+            }
+            RouteKind::Other(Passage::Denied) => return Err(Problem::NoRoute),
+            RouteKind::Other(Passage::Allowed) => return self.forward(request, &target, &route, None, outcome),
+            RouteKind::Api(operation) => match operation.access {
+                Access::Open => return self.forward(request, &target, &route, None, outcome),
+                Access::Authenticated => (Scope::Api, operation.effect),
+            },
+            RouteKind::Experimental(effect) => (Scope::Experimental, effect),
+        };
+        let credentials = Credentials::read(&head.headers).map_err(Problem::Credentials)?;
+        let attempt = Attempt { request, credentials, scope };
+        let grant = self.authenticate(&attempt, effect, outcome).await?;
+        self.forward(request, &target, &route, Some(&grant), outcome)
+    }
+
+    /// Asks the chain, and refuses what a foreign page has a browser change with credentials that it
+    /// sends by itself.
+    async fn authenticate(
+        &self,
+        attempt: &Attempt<'_>,
+        effect: Effect,
+        outcome: &mut Outcome,
+    ) -> Result<Arc<Grant>, Problem> {
+        let evaluated = self.chain.evaluate(attempt, &mut outcome.trail).await;
+        let Accepted { grant, backend, cached } = evaluated.map_err(Problem::Refused)?;
+        outcome.backend = Some(backend);
+        outcome.cached = cached;
+        outcome.grant = Some(grant.clone());
+        match (grant.ambient, effect) {
+            (true, Effect::Changes) => origin_check::check(attempt.request, self.cors.as_ref())
+                .map_err(|origin_check::CrossSite| Problem::CrossSite)?,
+            (true, Effect::Reads) | (false, Effect::Reads | Effect::Changes) => {}
+        }
+        Ok(grant)
+    }
+
+    /// Sends a request on: clamped, with the identity that the upstream understands.
+    fn forward(
+        &self,
+        request: &Request<'_>,
+        target: &Target<'_>,
+        route: &Route,
+        grant: Option<&Arc<Grant>>,
+        outcome: &mut Outcome,
+    ) -> Result<Step, Problem> {
+        let presented = match grant.map(|grant| self.mint.present(grant, request.now)).transpose() {
+            Ok(presented) => presented,
+            Err(error) => return Err(mint_problem(&error, outcome)),
+        };
+        let query = match paging(&route.kind) {
+            Some((dialect, endpoint)) => self.limit.clamp(target.query(), dialect, endpoint),
+            None => Clamped::Unchanged,
+        };
+        let (uri, lowered) = match &query {
+            Clamped::Unchanged if target.is_verbatim() => (None, false),
+            Clamped::Unchanged => (Some(target.uri(target.query()).map_err(Problem::Target)?), false),
+            Clamped::Rewritten { query, lowered } => {
+                (Some(target.uri(Some(query)).map_err(Problem::Target)?), *lowered)
+            }
+        };
+        outcome.clamped = lowered;
+        Ok(Step::Forward(Forward {
+            uri,
+            headers: forward::request(request, &route.kind, presented.as_ref()),
+            issued: matches!(presented, Some(Presented::Replaced(_)))
+                && grant.is_some_and(|grant| matches!(grant.onward, Onward::Issued(_))),
+            reply: ReplyPlan {
+                origin: self.cors.as_ref().and_then(|_| request.head.headers.get(ORIGIN).cloned()),
+                page_limit: lowered.then(|| HeaderValue::from(self.limit.maximum())),
+                strip_cookies: matches!(presented, Some(Presented::Header | Presented::Replaced(_))),
+            },
+        }))
+    }
+
+    /// A log-in: by the body, or, where there is none, by an `Authorization` that the chain accepts.
+    async fn token(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        body: &[u8],
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
+        let headers = &request.head.headers;
+        let credentials = Credentials::read(headers).map_err(Problem::Credentials)?;
+        if body.is_empty() && credentials.authorization != Authorization::Absent {
+            let attempt = Attempt { request, credentials, scope: Scope::Token };
+            if let Some(exchanged) = self.exchange(endpoint, &attempt, outcome).await? {
+                return Ok(exchanged);
+            }
+        }
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let login = match token::read(self.log_in.auth_manager, endpoint, content_type, body) {
+            Ok(login) => login,
+            Err(invalid) => return Ok(self.invalid(&invalid, outcome)),
+        };
+        match Login::new(&login.username, login.password.expose()) {
+            Ok(login) => self.log_in(endpoint, request, login, outcome).await,
+            // Nobody's name, nobody's password: what Airflow says of any wrong one.
+            Err(_) => Err(rejected()),
+        }
+    }
+
+    fn invalid(&self, invalid: &Invalid, outcome: &mut Outcome) -> Reply {
+        outcome.refused = Some("invalid_log_in");
+        outcome.cause = Some(invalid.as_str().to_owned());
+        Reply::json(invalid.status(), invalid.body())
+    }
+
+    /// Beyond Airflow: exchanges an accepted `Authorization` for a token, which lives no longer than
+    /// that credential. `None` for Airflow's own Bearer, else a stolen token renews itself for ever.
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        attempt: &Attempt<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Reply>, Problem> {
+        let request = attempt.request;
+        let grant = self.authenticate(attempt, Effect::Changes, outcome).await?;
+        match grant.identity.origin {
+            Origin::Airflow | Origin::Unverified | Origin::Anonymous => Ok(None),
+            Origin::Upstream => {
+                let mut scratch = Scratch::new();
+                let login = scratch.login(&attempt.credentials).ok_or_else(rejected)?;
+                self.log_in(endpoint, request, login, outcome).await.map(Some)
+            }
+            Origin::File | Origin::Issuer(_) => self.issue(endpoint, request, &grant, outcome).map(Some),
+        }
+    }
+
+    async fn log_in(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        login: Login<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
+        if self.mint.issues() {
+            let grant = accepted(self.log_in.passwords.check(login, request.peer, request.now).await)?;
+            outcome.grant = Some(grant.clone());
+            // Who only the upstream knows gets the upstream's own token.
+            if self.mint.knows(&grant.identity) || grant.identity.origin != Origin::Upstream {
+                return self.issue(endpoint, request, &grant, outcome);
+            }
+        }
+        let relay = self.log_in.relay(endpoint);
+        let grant = accepted(relay.check(login, request.peer, request.now).await)?;
+        outcome.grant = Some(grant.clone());
+        match &grant.onward {
+            Onward::Issued(header) => {
+                let token = header.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
+                outcome.issued = Some(endpoint.path());
+                Ok(Reply::json(StatusCode::CREATED, token::success_body(token.ok_or(Problem::Internal)?)))
+            }
+            Onward::Unchanged | Onward::Cookies | Onward::Minted { .. } => Err(Problem::Internal),
+        }
+    }
+
+    /// A token of our own for an accepted credential.
+    fn issue(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        grant: &Grant,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
+        let whole = self.log_in.life(endpoint);
+        let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
+        let life = left.map_or(whole, |left| left.min(whole));
+        let token = self
+            .mint
+            .token(&grant.identity, life, request.now)
+            .map_err(|error| mint_problem(&error, outcome))?;
+        outcome.issued = Some(endpoint.path());
+        Ok(Reply::json(StatusCode::CREATED, token::success_body(token.expose())))
+    }
+
+    /// What every answer of our own gets: CORS and `Vary`, as if Airflow had answered.
+    fn dress(&self, request: &Request<'_>, mut reply: Reply) -> Reply {
+        if reply.headers.iter().any(|(name, _)| name == VARY) {
+            return reply; // a preflight comes with all of its headers
+        }
+        match &self.cors {
+            Some(policy) => {
+                policy.on_own_reply(request.head.headers.get(ORIGIN), &mut reply);
+                reply.with(VARY, HeaderValue::from_static("Accept-Encoding, Origin"))
+            }
+            None => reply.with(VARY, HeaderValue::from_static("Accept-Encoding")),
+        }
+    }
+}
+
+impl LogIn {
+    fn life(&self, endpoint: Endpoint) -> Duration {
+        match endpoint {
+            Endpoint::Token => self.life,
+            Endpoint::Cli => self.cli_life,
+        }
+    }
+
+    fn relay(&self, endpoint: Endpoint) -> &PasswordCheck {
+        match endpoint {
+            Endpoint::Token => &self.relay,
+            Endpoint::Cli => &self.relay_cli,
+        }
+    }
+
+    fn wrong_method(&self, endpoint: Endpoint, method: &Method) -> Reply {
+        let wrong = token::wrong_method(self.auth_manager, endpoint, method);
+        let reply = Reply::json(wrong.status(), wrong.body());
+        match wrong.allow() {
+            Some(allow) => reply.with(ALLOW, HeaderValue::from_static(allow)),
+            None => reply,
+        }
+    }
+}
+
+/// How an API reads page sizes; `None` for what is not an API.
+fn paging(kind: &RouteKind) -> Option<(Dialect, ListEndpoint)> {
+    match kind {
+        RouteKind::Api(operation) => {
+            let dialect = match operation.api {
+                Api::Public => Dialect::Airflow3,
+                Api::Fab => Dialect::Airflow3Fab,
+                Api::Stable => Dialect::Airflow2,
+            };
+            let endpoint = match operation.paging {
+                Paging::Limit => ListEndpoint::Yes,
+                Paging::None | Paging::PageLimit => ListEndpoint::No,
+            };
+            Some((dialect, endpoint))
+        }
+        RouteKind::Experimental(_) => Some((Dialect::Airflow2, ListEndpoint::No)),
+        RouteKind::Token(_) | RouteKind::Other(_) => None,
+    }
+}
+
+/// The grant, or the answer of a token endpoint to who is not accepted. No challenges: the log-in
+/// was in the body.
+fn accepted(verdict: Verdict) -> Result<Arc<Grant>, Problem> {
+    let cause = match verdict {
+        Verdict::Accepted(grant) => return Ok(grant),
+        Verdict::Rejected(rejection) => Cause::Unauthorized(Some(rejection.reason)),
+        Verdict::NotMine => Cause::Unauthorized(Some(Reason::WrongPassword)),
+        Verdict::Throttled(wait) => Cause::Throttled(wait),
+        Verdict::Unavailable(outage) => Cause::Unavailable {
+            retry_after: outage.retry_after,
+            outages: std::iter::once(("token", outage.cause)).collect(),
+        },
+    };
+    Err(refused(cause))
+}
+
+fn rejected() -> Problem {
+    refused(Cause::Unauthorized(Some(Reason::WrongPassword)))
+}
+
+fn refused(cause: Cause) -> Problem {
+    Problem::Refused(Refusal { cause, challenges: smallvec::SmallVec::new(), clear_cookie: false })
+}
+
+fn mint_problem(error: &MintError, outcome: &mut Outcome) -> Problem {
+    outcome.cause = Some(error.to_string());
+    match error {
+        MintError::Unknown(_) => Problem::UnknownToAirflow,
+        MintError::Sign(_) => Problem::Internal,
+    }
+}

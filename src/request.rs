@@ -11,12 +11,22 @@ use http::HeaderValue;
 pub struct Request<'a> {
     /// Request line and headers, as they came.
     pub head: &'a http::request::Parts,
+    /// The request target as it came, byte for byte: `head.uri` may have lost some of it.
+    pub target: &'a [u8],
     /// Who sent it.
     pub peer: &'a Peer,
     /// The time that every decision on this request goes by.
     pub now: SystemTime,
     /// Names the request in log lines, error answers and at the upstream.
     pub id: &'a RequestId,
+}
+
+impl Request<'_> {
+    /// The host, and port if there is one, that the request is for: `Host`, or `:authority`.
+    pub fn authority(&self) -> Option<&[u8]> {
+        let host = self.head.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
+        host.or_else(|| self.head.uri.authority().map(|a| a.as_str().as_bytes()))
+    }
 }
 
 /// The other end of the connection.
@@ -63,7 +73,8 @@ impl RequestId {
     pub fn traceparent(&self) -> HeaderValue {
         let (fresh, span) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
         let mut buffer = uuid::Uuid::encode_buffer();
-        let is_trace = |id: &[u8]| id.len() == 32 && id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_trace =
+            |id: &[u8]| id.len() == 32 && id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let trace = match self.0.as_bytes() {
             id if is_trace(id) && id.iter().any(|&b| b != b'0') => self.as_str(),
             _ => fresh.simple().encode_lower(&mut buffer),

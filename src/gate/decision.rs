@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
 use smallvec::SmallVec;
 
 use super::reply::Reply;
@@ -34,7 +34,7 @@ pub enum Pending {
 #[derive(Debug, Default)]
 pub struct Forward {
     /// The path and query to send; `None` sends them as they came.
-    pub target: Option<String>,
+    pub uri: Option<Uri>,
     /// Changes to the request's headers.
     pub headers: Edits,
     /// Whether the upstream's own token was put in, from the cache of verified credentials: if the
@@ -51,6 +51,8 @@ pub struct Edits {
     pub remove: SmallVec<[HeaderName; 6]>,
     /// Headers to set, in place of what is there.
     pub set: SmallVec<[(HeaderName, HeaderValue); 6]>,
+    /// Headers to add to what is there.
+    pub append: SmallVec<[(HeaderName, HeaderValue); 1]>,
 }
 
 /// What happens to an answer of the upstream, decided with the request.
@@ -83,7 +85,7 @@ pub struct Outcome {
     pub cause: Option<String>,
     /// Whether a page size was lowered.
     pub clamped: bool,
-    /// The grant for which a token was issued at a token endpoint.
+    /// The token endpoint that issued a token.
     pub issued: Option<&'static str>,
     /// Time spent on the credentials, when it was measured.
     pub auth_time: Option<Duration>,

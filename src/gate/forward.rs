@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::decision::Edits;
 use super::headers;
 use super::mint::Presented;
+use super::route::RouteKind;
 use crate::request::Request;
 
 /// Airflow's own cookies: its token, Keycloak's two, Flask's session. Never seen together with an
@@ -20,25 +21,21 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The changes to a request's headers. `presented` is `None` where Airflow itself authenticates:
-/// routes that are open or not the API's; `api` then says whether `Authorization` is removed.
-pub fn request(request: &Request<'_>, presented: Option<&Presented>, api: bool) -> Edits {
+/// The changes to a request's headers. `presented` is `None` where the gate knows nobody: routes that
+/// are open, and those that are not the API's.
+pub fn request(request: &Request<'_>, kind: &RouteKind, presented: Option<&Presented>) -> Edits {
     let sent = &request.head.headers;
     let mut edits = Edits::default();
-    for name in sent.keys() {
-        if headers::is_identity(name) && !(request.peer.trusted && headers::is_forwarded(name)) {
-            edits.remove.push(name.clone());
-        }
-    }
+    let keeps_header = matches!(presented, Some(Presented::Header));
+    let removed = headers::removed(sent, kind, request.peer);
+    edits.remove.extend(removed.filter(|name| !(keeps_header && *name == AUTHORIZATION)).cloned());
     match presented {
         Some(Presented::Header) => drop_airflow_cookies(sent, &mut edits),
-        Some(Presented::Cookies) => edits.remove.push(AUTHORIZATION),
         Some(Presented::Replaced(header)) => {
             drop_airflow_cookies(sent, &mut edits);
             edits.set.push((AUTHORIZATION, header.clone()));
         }
-        None if api => edits.remove.push(AUTHORIZATION),
-        None => {}
+        Some(Presented::Cookies) | None => {}
     }
     // What `Connection` names is for this hop, and must not take away what is set here.
     if sent.contains_key(CONNECTION) {

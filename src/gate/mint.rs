@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use quick_cache::sync::Cache;
 
-use crate::auth::jwt::{SignError, Signer, Subject};
+use crate::auth::jwt::{Principal, SignError, Signer};
 use crate::auth::{Grant, Identity, Onward, Origin};
+use crate::secret::Secret;
 
 /// Longest life of a token that only the gate and the upstream ever see.
 const MINTED_FOR: Duration = Duration::from_secs(300);
@@ -33,8 +34,8 @@ pub enum Directory {
 pub struct Member {
     /// The role as configured.
     pub role: Box<str>,
-    /// The teams, as Airflow writes them into a token; `None` for none configured.
-    pub teams: Option<Vec<String>>,
+    /// The teams; empty without multi-team mode.
+    pub teams: Vec<String>,
 }
 
 /// How the upstream learns who calls: `[upstream] identity`, `auto` resolved.
@@ -109,11 +110,16 @@ impl Mint {
         }
     }
 
+    /// Whether a token could be minted for this identity.
+    pub fn knows(&self, identity: &Identity) -> bool {
+        self.principal(identity).is_some()
+    }
+
     /// A token for a client, from a token endpoint, with its own `jti`.
     ///
     /// # Errors
     /// As [`Mint::present`].
-    pub fn token(&self, identity: &Identity, life: Duration, now: SystemTime) -> Result<String, MintError> {
+    pub fn token(&self, identity: &Identity, life: Duration, now: SystemTime) -> Result<Secret, MintError> {
         self.sign(identity, None, life, now)
     }
 
@@ -128,8 +134,8 @@ impl Mint {
             return Ok(minted.header.clone());
         }
         let token = self.sign(identity, jti, MINTED_FOR, now)?;
-        let mut header = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| SignError::new("the token is not a header value"))?;
+        let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+            .map_err(|error| SignError::Key(error.to_string()))?;
         header.set_sensitive(true);
         let renew = now + (MINTED_FOR - RENEW_BEFORE);
         self.minted.insert(key, Arc::new(Minted { header: header.clone(), renew }));
@@ -142,27 +148,27 @@ impl Mint {
         jti: Option<&str>,
         life: Duration,
         now: SystemTime,
-    ) -> Result<String, MintError> {
+    ) -> Result<Secret, MintError> {
         let unknown = || {
             let Identity { origin, name } = identity;
             MintError::Unknown(format!("{}:{name}", origin.as_str()))
         };
         let signer = self.signer.as_ref().ok_or_else(unknown)?;
-        let subject = self.subject(identity).ok_or_else(unknown)?;
-        Ok(signer.sign(&subject, jti, life, now)?)
+        let principal = self.principal(identity).ok_or_else(unknown)?;
+        Ok(signer.sign(principal, jti, life, now)?)
     }
 
     /// Who in Airflow an identity is. An identity is origin and name: those that Airflow itself
     /// vouches for, and those that the operator's own files and issuers name, are looked up by name.
-    fn subject<'a>(&'a self, identity: &'a Identity) -> Option<Subject<'a>> {
+    fn principal<'a>(&'a self, identity: &'a Identity) -> Option<Principal<'a>> {
         match identity.origin {
             Origin::Unverified => None,
             Origin::Airflow | Origin::Upstream | Origin::File | Origin::Anonymous | Origin::Issuer(_) => {
                 match &self.directory {
-                    Directory::Simple(members) => members.get(&*identity.name).map(|member| Subject::Simple {
+                    Directory::Simple(members) => members.get(&*identity.name).map(|member| Principal::Simple {
                         name: &identity.name,
                         role: &member.role,
-                        teams: member.teams.as_deref(),
+                        teams: &member.teams,
                     }),
                     Directory::Empty => None,
                 }

@@ -66,9 +66,9 @@ impl Problem {
             Self::Framing => "ambiguous_framing",
             Self::TooManyHeaders => "too_many_headers",
             Self::NoRoute => "no_route",
-            Self::Refused(refusal) => match refusal.cause {
-                Cause::NoCredential => "no_credential",
-                Cause::Rejected(reason) => match reason {
+            Self::Refused(refusal) => match &refusal.cause {
+                Cause::Unauthorized(None) => "no_credential",
+                Cause::Unauthorized(Some(reason)) | Cause::Forbidden(reason) => match reason {
                     Reason::TokenExpired => "token_expired",
                     Reason::TokenInvalid(_) => "token_invalid",
                     Reason::WrongPassword => "wrong_password",
@@ -76,7 +76,7 @@ impl Problem {
                     Reason::Denied => "denied",
                 },
                 Cause::Throttled(_) => "locked_out",
-                Cause::Unavailable(_) => "backend_unavailable",
+                Cause::Unavailable { .. } => "backend_unavailable",
             },
             Self::CrossSite => "cross_site",
             Self::UnknownToAirflow => "unknown_to_airflow",
@@ -153,23 +153,18 @@ impl Reply {
     }
 
     fn refused(refusal: &Refusal) -> Self {
-        let mut reply = match refusal.cause {
-            Cause::NoCredential => Self::detail(StatusCode::UNAUTHORIZED, "Not authenticated"),
-            Cause::Rejected(Reason::TokenExpired) => Self::detail(StatusCode::UNAUTHORIZED, "Token Expired"),
-            Cause::Rejected(Reason::TokenInvalid(_)) => {
-                Self::detail(StatusCode::FORBIDDEN, "Invalid JWT token")
-            }
-            Cause::Rejected(Reason::WrongPassword) => {
-                Self::detail(StatusCode::UNAUTHORIZED, "Invalid credentials")
-            }
-            Cause::Rejected(Reason::Malformed(text)) => Self::detail(StatusCode::UNAUTHORIZED, text),
-            Cause::Rejected(Reason::Denied) => Self::detail(StatusCode::FORBIDDEN, "Forbidden"),
+        let mut reply = match &refusal.cause {
+            Cause::Unauthorized(reason) => Self::detail(
+                StatusCode::UNAUTHORIZED,
+                reason.as_ref().map_or("Not authenticated", detail),
+            ),
+            Cause::Forbidden(reason) => Self::detail(StatusCode::FORBIDDEN, detail(reason)),
             Cause::Throttled(wait) => {
-                Self::detail(StatusCode::TOO_MANY_REQUESTS, "Too many failed log-ins").retry_after(wait)
+                Self::detail(StatusCode::TOO_MANY_REQUESTS, "Too many failed log-ins").retry_after(*wait)
             }
-            Cause::Unavailable(wait) => {
+            Cause::Unavailable { retry_after, .. } => {
                 Self::detail(StatusCode::SERVICE_UNAVAILABLE, "Credentials cannot be checked at the moment")
-                    .retry_after(wait)
+                    .retry_after(*retry_after)
             }
         };
         for challenge in &refusal.challenges {
@@ -183,6 +178,17 @@ impl Reply {
 
     fn retry_after(self, wait: Duration) -> Self {
         self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+    }
+}
+
+/// Airflow's own words for what is wrong with a credential.
+fn detail(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::TokenExpired => "Token Expired",
+        Reason::TokenInvalid(_) => "Invalid JWT token",
+        Reason::WrongPassword => "Invalid credentials",
+        Reason::Malformed(text) => text,
+        Reason::Denied => "Forbidden",
     }
 }
 
