@@ -1,0 +1,395 @@
+//! Pingora's phases. Converts, calls the core, and writes down what it answered.
+
+mod convert;
+mod failure;
+pub mod front;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use http::header::{EXPECT, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::upstreams::peer::{HttpPeer, Peer as _};
+use pingora::{Error, ErrorType};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use crate::exchange::Exchange;
+use crate::gate::decision::{Edits, Forward, Outcome, Step};
+use crate::gate::reply::{Problem, Reply};
+use crate::gate::Gate;
+use crate::metrics::Metrics;
+use crate::ports::upstream::Upstreams;
+use crate::request::{Peer, Request, RequestId};
+use crate::telemetry::access::AccessLog;
+use front::HeadDeadline;
+
+/// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
+/// the one that it began with.
+pub struct Snapshot {
+    /// What decides.
+    pub gate: Gate,
+    /// Where requests go.
+    pub upstreams: Arc<Upstreams>,
+    /// Whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Most header lines of a request.
+    pub max_headers: usize,
+    /// Most bytes of a body that is read here.
+    pub max_body: usize,
+    /// Longest time for a body that is read here.
+    pub body_timeout: Duration,
+}
+
+/// What outlives every snapshot.
+#[derive(Clone)]
+pub struct Shared {
+    /// The snapshot in force.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// Where requests are written down, if they are.
+    pub access: Option<Arc<AccessLog>>,
+}
+
+/// The proxy.
+pub struct Proxy {
+    shared: Shared,
+}
+
+/// How often a request is tried at the upstream: once, and once more where nothing was sent.
+pub const MAX_TRIES: usize = 2;
+/// How long an idle connection of a client is kept, in seconds.
+const CLIENT_IDLE: u64 = 75;
+/// Longest silence of a client that sends a body or reads an answer.
+const CLIENT_STALL: Duration = Duration::from_secs(60);
+/// A body at most this long is drained when the answer does not need it, so that the connection
+/// can be used again.
+const DRAIN_MAX: u64 = 64 * 1024;
+/// Longest time that draining takes.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One request's state.
+pub struct Ctx {
+    snapshot: Arc<Snapshot>,
+    outcome: Outcome,
+    began: Instant,
+    now: SystemTime,
+    id: RequestId,
+    peer: Peer,
+    forward: Option<Forward>,
+    asked: Option<Instant>,
+    answered: Option<Instant>,
+    tries: usize,
+    again: Again,
+}
+
+/// Whether a request is decided once more because the upstream refused the token it was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// Not so far.
+    No,
+    /// Before the next try.
+    Due,
+    /// It was: once is enough.
+    Done,
+}
+
+impl Proxy {
+    /// A proxy that serves whatever snapshot is in force.
+    pub fn new(shared: Shared) -> Self {
+        shared.metrics.start();
+        Self { shared }
+    }
+
+    /// Writes an answer of our own.
+    async fn reply(&self, session: &mut Session, ctx: &Ctx, reply: Reply) -> pingora::Result<()> {
+        let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len() + 4))?;
+        for (name, value) in reply.headers {
+            head.append_header(name, value)?;
+        }
+        head.insert_header(&X_REQUEST_ID, ctx.id.header())?;
+        head.set_content_length(reply.body.len())?;
+        free_connection(session).await;
+        let is_head = session.req_header().method == http::Method::HEAD;
+        let has_body = !is_head && !reply.body.is_empty();
+        session.write_response_header(Box::new(head), !has_body).await?;
+        if has_body {
+            session.write_response_body(Some(reply.body), true).await?;
+        }
+        Ok(())
+    }
+
+    async fn decide(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Step, Problem> {
+        let head: &RequestHeader = session.req_header();
+        if head.headers.len() > ctx.snapshot.max_headers {
+            return Err(Problem::TooManyHeaders);
+        }
+        if !convert::is_framed_once(session) {
+            return Err(Problem::Framing);
+        }
+        let request = Request { head: session.req_header(), peer: &ctx.peer, now: ctx.now, id: &ctx.id };
+        Ok(ctx.snapshot.gate.decide(&request, &mut ctx.outcome).await)
+    }
+
+    /// Reads the body that a step needs, and goes on.
+    async fn with_body(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        pending: crate::gate::decision::Pending,
+    ) -> Result<Reply, Problem> {
+        let body = convert::read_body(session, ctx.snapshot.max_body, ctx.snapshot.body_timeout).await?;
+        let request = Request { head: session.req_header(), peer: &ctx.peer, now: ctx.now, id: &ctx.id };
+        Ok(ctx.snapshot.gate.resume(pending, &request, &body, &mut ctx.outcome).await)
+    }
+
+    fn problem(&self, session: &Session, ctx: &mut Ctx, problem: &Problem) -> Reply {
+        let request = Request { head: session.req_header(), peer: &ctx.peer, now: ctx.now, id: &ctx.id };
+        ctx.snapshot.gate.fail(&request, problem, &mut ctx.outcome)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        HeadDeadline::met();
+        Ctx {
+            snapshot: self.shared.snapshot.load_full(),
+            outcome: Outcome::default(),
+            began: Instant::now(),
+            now: SystemTime::now(),
+            id: RequestId::none(),
+            peer: Peer { address: None, connection: None, tls: false, trusted: false },
+            forward: None,
+            asked: None,
+            answered: None,
+            tries: 0,
+            again: Again::No,
+        }
+    }
+
+    /// None: every module costs on each request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+        // Without these an idle or stalling client holds its connection for ever.
+        if session.get_keepalive().is_some() {
+            let keep = (!session.is_process_shutting_down()).then_some(CLIENT_IDLE);
+            session.set_keepalive(keep);
+        }
+        session.set_read_timeout(Some(CLIENT_STALL));
+        session.set_write_timeout(Some(CLIENT_STALL));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        ctx.peer = convert::peer(session, &ctx.snapshot.trusted_proxies);
+        ctx.id = session
+            .get_header(&X_REQUEST_ID)
+            .and_then(RequestId::from_client)
+            .unwrap_or_else(RequestId::random);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        let reply = match self.decide(session, ctx).await {
+            Ok(Step::Forward(forward)) => {
+                ctx.forward = Some(forward);
+                return Ok(false);
+            }
+            Ok(Step::Reply(reply)) => reply,
+            Ok(Step::Body(pending)) => match self.with_body(session, ctx, pending).await {
+                Ok(reply) => reply,
+                Err(problem) => self.problem(session, ctx, &problem),
+            },
+            Err(problem) => self.problem(session, ctx, &problem),
+        };
+        self.reply(session, ctx, reply).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+        ctx.tries += 1;
+        if ctx.again == Again::Due {
+            ctx.again = Again::Done;
+            match self.decide(session, ctx).await {
+                Ok(Step::Forward(forward)) => ctx.forward = Some(forward),
+                // The refusal that the upstream gave is gone; this one says the same.
+                Ok(Step::Reply(_) | Step::Body(_)) | Err(_) => {
+                    return Err(Error::explain(ErrorType::HTTPStatus(502), "no identity for the upstream"));
+                }
+            }
+        }
+        ctx.asked.get_or_insert_with(Instant::now);
+        ctx.snapshot
+            .upstreams
+            .peer()
+            .ok_or_else(|| Error::explain(ErrorType::ConnectError, "no address of the upstream is known").into_up())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        let Some(forward) = &ctx.forward else {
+            return Err(Error::explain(ErrorType::InternalError, "forwarded without a decision"));
+        };
+        if let Some(target) = &forward.target {
+            request.set_uri(convert::uri(target)?);
+        }
+        convert::edit_request(request, &forward.headers)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        ctx.answered.get_or_insert_with(Instant::now);
+        let refused = matches!(answer.status, http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN);
+        if !refused || !ctx.forward.as_ref().is_some_and(|f| f.issued) {
+            return Ok(());
+        }
+        let forgotten = ctx.outcome.grant.as_ref().is_some_and(|g| ctx.snapshot.gate.refused(g, ctx.now));
+        if forgotten && ctx.again == Again::No && session.req_header().method.is_safe() {
+            ctx.again = Again::Due;
+            let mut error = Error::explain(ErrorType::HTTPStatus(502), "the upstream refused its own token").into_up();
+            error.set_retry(true);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        if let Some(forward) = &ctx.forward {
+            let edits = ctx.snapshot.gate.on_reply(&forward.reply, &answer.headers);
+            convert::edit_response(answer, edits)?;
+        }
+        answer.insert_header(&X_REQUEST_ID, ctx.id.header())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(ctx.tries < MAX_TRIES);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Ctx,
+        reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("upstream {}", peer.address()));
+        // A change might have been made: only what is safe is tried again, and only where a kept
+        // connection turned out to be closed, or the gate itself asked for it.
+        if ctx.again == Again::Due {
+            return error;
+        }
+        let safe = session.req_header().method.is_safe();
+        if safe && !session.as_ref().retry_buffer_truncated() && ctx.tries < MAX_TRIES {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+        let Some(problem) = failure::problem(error) else {
+            // The client is gone: there is nobody to answer.
+            ctx.outcome.refused = Some("client_gone");
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        ctx.outcome.cause = Some(failure::cause(error));
+        if session.response_written().is_some() {
+            ctx.outcome.refused = Some(problem.label());
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        let reply = self.problem(session, ctx, &problem);
+        let code = reply.status.as_u16();
+        session.set_keepalive(None);
+        if self.reply(session, ctx, reply).await.is_err() {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        FailToProxy { error_code: code, can_reuse_downstream: false }
+    }
+
+    /// Ours is written with the request's own line, once.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Ctx,
+        _error: &Error,
+        _context: pingora_proxy::ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+        let total = ctx.began.elapsed();
+        let head = session.req_header();
+        let exchange = Exchange {
+            at: ctx.now,
+            id: &ctx.id,
+            peer: &ctx.peer,
+            method: &head.method,
+            target: head.raw_path(),
+            status: session.response_written().map_or(0, |answer| answer.status.as_u16()),
+            total,
+            upstream: ctx.asked.map(|asked| asked.elapsed()),
+            first_byte: ctx.asked.zip(ctx.answered).map(|(asked, answered)| answered - asked),
+            bytes_sent: session.body_bytes_sent(),
+            outcome: &ctx.outcome,
+        };
+        self.shared.metrics.observe(&exchange);
+        if let Some(access) = &self.shared.access {
+            access.write(&exchange);
+        }
+    }
+}
+
+/// Makes the connection fit for another request: drains what is small and on its way, and gives the
+/// connection up where it is not, or where the client waits for a go-ahead.
+async fn free_connection(session: &mut Session) {
+    if session.is_body_done() || session.is_body_empty() {
+        return;
+    }
+    let head = session.req_header();
+    let length = head
+        .headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<u64>().ok());
+    let small = length.is_some_and(|n| n <= DRAIN_MAX) && !head.headers.contains_key(TRANSFER_ENCODING);
+    let waits = head.headers.contains_key(EXPECT);
+    if !small || waits || session.drain_request_body().await.is_err() {
+        session.set_keepalive(None);
+    }
+}

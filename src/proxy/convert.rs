@@ -1,0 +1,122 @@
+//! Pingora's session ↔ the core's types.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, Uri};
+use ipnet::IpNet;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{ErrorType, OrErr};
+use pingora_proxy::Session;
+
+use crate::gate::decision::Edits;
+use crate::gate::reply::Problem;
+use crate::request::Peer;
+
+/// Who is at the other end. The address that a trusted proxy vouches for is the last one of
+/// `X-Forwarded-For`, read from the right, that is not itself trusted.
+pub fn peer(session: &Session, trusted_proxies: &[IpNet]) -> Peer {
+    let connection = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
+    let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
+    let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|net| net.contains(&address));
+    if !connection.is_some_and(is_trusted) {
+        return Peer { address: connection, connection, tls, trusted: false };
+    }
+    let headers = &session.req_header().headers;
+    let address = forwarded_for(headers, is_trusted).or(connection);
+    let tls = headers.get("x-forwarded-proto").map_or(tls, |v| v.as_bytes() == b"https");
+    Peer { address, connection, tls, trusted: true }
+}
+
+fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let mut leftmost = None;
+    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    for entry in lines.iter().rev().flat_map(|v| v.as_bytes().rsplit(|&b| b == b',')) {
+        let address = std::str::from_utf8(entry.trim_ascii()).ok()?.parse::<IpAddr>().ok()?.to_canonical();
+        leftmost = Some(address);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    leftmost
+}
+
+/// Whether the end of the body can be found in one way only. Pingora drops `Content-Length` where
+/// there is `Transfer-Encoding` too, so the head is looked at as it came.
+pub fn is_framed_once(session: &Session) -> bool {
+    let head = session.req_header();
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return true };
+    let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none();
+    let http_11 = head.version == http::Version::HTTP_11;
+    let raw = session.as_http1().map(|h1| h1.get_headers_raw_bytes()).unwrap_or_default();
+    let length = raw.split(|&b| b == b'\n').any(|line| {
+        line.get(..CONTENT_LENGTH.as_str().len())
+            .is_some_and(|name| name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()))
+    });
+    chunked && http_11 && !length
+}
+
+/// Reads the whole body, within bounds.
+pub async fn read_body(session: &mut Session, max: usize, timeout: Duration) -> Result<Bytes, Problem> {
+    let declared = session
+        .get_header(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > max) {
+        return Err(Problem::LargeBody);
+    }
+    if session.get_header(EXPECT).is_some() {
+        session.write_continue_response().await.map_err(|_| Problem::BrokenBody)?;
+    }
+    tokio::time::timeout(timeout, read_all(session, max)).await.unwrap_or(Err(Problem::SlowBody))
+}
+
+async fn read_all(session: &mut Session, max: usize) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = session.read_request_body().await.map_err(|e| match e.etype() {
+        ErrorType::ReadTimedout => Problem::SlowBody,
+        _ => Problem::BrokenBody,
+    })? {
+        if body.len() + chunk.len() > max {
+            return Err(Problem::LargeBody);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// A path and query of our own making.
+pub fn uri(target: &str) -> pingora::Result<Uri> {
+    target.parse().or_err(ErrorType::InternalError, "the target that was built is not a URI")
+}
+
+/// Changes a request's headers: first what goes, then what is set.
+pub fn edit_request(request: &mut RequestHeader, edits: &Edits) -> pingora::Result<()> {
+    for name in &edits.remove {
+        request.remove_header::<HeaderName>(name);
+    }
+    for (name, value) in &edits.set {
+        request.insert_header(name, value)?;
+    }
+    for (name, value) in &edits.append {
+        request.append_header(name, value)?;
+    }
+    Ok(())
+}
+
+/// Changes an answer's headers, likewise.
+pub fn edit_response(answer: &mut ResponseHeader, edits: Edits) -> pingora::Result<()> {
+    for name in &edits.remove {
+        answer.remove_header::<HeaderName>(name);
+    }
+    for (name, value) in edits.set {
+        answer.insert_header(name, value)?;
+    }
+    for (name, value) in edits.append {
+        answer.append_header(name, value)?;
+    }
+    Ok(())
+}

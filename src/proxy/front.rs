@@ -1,0 +1,176 @@
+//! What stands before the proxy: limits that Pingora does not have.
+//!
+//! Pingora waits for ever for the rest of a request's head, and takes every connection.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::server::ShutdownWatch;
+use tokio::sync::Notify;
+
+use crate::metrics::Metrics;
+
+tokio::task_local! {
+    static HEAD: Arc<HeadDeadline>;
+}
+
+/// Whether the head of the request that this task waits for has been read.
+#[derive(Default)]
+pub struct HeadDeadline {
+    read: Notify,
+}
+
+impl HeadDeadline {
+    /// The head has been read: the deadline is met.
+    pub fn met() {
+        // Outside the scope (a test, say) there is no deadline.
+        let _ = HEAD.try_with(|deadline| deadline.read.notify_one());
+    }
+}
+
+/// An HTTP application whose requests must have their head within a time.
+pub struct Deadlined<A> {
+    inner: Arc<A>,
+    header_timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl<A> Deadlined<A> {
+    /// Gives each request's head `header_timeout`, counted from its connection's opening or, on a
+    /// kept connection, from the end of the time that it may be idle.
+    pub fn new(inner: A, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { inner: Arc::new(inner), header_timeout, metrics }
+    }
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let idle = session.get_keepalive().map_or(Duration::ZERO, Duration::from_secs);
+        let deadline = Arc::new(HeadDeadline::default());
+        let work = HEAD.scope(deadline.clone(), self.inner.process_new_http(session, shutdown));
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = deadline.read.notified() => {}
+            () = pingora::time::fast_timeout::fast_sleep(idle + self.header_timeout) => {
+                self.metrics.connection_rejected("slow_head");
+                return None;
+            }
+        }
+        work.await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.inner.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.inner.server_options()
+    }
+
+    async fn http_cleanup(&self) {
+        self.inner.http_cleanup().await;
+    }
+}
+
+/// An application whose connections are counted, in all and by address.
+pub struct Limited<A> {
+    inner: Arc<A>,
+    open: Arc<Open>,
+}
+
+struct Open {
+    limits: ConnectionLimits,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    metrics: Arc<Metrics>,
+    all: std::sync::atomic::AtomicUsize,
+}
+
+/// How many connections there may be at a time; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub all: Option<usize>,
+    /// From one address.
+    pub per_address: Option<usize>,
+}
+
+impl<A> Limited<A> {
+    /// Limits the connections of an application. What is over the limit is closed at once.
+    pub fn new(inner: A, limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
+        let by_address = Mutex::default();
+        let open = Open { limits, by_address, metrics, all: 0.into() };
+        Self { inner: Arc::new(inner), open: Arc::new(open) }
+    }
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let address = stream
+            .get_socket_digest()
+            .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
+        let _place = self.open.take(address)?;
+        self.inner.process_new(stream, shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.inner.cleanup().await;
+    }
+}
+
+/// A connection's place among those that are allowed, given back when it is dropped.
+struct Place {
+    open: Arc<Open>,
+    counted: Option<IpAddr>,
+}
+
+impl Open {
+    fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let before = self.all.fetch_add(1, Relaxed);
+        let mut place = Place { open: self.clone(), counted: None };
+        if self.limits.all.is_some_and(|most| before >= most) {
+            self.metrics.connection_rejected("too_many");
+            return None;
+        }
+        if let (Some(most), Some(address)) = (self.limits.per_address, address) {
+            let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(address).or_default();
+            if *count >= most {
+                self.metrics.connection_rejected("too_many_per_address");
+                return None;
+            }
+            *count += 1;
+            place.counted = Some(address);
+        }
+        Some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.all.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        let Some(address) = self.counted else { return };
+        let mut counts = self.open.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
+}
