@@ -1,0 +1,428 @@
+//! Settings → everything that serves requests. Used by start, reload and `check` alike, so that what
+//! `check` passes also starts.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pingora::protocols::tls::CaType;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::auth::basic::BasicAuth;
+use crate::auth::basic::check::{CheckSettings, PasswordCheck, Source};
+use crate::auth::basic::file::{Format, PasswordFile};
+use crate::auth::basic::hash::HashWorkers;
+use crate::auth::basic::upstream::Upstream;
+use crate::auth::cache::{NoRandomness, VerifiedCache};
+use crate::auth::chain::Chain;
+use crate::auth::fixed::{AllowAnonymous, DenyAll};
+use crate::auth::jwt::{
+    AuthManager as Claims, IssuerSettings, JwksSource, JwksStatus, JwksStore, Jwt, PrivateKey, Settings as JwtSettings,
+    SettingsError, Tokens, Verifier,
+};
+use crate::auth::lockout::{Lockout, LockoutSettings};
+use crate::auth::session::Session;
+use crate::auth::Backend;
+use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, Settings};
+use crate::config::{Errors, Location};
+use crate::gate::limit::PageLimit;
+use crate::gate::mint::{Directory, Member, Mint, Mode};
+use crate::gate::route::{BasePath, OtherRoutes, RouteSettings, Routes};
+use crate::gate::token::{AuthManager, Endpoint};
+use crate::gate::{Gate, LogIn, cors};
+use crate::ports::HttpClient;
+use crate::ports::http::Client;
+use crate::ports::upstream::{self, Upstreams};
+use crate::proxy::Snapshot;
+
+/// Longest time and largest answer of a fetch of keys.
+const FETCH: (Duration, usize) = (Duration::from_secs(10), 1 << 20);
+
+/// What must not be forgotten on a reload: caches, lock-outs, last known good keys, the health of the
+/// upstream. Keyed by what it stands for, so that it is taken over only where that is unchanged.
+pub struct Kept {
+    runtime: Handle,
+    cache: Arc<VerifiedCache>,
+    lockout: Arc<Lockout>,
+    workers: Arc<HashWorkers>,
+    http: Arc<dyn HttpClient>,
+    keys: Mutex<HashMap<JwksSource, KeptKeys>>,
+    upstreams: Mutex<Option<(upstream::Settings, Arc<Upstreams>)>>,
+}
+
+/// A store of keys, and the task that keeps it fresh.
+struct KeptKeys {
+    store: Arc<JwksStore>,
+    task: JoinHandle<()>,
+}
+
+/// Why nothing can be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Randomness(#[from] NoRandomness),
+    /// The client for key sets cannot be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Kept {
+    /// Nothing yet. Background tasks and hash checks run on `runtime`.
+    ///
+    /// # Errors
+    /// The system lacks what is needed.
+    pub fn new(runtime: Handle) -> Result<Self, KeptError> {
+        let (timeout, max) = FETCH;
+        Ok(Self {
+            cache: Arc::new(VerifiedCache::new(VerifiedCache::CAPACITY)?),
+            lockout: Arc::new(Lockout::new()),
+            workers: Arc::new(HashWorkers::new(runtime.clone(), cores())),
+            http: Arc::new(Client::new(timeout, max, None)?),
+            keys: Mutex::default(),
+            upstreams: Mutex::default(),
+            runtime,
+        })
+    }
+
+    /// The store of a source of keys: the one there is, else a new one, kept fresh from now on.
+    fn store(&self, source: &JwksSource) -> Arc<JwksStore> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = keys.entry(source.clone()).or_insert_with(|| {
+            let store = JwksStore::new(source.clone(), self.http.clone());
+            KeptKeys { task: self.runtime.spawn(store.clone().run()), store }
+        });
+        kept.store.clone()
+    }
+
+    /// Gives up the stores that nobody uses any more.
+    pub fn forget_unused(&self) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, kept| {
+            // One here, one in its task.
+            let used = Arc::strong_count(&kept.store) > 2;
+            if !used {
+                kept.task.abort();
+            }
+            used
+        });
+    }
+
+    /// Each set of keys by its source, and how it fares.
+    pub fn key_sets(&self) -> Vec<(String, JwksStatus)> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = |source: &JwksSource| match source {
+            JwksSource::Url(uri) => uri.to_string(),
+            JwksSource::File(path) => path.display().to_string(),
+        };
+        keys.values().map(|kept| (name(kept.store.source()), kept.store.status())).collect()
+    }
+
+    fn upstreams(&self, settings: upstream::Settings) -> Arc<Upstreams> {
+        let mut kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((before, upstreams)) if *before == settings => upstreams.clone(),
+            Some(_) | None => {
+                let upstreams = Upstreams::new(settings.clone());
+                self.runtime.spawn(Upstreams::maintain(Arc::downgrade(&upstreams)));
+                *kept = Some((settings, upstreams.clone()));
+                upstreams
+            }
+        }
+    }
+}
+
+/// How many cores this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Builds everything that serves requests. Reads key and user files; asks nobody over the network.
+///
+/// # Errors
+/// All that is wrong, each with its place in the configuration.
+pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
+    let mut errors = Errors::new();
+    let tokens = tokens(settings, kept, &mut errors);
+    let issuers = issuers(settings, kept, &mut errors);
+    let cors = policy(settings, &mut errors);
+    let base_path = base_path(settings, &mut errors);
+    let ca = ca(settings, &mut errors);
+    let upstreams = kept.upstreams(upstream_settings(settings, ca));
+    let sources = sources(settings, kept, &upstreams, &mut errors);
+    errors.into_result()?;
+
+    let lockout = lockout(settings);
+    let check = |sources, cache_ttl| {
+        let settings = CheckSettings { cache_ttl, lockout };
+        PasswordCheck::new(sources, settings, kept.cache.clone(), kept.lockout.clone(), kept.runtime.clone())
+    };
+    let relay = |endpoint| check(vec![token_endpoint(settings, &upstreams, endpoint)], Duration::ZERO);
+    let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
+    let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
+    Ok(Snapshot {
+        gate: Gate {
+            routes: Routes::new(RouteSettings {
+                base_path,
+                other_routes: match settings.gate.other_routes {
+                    settings::OtherRoutes::Deny => OtherRoutes::Deny,
+                    settings::OtherRoutes::Ui => OtherRoutes::Ui,
+                    settings::OtherRoutes::All => OtherRoutes::All,
+                },
+                experimental: settings.api.enable_experimental_api,
+            }),
+            cors,
+            limit: PageLimit::new(limits.0.value, limits.1.value),
+            chain: chain(settings, &tokens, issuers, &passwords),
+            log_in: LogIn {
+                auth_manager: match settings.upstream.auth_manager.value {
+                    settings::AuthManager::Simple => AuthManager::Simple,
+                    settings::AuthManager::Fab => AuthManager::Fab,
+                },
+                passwords,
+                relay: relay(Endpoint::Token),
+                relay_cli: relay(Endpoint::Cli),
+                life: settings.api_auth.jwt_expiration_time,
+                cli_life: settings.api_auth.jwt_cli_expiration_time,
+            },
+            mint: mint(settings, tokens),
+        },
+        upstreams,
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+        max_headers: settings.limits.max_headers,
+        max_body: settings.limits.max_body,
+        body_timeout: settings.limits.header_timeout,
+    })
+}
+
+fn tokens(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Tokens {
+    let auth = &settings.api_auth;
+    let private_key = auth.jwt_private_key_path.as_ref().and_then(|path| {
+        PrivateKey::read(path).map_err(|error| errors.push(&path.at, error.to_string())).ok()
+    });
+    if auth.jwt_private_key_path.is_some() && private_key.is_none() {
+        return Tokens { verifier: None, signer: None };
+    }
+    let place = auth
+        .jwt_private_key_path
+        .as_ref()
+        .map(|p| &p.at)
+        .or_else(|| auth.trusted_jwks_url.as_ref().map(|u| &u.at))
+        .or_else(|| auth.jwt_secrets.first().map(|s| &s.at))
+        .unwrap_or(&Location::Default)
+        .clone();
+    let built = JwtSettings {
+        secrets: auth.jwt_secrets.iter().map(|secret| secret.value.clone()).collect(),
+        private_key,
+        jwks: auth.trusted_jwks_url.as_ref().and_then(|source| keys_source(source, errors)),
+        algorithms: auth.jwt_algorithms.iter().map(|a| a.value.as_str().to_owned()).collect(),
+        kid: auth.jwt_kid.clone(),
+        issuers: auth.jwt_issuers.clone(),
+        audience: auth.jwt_audiences.clone(),
+        leeway: auth.jwt_leeway,
+        auth_manager: match settings.upstream.auth_manager.value {
+            settings::AuthManager::Simple => Claims::Simple,
+            settings::AuthManager::Fab => Claims::Fab,
+        },
+    }
+    .build(|source| kept.store(source));
+    built.unwrap_or_else(|found| {
+        say(&found, &place, errors);
+        Tokens { verifier: None, signer: None }
+    })
+}
+
+fn issuers(
+    settings: &Settings,
+    kept: &Kept,
+    errors: &mut Errors,
+) -> Vec<(Arc<str>, Arc<Verifier>)> {
+    let mut verifiers = Vec::new();
+    for issuer in &settings.jwt_issuers {
+        let Some(jwks) = keys_source(&issuer.jwks, errors) else { continue };
+        let built = IssuerSettings {
+            issuer: issuer.issuer.clone(),
+            jwks,
+            audience: issuer.audiences.clone(),
+            algorithms: issuer.algorithms.iter().map(|a| a.as_str().to_owned()).collect(),
+            username_claim: issuer.username_claim.clone(),
+            username_prefix: issuer.username_prefix.clone(),
+            leeway: settings.api_auth.jwt_leeway,
+        }
+        .build(|source| kept.store(source));
+        match built {
+            Ok(verifier) => verifiers.push((issuer.issuer.as_str().into(), verifier)),
+            Err(found) => say(&found, &issuer.at, errors),
+        }
+    }
+    verifiers
+}
+
+fn keys_source(
+    source: &crate::config::Located<settings::JwksSource>,
+    errors: &mut Errors,
+) -> Option<JwksSource> {
+    match &source.value {
+        settings::JwksSource::Url(url) => {
+            JwksSource::parse(url).map_err(|error| errors.push(&source.at, error.to_string())).ok()
+        }
+        settings::JwksSource::File(path) => Some(JwksSource::File(path.clone())),
+    }
+}
+
+fn say(found: &[SettingsError], at: &Location, errors: &mut Errors) {
+    for error in found {
+        errors.push(at, error.to_string());
+    }
+}
+
+fn policy(settings: &Settings, errors: &mut Errors) -> Option<cors::Policy> {
+    let cors = settings.api.cors.as_ref()?;
+    cors::Policy::new(&cors.origins, &cors.methods, &cors.headers)
+        .map_err(|error| errors.push(&cors.at, error.to_string()))
+        .ok()
+}
+
+fn base_path(settings: &Settings, errors: &mut Errors) -> Option<BasePath> {
+    let url = settings.api.base_url.as_ref()?;
+    if url.path.is_empty() {
+        return None;
+    }
+    BasePath::parse(&url.path).map_err(|error| errors.push(&url.at, error.to_string())).ok()
+}
+
+fn ca(settings: &Settings, errors: &mut Errors) -> Option<Arc<CaType>> {
+    let path = settings.upstream.ca_file.as_ref()?;
+    read_ca(path).map_err(|error| errors.push(&path.at, error)).ok()
+}
+
+fn read_ca(path: &Path) -> Result<Arc<CaType>, String> {
+    let named = |what: &str| format!("{}: {what}", path.display());
+    let pem = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
+    let certificates = upstream::certificates(&pem).map_err(|error| named(&error))?;
+    if certificates.is_empty() {
+        return Err(named("holds no certificate: one or more are needed, in PEM"));
+    }
+    Ok(certificates.into())
+}
+
+fn upstream_settings(settings: &Settings, ca: Option<Arc<CaType>>) -> upstream::Settings {
+    let from = &settings.upstream;
+    upstream::Settings {
+        urls: from
+            .urls
+            .iter()
+            .map(|url| upstream::Url {
+                tls: url.scheme == settings::Scheme::Https,
+                host: url.host.clone(),
+                port: url.port,
+            })
+            .collect(),
+        ca,
+        server_name: from.server_name.as_ref().map(|name| name.value.clone()),
+        connect_timeout: from.connect_timeout,
+        read_timeout: from.read_timeout,
+        idle_timeout: from.idle_timeout,
+    }
+}
+
+fn sources(
+    settings: &Settings,
+    kept: &Kept,
+    upstreams: &Arc<Upstreams>,
+    errors: &mut Errors,
+) -> Vec<Arc<dyn Source>> {
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    for source in &settings.basic.sources {
+        match source.value {
+            BasicSource::Upstream => sources.push(token_endpoint(settings, upstreams, Endpoint::Token)),
+            BasicSource::File => match password_file(settings, kept) {
+                Ok(file) => {
+                    PasswordFile::watch(&file, &kept.runtime);
+                    sources.push(file);
+                }
+                Err((at, error)) => errors.push(&at.unwrap_or_else(|| source.at.clone()), error),
+            },
+        }
+    }
+    sources
+}
+
+fn password_file(
+    settings: &Settings,
+    kept: &Kept,
+) -> Result<Arc<PasswordFile>, (Option<Location>, String)> {
+    let (path, format) = match (&settings.basic.users_file, &settings.core.simple_passwords_file) {
+        (Some(path), _) => (path, Format::Hashes),
+        (None, Some(path)) => {
+            let users = settings.core.simple_users.as_ref().map(|users| &users.value[..]).unwrap_or_default();
+            (path, Format::Simple { users: users.iter().map(|user| user.name.as_str().into()).collect() })
+        }
+        (None, None) => {
+            let missing = "the source `file` needs `[basic] users_file` or \
+                           `[core] simple_auth_manager_passwords_file`";
+            return Err((None, missing.into()));
+        }
+    };
+    PasswordFile::open(&path.value, format, kept.workers.clone())
+        .map(Arc::new)
+        .map_err(|error| (Some(path.at.clone()), error.to_string()))
+}
+
+fn token_endpoint(settings: &Settings, upstreams: &Arc<Upstreams>, endpoint: Endpoint) -> Arc<dyn Source> {
+    let urls: Vec<String> = settings.upstream.urls.iter().map(|url| url.value.to_string()).collect();
+    Arc::new(Upstream::new(upstreams.clone(), endpoint.path(), urls.join(" ")))
+}
+
+fn lockout(settings: &Settings) -> LockoutSettings {
+    let default = LockoutSettings::default();
+    match &settings.lockout {
+        Some(lockout) => LockoutSettings {
+            attempts: lockout.attempts,
+            window: lockout.window,
+            duration: lockout.duration,
+            ..default
+        },
+        None => LockoutSettings { attempts: 0, ..default },
+    }
+}
+
+fn chain(
+    settings: &Settings,
+    tokens: &Tokens,
+    issuers: Vec<(Arc<str>, Arc<Verifier>)>,
+    passwords: &Arc<PasswordCheck>,
+) -> Chain {
+    let anonymous = settings.api.anonymous_user.as_ref().map_or("", |user| &user.value);
+    let backend = |name: &BackendName| -> Arc<dyn Backend> {
+        match name {
+            BackendName::Jwt => Arc::new(Jwt::new(tokens.verifier.clone(), issuers.clone())),
+            BackendName::Session => Arc::new(Session::new(tokens.verifier.clone())),
+            BackendName::BasicAuth => Arc::new(BasicAuth::new(passwords.clone())),
+            BackendName::Default => Arc::new(AllowAnonymous::new(anonymous)),
+            BackendName::DenyAll => Arc::new(DenyAll),
+        }
+    };
+    Chain::new(settings.api.auth_backends.iter().map(|name| backend(&name.value)).collect())
+}
+
+fn mint(settings: &Settings, tokens: Tokens) -> Mint {
+    let mode = match (settings.upstream.identity.value, &tokens.signer) {
+        (IdentityMode::Mint, _) | (IdentityMode::Auto, Some(_)) => Mode::Mint,
+        (IdentityMode::Exchange, _) | (IdentityMode::Auto, None) => Mode::Exchange,
+        (IdentityMode::Passthrough, _) => Mode::Passthrough,
+    };
+    let directory = match (settings.upstream.auth_manager.value, &settings.core.simple_users) {
+        (settings::AuthManager::Simple, Some(users)) => {
+            let member = |user: &settings::SimpleUser| {
+                let teams = user.teams.clone().unwrap_or_default();
+                (user.name.as_str().into(), Member { role: user.role.as_str().into(), teams })
+            };
+            Directory::Simple(users.value.iter().map(member).collect())
+        }
+        (settings::AuthManager::Simple, None) | (settings::AuthManager::Fab, _) => Directory::Empty,
+    };
+    Mint::new(mode, tokens.signer, directory)
+}

@@ -1,0 +1,266 @@
+//! The composition root: runtimes, listeners, services, signals.
+//!
+//! Pingora's own `Server` sleeps through a fixed grace period and knows no SIGHUP, so its services
+//! are run here: what listens is bound before anything starts, the drain ends with the last
+//! request, and a configuration can be replaced while requests are served.
+
+mod bind;
+mod signals;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use pingora::apps::ServerApp;
+use pingora::apps::http_app::HttpServer;
+use pingora::server::configuration::ServerConf;
+use pingora::services::listening::Service;
+use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
+use pingora_proxy::HttpProxy;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin, Readiness, Status};
+use crate::assemble::{Kept, KeptError, assemble, cores};
+use crate::config::{Errors, Loaded, Settings};
+use crate::drain::Drain;
+use crate::metrics::{Gauges, Metrics};
+use crate::proxy::front::{ConnectionLimits, Deadlined, Limited};
+use crate::proxy::{MAX_TRIES, Proxy, Shared};
+use crate::reload::{Reloader, Source};
+use crate::telemetry::{self, Telemetry};
+use bind::Bound;
+use signals::{Signal, Signals};
+
+/// Idle connections to the upstream that are kept, for each thread. Below the number of requests at
+/// a time, connections are made and closed all the time.
+const UPSTREAM_POOL: usize = 256;
+/// How long the start waits to know the upstream's addresses and health. It starts without, too.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long threads have to end when all is done.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
+/// Why airgate does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(Errors),
+    /// A listener cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] bind::BindError),
+    /// The logs cannot be written.
+    #[error(transparent)]
+    Log(#[from] telemetry::Failure),
+    /// The system refuses threads, or signal handlers.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// The system lacks something else.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// Metrics cannot be registered.
+    #[error("cannot register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Serves until a signal says otherwise, then drains.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
+    // Everything that does I/O outside Pingora's own runtimes lives here; a request awaits its
+    // answer.
+    let outbound = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("outbound")
+        .enable_all()
+        .build()?;
+    let entered = outbound.enter();
+    let settings = loaded.settings.clone();
+    let kept = Arc::new(Kept::new(outbound.handle().clone())?);
+    let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
+    let serving = bind::all(settings.server.listen.iter().map(|place| &place.value))?;
+    let admin = bind::all([&settings.admin.listen.value])?;
+    let logs = Arc::new(Telemetry::init(&settings.log)?);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let signals = Signals::install()?;
+    let upstreams = snapshot.upstreams.clone();
+    let _ = outbound.block_on(tokio::time::timeout(FIRST_LOOK, upstreams.resolve()));
+
+    let metrics = Arc::new(Metrics::new()?);
+    metrics.loaded(SystemTime::now());
+    let drain = Arc::new(Drain::default());
+    let shared = Shared {
+        snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+        metrics: metrics.clone(),
+        access: settings.log.access().then(|| logs.access().clone()),
+        drain: drain.clone(),
+    };
+    let reloader = Arc::new(Reloader::new(source, loaded, kept, shared.clone(), logs.clone()));
+    outbound.spawn(reloader.clone().watch());
+
+    let threads = settings.server.threads.map_or_else(cores, usize::from);
+    let proxy_runtime = runtime("proxy", threads);
+    let (stop, stopping) = watch::channel(false);
+    let app = proxy(&settings, threads, shared.clone());
+    let accepting = listen("proxy", app, &serving, proxy_runtime.get_handle(), stopping);
+
+    let facts = Facts { shared, drain: drain.clone(), reloader: reloader.clone(), logs: logs.clone() };
+    let admin_runtime = runtime("admin", 1);
+    let (_admin_stop, admin_stopping) = watch::channel(false);
+    let app = HttpServer::new_app(Admin::new(metrics, Arc::new(facts)));
+    listen("admin", app, &admin, admin_runtime.get_handle(), admin_stopping);
+
+    for (listener, bound) in serving.iter().map(|b| ("server", b)).chain(admin.iter().map(|b| ("admin", b))) {
+        tracing::info!(listener, address = %bound, "listening");
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
+    outbound.block_on(serve(signals, &reloader, &drain, &settings, stop, accepting));
+
+    proxy_runtime.shutdown_timeout(LAST_MOMENT);
+    admin_runtime.shutdown_timeout(LAST_MOMENT);
+    drop(entered);
+    outbound.shutdown_timeout(LAST_MOMENT);
+    Ok(())
+}
+
+/// Answers signals until one of them ends it.
+async fn serve(
+    mut signals: Signals,
+    reloader: &Arc<Reloader>,
+    drain: &Drain,
+    settings: &Settings,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+) {
+    loop {
+        match signals.next().await {
+            Signal::Reload => {
+                let reloader = reloader.clone();
+                if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
+                    tracing::error!("the reload panicked; the old configuration stays in force");
+                }
+            }
+            Signal::Stop => break,
+        }
+    }
+    drain.leave();
+    tracing::info!(requests = drain.requests(), "draining");
+    let leave = async {
+        tokio::time::sleep(settings.server.drain_delay).await;
+        // Fails only when nobody listens, and then there is nothing to stop.
+        let _ = stop.send(true);
+        let ended = async {
+            let _ = accepting.await;
+            drain.drained().await;
+        };
+        tokio::time::timeout(settings.server.grace_period, ended).await
+    };
+    tokio::select! {
+        left = leave => match left {
+            Ok(()) => tracing::info!("drained"),
+            Err(_) => tracing::warn!(requests = drain.requests(), "the grace period is over"),
+        },
+        () = stopped_again(&mut signals) => tracing::warn!(requests = drain.requests(), "leaving at once"),
+    }
+}
+
+async fn stopped_again(signals: &mut Signals) {
+    while signals.next().await == Signal::Reload {}
+}
+
+fn runtime(name: &str, threads: usize) -> pingora_runtime::Runtime {
+    // Without work stealing a request costs some per cent less.
+    pingora_runtime::RuntimeBuilder::new(threads, name).work_steal(false).build()
+}
+
+fn proxy(
+    settings: &Settings,
+    threads: usize,
+    shared: Shared,
+) -> Limited<Deadlined<HttpProxy<Proxy>>> {
+    let conf = ServerConf {
+        threads,
+        work_stealing: false,
+        upstream_keepalive_pool_size: UPSTREAM_POOL,
+        max_retries: MAX_TRIES,
+        ..ServerConf::default()
+    };
+    let metrics = shared.metrics.clone();
+    let proxy = pingora_proxy::http_proxy(&Arc::new(conf), Proxy::new(shared));
+    let proxy = Deadlined::new(proxy, settings.limits.header_timeout, metrics.clone());
+    let limits = ConnectionLimits {
+        all: settings.limits.max_connections.map(usize::from),
+        per_address: settings.limits.max_connections_per_address.map(usize::from),
+    };
+    Limited::new(proxy, limits, metrics)
+}
+
+/// Runs a service on bound listeners, until `stopping` says so. The task ends when nothing is
+/// accepted any more; connections go on.
+fn listen<A: ServerApp + Send + Sync + 'static>(
+    name: &str,
+    app: A,
+    bound: &[Bound],
+    runtime: &Handle,
+    stopping: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let mut service = Service::new(name.to_owned(), app);
+    for listener in bound {
+        match &listener.at {
+            crate::config::settings::Listen::Tcp(address) => service.add_tcp(&address.to_string()),
+            crate::config::settings::Listen::Unix(path) => service.add_uds(&path.display().to_string(), None),
+        }
+    }
+    let fds = bind::hand_over(bound);
+    let ready = ServiceReadyNotifier::new(watch::channel(false).0);
+    runtime.spawn(async move {
+        ServiceWithDependents::start_service(&mut service, Some(fds), stopping, 1, ready).await;
+    })
+}
+
+/// What the admin port tells.
+struct Facts {
+    shared: Shared,
+    drain: Arc<Drain>,
+    reloader: Arc<Reloader>,
+    logs: Arc<Telemetry>,
+}
+
+impl Status for Facts {
+    fn readiness(&self) -> Readiness {
+        let snapshot = self.shared.snapshot.load();
+        let upstreams = snapshot.upstreams.health();
+        let backends = snapshot.gate.chain.backends();
+        Readiness {
+            listening: true,
+            stopping: self.drain.is_leaving(),
+            configuration: if self.reloader.failed() {
+                admin::Configuration::ReloadFailed
+            } else {
+                admin::Configuration::Current
+            },
+            upstreams: upstreams
+                .into_iter()
+                .map(|(name, healthy)| admin::Upstream { name, healthy })
+                .collect(),
+            backends: backends.iter().map(|backend| (backend.name(), backend.health())).collect(),
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        let key_sets = self.reloader.kept().key_sets().into_iter();
+        Gauges {
+            key_sets: key_sets
+                .filter_map(|(source, status)| Some((source, status.fetched?.elapsed())))
+                .collect(),
+            access_log_dropped: self.logs.access().dropped(),
+            log_dropped: self.logs.dropped(),
+            ..Gauges::default()
+        }
+    }
+}
