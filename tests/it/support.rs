@@ -1,0 +1,10 @@
+//! What the tests stand on: an airgate of one's own, something behind it, something that asks.
+
+pub mod airflow;
+pub mod airgate;
+pub mod client;
+pub mod upstream;
+
+pub use airgate::Airgate;
+pub use client::{Answer, Ask, delete, get, head, options, post, put};
+pub use upstream::Upstream;

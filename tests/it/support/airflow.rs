@@ -1,0 +1,68 @@
+//! The real Airflow, started by `tests/airflow/airflow.sh`.
+//!
+//! `make test` starts all of them first and says where they are; without it, a test that needs one
+//! starts it, and leaves it running for the next time (`tests/airflow/airflow.sh down` ends it).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A running Airflow with its fixture data.
+pub struct Airflow {
+    pub url: String,
+    /// Its `AIRFLOW_HOME`.
+    pub home: PathBuf,
+}
+
+/// The simple auth manager, HS512.
+pub fn simple() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("simple"))
+}
+
+/// The simple auth manager, RS256.
+pub fn simple_rs256() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("simple-rs256"))
+}
+
+/// The FAB auth manager.
+pub fn fab() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("fab"))
+}
+
+impl Airflow {
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.home.join("airflow.cfg")
+    }
+}
+
+fn find(instance: &str) -> Airflow {
+    let name = instance.to_ascii_uppercase().replace('-', "_");
+    let variable = |suffix: &str| std::env::var(format!("AIRGATE_TEST_AIRFLOW_{name}{suffix}"));
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let url = variable("").unwrap_or_else(|_| {
+        let script = root.join("tests/airflow/airflow.sh");
+        let output = Command::new(script).args(["up", instance]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        text.lines().last().unwrap_or_default().trim().to_owned()
+    });
+    let home = variable("_HOME")
+        .map_or_else(|_| root.join(".airgate-dev/airflow").join(instance), PathBuf::from);
+    Airflow { url, home }
+}
+
+/// The Python that has Airflow and its client.
+pub fn python() -> PathBuf {
+    std::env::var("AIRGATE_TEST_PYTHON").map_or_else(
+        |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".airgate-dev/venv/bin/python"),
+        PathBuf::from,
+    )
+}
