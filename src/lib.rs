@@ -18,6 +18,6 @@
 
 pub mod auth;
 // pub mod gate;
+pub mod ports;
 pub mod request;
 pub mod secret;
-pub mod ports;

@@ -15,10 +15,7 @@ pub trait HttpClient: Send + Sync {
     ///
     /// # Errors
     /// No complete answer arrived within the bounds.
-    async fn send(
-        &self,
-        request: ::http::Request<Bytes>,
-    ) -> Result<::http::Response<Bytes>, SendError>;
+    async fn send(&self, request: ::http::Request<Bytes>) -> Result<::http::Response<Bytes>, SendError>;
 }
 
 /// Why there is no answer.

@@ -72,7 +72,8 @@ pub struct Upstreams {
 impl Upstreams {
     /// Knows no address before [`Upstreams::maintain`] or [`Upstreams::resolve`] has run.
     pub fn new(settings: Settings) -> Arc<Self> {
-        let client = Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
+        let client =
+            Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
         let mut backends = Backends::new(Box::new(Discovery { settings }));
         backends.set_health_check(Box::new(Check { client: client.clone() }));
         Arc::new(Self { balancer: LoadBalancer::from_backends(backends), client })
