@@ -3,7 +3,14 @@
 //! The chain asks each [`Backend`] in turn. A backend answers with a [`Verdict`]; absent, invalid
 //! and unavailable are three different things, and nothing turns one into another.
 
+pub mod basic;
+pub mod cache;
+pub mod chain;
 pub mod credentials;
+pub mod fixed;
+pub mod lockout;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,36 +1,39 @@
-//! What goes out: traits here, what implements them below. The core sees the traits alone.
+//! What goes out: the traits behind which sockets live, so that the core can be tested without any.
 
 pub mod http;
 pub mod upstream;
 
-use std::time::Duration;
-
+use ::http::{Request, Response};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// Sends a request and reads the whole answer. Time and size are bounded by the implementation.
+/// Sends one HTTP request and reads the whole answer.
+///
+/// Timeouts, the size bound of an answer, TLS and connection reuse belong to the implementation.
+/// Redirects are not followed. An answer of any status is `Ok`: what it means is for the caller.
 #[async_trait]
 pub trait HttpClient: Send + Sync {
-    /// Sends the request; an answer of any status is `Ok`.
+    /// Sends `request`, whose URI is absolute, and returns the answer with its body.
     ///
     /// # Errors
-    /// No complete answer arrived within the bounds.
-    async fn send(&self, request: ::http::Request<Bytes>) -> Result<::http::Response<Bytes>, SendError>;
+    /// No answer came, or none that may be read: see [`SendError`].
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError>;
 }
 
-/// Why there is no answer.
+/// Why there is no answer. For logs: no part of it goes to a client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Not within this time.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// No connection.
+    /// The time allowed for connecting, sending and reading has passed. The request may have been
+    /// carried out.
+    #[error("no answer in time")]
+    Timeout,
+    /// No connection: name not found, refused, TLS not agreed on. The request was not sent.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// The answer is longer than this many bytes.
-    #[error("the answer is longer than {0} bytes")]
-    TooLarge(usize),
-    /// The connection broke, or what came is not HTTP.
+    /// The answer is larger than what is read here.
+    #[error("the answer is too large")]
+    TooLarge,
+    /// The connection broke, or the answer is not HTTP. The request may have been carried out.
     #[error("{0}")]
-    Broken(String),
+    Other(String),
 }

@@ -10,7 +10,6 @@ use super::{HttpClient, SendError};
 /// An HTTP client with bounds. Follows no redirect: what a URL answers elsewhere was not asked for.
 pub struct Client {
     inner: reqwest::Client,
-    timeout: Duration,
     max_body: usize,
 }
 
@@ -32,36 +31,36 @@ impl Client {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        Ok(Self { inner: builder.build()?, timeout, max_body })
-    }
-
-    fn error(&self, error: &reqwest::Error) -> SendError {
-        if error.is_timeout() {
-            SendError::Timeout(self.timeout)
-        } else if error.is_connect() {
-            SendError::Connect(root_cause(error))
-        } else {
-            SendError::Broken(root_cause(error))
-        }
+        Ok(Self { inner: builder.build()?, max_body })
     }
 }
 
 #[async_trait]
 impl HttpClient for Client {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
-        let request = request.try_into().map_err(|e| self.error(&e))?;
-        let mut response = self.inner.execute(request).await.map_err(|e| self.error(&e))?;
+        let request = request.try_into().map_err(|e| failed(&e))?;
+        let mut response = self.inner.execute(request).await.map_err(|e| failed(&e))?;
         let mut head = http::Response::new(());
         *head.status_mut() = response.status();
         *head.headers_mut() = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.error(&e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| failed(&e))? {
             if body.len() + chunk.len() > self.max_body {
-                return Err(SendError::TooLarge(self.max_body));
+                return Err(SendError::TooLarge);
             }
             body.extend_from_slice(&chunk);
         }
         Ok(head.map(|()| body.freeze()))
+    }
+}
+
+fn failed(error: &reqwest::Error) -> SendError {
+    if error.is_timeout() {
+        SendError::Timeout
+    } else if error.is_connect() {
+        SendError::Connect(root_cause(error))
+    } else {
+        SendError::Other(root_cause(error))
     }
 }
 

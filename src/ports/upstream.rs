@@ -215,7 +215,7 @@ impl HealthCheck for Check {
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = http::Uri::from_static("/api/v2/version");
         let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template, request)).await;
-        match answer.unwrap_or(Err(SendError::Timeout(CHECK_TIMEOUT))) {
+        match answer.unwrap_or(Err(SendError::Timeout)) {
             Ok(answer) if !answer.status().is_server_error() => Ok(()),
             Ok(answer) => Error::e_explain(
                 ErrorType::HTTPStatus(answer.status().as_u16()),
@@ -251,9 +251,7 @@ impl Client {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, SendError> {
         let limit = self.read_timeout;
-        tokio::time::timeout(limit, self.exchange(template, request))
-            .await
-            .map_err(|_| SendError::Timeout(limit))?
+        tokio::time::timeout(limit, self.exchange(template, request)).await.map_err(|_| SendError::Timeout)?
     }
 
     async fn exchange(
@@ -281,7 +279,7 @@ impl Client {
         let mut body = BytesMut::new();
         while let Some(chunk) = session.read_response_body().await.map_err(broken)? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(SendError::TooLarge(MAX_ANSWER));
+                return Err(SendError::TooLarge);
             }
             body.extend_from_slice(&chunk);
         }
@@ -309,7 +307,7 @@ fn request_head(
 }
 
 fn broken(error: Box<Error>) -> SendError {
-    SendError::Broken(reason(&error))
+    SendError::Other(reason(&error))
 }
 
 fn reason(error: &Error) -> String {

@@ -1,0 +1,164 @@
+//! `basic_auth`: user name and password by RFC 7617.
+
+pub mod check;
+pub mod file;
+pub mod hash;
+pub mod upstream;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use zeroize::Zeroize;
+
+use super::credentials::{Authorization, Credentials};
+use super::{Attempt, Backend, Grant, Health, Reason, Rejection, Verdict};
+use crate::request::Peer;
+use check::{InvalidLogin, Login, PasswordCheck};
+
+/// The backend `basic_auth`. Reads the header, and has the password checked by the sources of
+/// `[basic] sources`.
+pub struct BasicAuth {
+    check: Arc<PasswordCheck>,
+    challenge: HeaderValue,
+}
+
+impl BasicAuth {
+    /// Checks passwords by `check`, which the token endpoints share.
+    pub fn new(check: Arc<PasswordCheck>) -> Self {
+        // `charset` tells clients that the password is sent in UTF-8 (RFC 7617, section 2.1).
+        let challenge = HeaderValue::from_static(r#"Basic realm="Airflow", charset="UTF-8""#);
+        Self { check, challenge }
+    }
+
+    /// Forgets what is cached for these credentials, if it is still this grant. For the gate, when
+    /// the upstream refused the token that it once issued for them.
+    pub fn forget(&self, credentials: &Credentials<'_>, peer: &Peer, grant: &Arc<Grant>) {
+        let mut scratch = Scratch::new();
+        if let Authorization::Basic(encoded) = credentials.authorization
+            && let Ok(login) = scratch.read(encoded)
+        {
+            self.check.forget(login, peer, grant);
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for BasicAuth {
+    fn name(&self) -> &'static str {
+        "basic_auth"
+    }
+
+    fn challenge(&self) -> Option<&HeaderValue> {
+        Some(&self.challenge)
+    }
+
+    fn recall(&self, attempt: &Attempt<'_>) -> Option<Verdict> {
+        let Authorization::Basic(encoded) = attempt.credentials.authorization else {
+            return Some(Verdict::NotMine);
+        };
+        match Scratch::new().read(encoded) {
+            Ok(login) => {
+                let grant = self.check.recall(login, attempt.request.peer, attempt.request.now)?;
+                Some(Verdict::Accepted(grant))
+            }
+            Err(malformed) => Some(malformed.verdict()),
+        }
+    }
+
+    async fn authenticate(&self, attempt: &Attempt<'_>) -> Verdict {
+        let Authorization::Basic(encoded) = attempt.credentials.authorization else {
+            return Verdict::NotMine;
+        };
+        let mut scratch = Scratch::new();
+        match scratch.read(encoded) {
+            Ok(login) => self.check.check(login, attempt.request.peer, attempt.request.now).await,
+            Err(malformed) => malformed.verdict(),
+        }
+    }
+
+    fn health(&self) -> Health {
+        self.check.health()
+    }
+}
+
+/// Room for decoded credentials. Stays where it was made, so that the password is not copied about,
+/// and is overwritten when dropped.
+struct Scratch {
+    bytes: [u8; Scratch::MAX],
+    used: usize,
+}
+
+/// Why a header cannot be read. Airflow answers all of these as it answers a wrong password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Malformed {
+    TooLong,
+    NotBase64,
+    NotUtf8,
+    NoColon,
+    EmptyUsername,
+    EmptyPassword,
+    ControlCharacter,
+}
+
+impl Scratch {
+    /// The longest `user:password` that is read, in bytes: 4 KiB of base64.
+    const MAX: usize = Login::MAX;
+
+    fn new() -> Self {
+        Self { bytes: [0; Self::MAX], used: 0 }
+    }
+
+    /// Base64 with its padding and nothing else in it, as Airflow 2 took it: neither missing
+    /// padding nor white space nor other characters inside. Then UTF-8 alone, as in Airflow 2: in
+    /// another encoding the same bytes are another password. The first colon separates: a password
+    /// may hold more of them, a user name none.
+    fn read(&mut self, encoded: &[u8]) -> Result<Login<'_>, Malformed> {
+        if encoded.len() > Self::MAX / 3 * 4 {
+            return Err(Malformed::TooLong);
+        }
+        // Something may have been decoded before a fault was met.
+        self.used = Self::MAX.min(encoded.len());
+        let length = STANDARD.decode_slice(encoded, &mut self.bytes).map_err(|_| Malformed::NotBase64)?;
+        let text = str::from_utf8(&self.bytes[..length]).map_err(|_| Malformed::NotUtf8)?;
+        let (username, password) = text.split_once(':').ok_or(Malformed::NoColon)?;
+        Ok(Login::new(username, password)?)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.bytes[..self.used].zeroize();
+    }
+}
+
+impl From<InvalidLogin> for Malformed {
+    fn from(invalid: InvalidLogin) -> Self {
+        match invalid {
+            InvalidLogin::EmptyUsername => Self::EmptyUsername,
+            InvalidLogin::EmptyPassword => Self::EmptyPassword,
+            InvalidLogin::ControlCharacter => Self::ControlCharacter,
+            InvalidLogin::TooLong => Self::TooLong,
+        }
+    }
+}
+
+impl Malformed {
+    fn verdict(self) -> Verdict {
+        let text = match self {
+            Self::TooLong => "Basic credentials are too long",
+            Self::NotBase64 => "Basic credentials are not base64",
+            Self::NotUtf8 => "Basic credentials are not UTF-8",
+            Self::NoColon => "Basic credentials have no colon",
+            Self::EmptyUsername => "Basic credentials have an empty user name",
+            Self::EmptyPassword => "Basic credentials have an empty password",
+            Self::ControlCharacter => "Basic credentials have a control character",
+        };
+        Verdict::Rejected(Rejection { reason: Reason::Malformed(text), challenge: None, clear_cookie: false })
+    }
+}
+
+#[cfg(test)]
+mod tests;

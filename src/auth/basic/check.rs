@@ -1,0 +1,294 @@
+//! One password check for everybody who asks for one: cache, lock-out, sources.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_lc_rs::digest;
+use tokio::runtime::Handle;
+
+use crate::auth::cache::{Checked, CredentialKey, Seal, Verified, VerifiedCache};
+use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Permit};
+use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
+use crate::request::Peer;
+use crate::secret::Secret;
+
+/// Something that knows passwords, such as the users file. One entry of `[basic] sources`.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The name in the configuration, in metrics and in logs, e.g. `file`.
+    fn name(&self) -> &'static str;
+
+    /// What this source is, such as its URL or path: when it changes on a reload, what an earlier
+    /// source of the same name has verified is forgotten.
+    fn fingerprint(&self) -> &str;
+
+    /// Compares. A user who is not known must cost the same time as one who is.
+    async fn check(&self, username: &str, password: &Secret, now: SystemTime) -> SourceVerdict;
+
+    /// Whether what was compared with is still what is stored, so that a password that was changed
+    /// or removed is forgotten at once. Called for every cached request: must cost next to nothing.
+    fn vouches(&self, username: &str, seal: Option<&Seal>) -> bool {
+        let _ = (username, seal);
+        true
+    }
+
+    /// How the source fares.
+    fn health(&self) -> Health {
+        Health::Up
+    }
+}
+
+/// A source's answer.
+#[must_use]
+#[derive(Debug, Clone)]
+pub enum SourceVerdict {
+    /// The password is right.
+    Accepted {
+        /// Who it is.
+        identity: Identity,
+        /// What the upstream is given.
+        onward: Onward,
+        /// When that ends, where it has an end.
+        expires: Option<SystemTime>,
+        /// What the password was compared with, if it is stored here.
+        seal: Option<Seal>,
+    },
+    /// The password is wrong, or the source does not say what is.
+    Rejected,
+    /// The source has no such user.
+    Unknown,
+    /// It cannot be told now.
+    Unavailable(Outage),
+}
+
+/// User name and password as a client gave them, fit to be looked at.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    username: &'a str,
+    password: &'a str,
+}
+
+/// Why a user name and a password are not worth a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLogin {
+    /// No user name. Airflow: 400 `Username and password must be provided`.
+    #[error("the user name is empty")]
+    EmptyUsername,
+    /// No password. As above; and a directory takes an empty one for an anonymous log-in.
+    #[error("the password is empty")]
+    EmptyPassword,
+    /// NUL or another control character: some user databases stop reading there, and would let
+    /// `secret\0…` in for `secret`.
+    #[error("a control character")]
+    ControlCharacter,
+    /// Longer than [`Login::MAX`].
+    #[error("too long")]
+    TooLong,
+}
+
+impl<'a> Login<'a> {
+    /// The most bytes that user name and password have together.
+    pub const MAX: usize = 3072;
+
+    /// Takes what is worth a look.
+    ///
+    /// # Errors
+    /// One of them is empty, they are too long, or a control character is among them.
+    pub fn new(username: &'a str, password: &'a str) -> Result<Self, InvalidLogin> {
+        if username.is_empty() {
+            Err(InvalidLogin::EmptyUsername)
+        } else if password.is_empty() {
+            Err(InvalidLogin::EmptyPassword)
+        } else if username.len() + password.len() > Self::MAX {
+            Err(InvalidLogin::TooLong)
+        } else if username.chars().chain(password.chars()).any(char::is_control) {
+            Err(InvalidLogin::ControlCharacter)
+        } else {
+            Ok(Self { username, password })
+        }
+    }
+
+    /// The name, as it was given.
+    pub fn username(&self) -> &'a str {
+        self.username
+    }
+}
+
+/// Checks passwords for `basic_auth` and the token endpoints alike, so that both share cache and
+/// lock-out: what is guessed at one counts at the other.
+pub struct PasswordCheck {
+    sources: Arc<[Arc<dyn Source>]>,
+    fingerprint: [u8; 32],
+    settings: CheckSettings,
+    cache: Arc<VerifiedCache>,
+    lockout: Arc<Lockout>,
+    runtime: Handle,
+}
+
+/// How passwords are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckSettings {
+    /// How long a password found right is not checked again. Default 60 seconds; 0 turns the cache
+    /// off.
+    pub cache_ttl: Duration,
+    /// `[lockout]`.
+    pub lockout: LockoutSettings,
+}
+
+impl Default for CheckSettings {
+    fn default() -> Self {
+        Self { cache_ttl: Duration::from_secs(60), lockout: LockoutSettings::default() }
+    }
+}
+
+impl PasswordCheck {
+    /// The longest that one source may take. Its own limits are shorter; this one guards against a
+    /// source that never answers, behind which all later requests would wait.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Checks by these sources, in order. `cache` and `lockout` outlive a reload; checks run on
+    /// `runtime`.
+    pub fn new(
+        sources: Vec<Arc<dyn Source>>,
+        settings: CheckSettings,
+        cache: Arc<VerifiedCache>,
+        lockout: Arc<Lockout>,
+        runtime: Handle,
+    ) -> Self {
+        let fingerprint = fingerprint(&sources);
+        Self { sources: sources.into(), fingerprint, settings, cache, lockout, runtime }
+    }
+
+    /// What is known of these credentials without a check: no lock-out applies, since who sends
+    /// them has logged in from there a moment ago.
+    pub fn recall(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Option<Arc<Grant>> {
+        if self.settings.cache_ttl.is_zero() {
+            return None;
+        }
+        self.known(&self.key(login, Network::of(peer.address)), login, now)
+    }
+
+    /// Checks a password: cache, then lock-out, then the sources in turn. Accepts, rejects with
+    /// [`Reason::WrongPassword`], throttles, or cannot tell; it is never `NotMine`.
+    ///
+    /// Without success every source is asked, so that known and unknown users take the same time.
+    /// Of the same credentials sent many times at once one alone is checked. The check goes on when
+    /// this future is dropped: giving up early saves nobody a failure.
+    pub async fn check(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
+        let network = Network::of(peer.address);
+        let key = self.key(login, network);
+        let begin = || {
+            if let Some(grant) = self.known(&key, login, now) {
+                return Err(Verdict::Accepted(grant));
+            }
+            let permit = self
+                .lockout
+                .admit(&self.settings.lockout, login.username, network, now)
+                .map_err(|LockedOut(wait)| Verdict::Throttled(wait))?;
+            let (username, password) = (login.username.into(), Secret::new(login.password));
+            Ok(ask(Arc::clone(&self.sources), permit, username, password, now))
+        };
+        self.cache.share(key, &self.runtime, begin).await
+    }
+
+    /// Forgets what is cached for these credentials, if it is still this grant.
+    pub fn forget(&self, login: Login<'_>, peer: &Peer, grant: &Arc<Grant>) {
+        self.cache.forget(&self.key(login, Network::of(peer.address)), grant);
+    }
+
+    /// The sources in order, for health and status.
+    pub fn sources(&self) -> &[Arc<dyn Source>] {
+        &self.sources
+    }
+
+    /// Down when every source is, degraded when one of them is not well.
+    pub fn health(&self) -> Health {
+        let mut trouble = None;
+        let mut down = 0;
+        for source in self.sources.iter() {
+            match source.health() {
+                Health::Up => {}
+                Health::Degraded(cause) => trouble = Some(cause),
+                Health::Down(cause) => {
+                    down += 1;
+                    trouble = Some(cause);
+                }
+            }
+        }
+        match trouble {
+            None => Health::Up,
+            Some(cause) if down == self.sources.len() => Health::Down(cause),
+            Some(cause) => Health::Degraded(cause),
+        }
+    }
+
+    fn key(&self, login: Login<'_>, network: Network) -> CredentialKey {
+        self.cache.key(&self.fingerprint, network, login.username, login.password)
+    }
+
+    fn known(&self, key: &CredentialKey, login: Login<'_>, now: SystemTime) -> Option<Arc<Grant>> {
+        let verified = self.cache.get(key, now, self.settings.cache_ttl)?;
+        let source = self.sources.get(verified.source)?;
+        source.vouches(login.username, verified.seal.as_ref()).then(|| Arc::clone(&verified.grant))
+    }
+}
+
+/// One look at one password, by all sources.
+async fn ask(
+    sources: Arc<[Arc<dyn Source>]>,
+    permit: Permit,
+    username: Box<str>,
+    password: Secret,
+    now: SystemTime,
+) -> Checked {
+    if !permit.delay().is_zero() {
+        tokio::time::sleep(permit.delay()).await;
+    }
+    let mut outage: Option<Outage> = None;
+    let mut wrong = false;
+    for (place, source) in sources.iter().enumerate() {
+        let answer = source.check(&username, &password, now);
+        let answer = tokio::time::timeout(PasswordCheck::PATIENCE, answer).await;
+        match answer.unwrap_or_else(|_| SourceVerdict::Unavailable(no_answer(source.name()))) {
+            SourceVerdict::Accepted { identity, onward, expires, seal } => {
+                permit.succeeded();
+                // A browser keeps a password that it was once given, and sends it by itself.
+                let grant = Arc::new(Grant { identity, ambient: true, expires, onward });
+                let verified = Verified { grant: Arc::clone(&grant), since: now, source: place, seal };
+                return Checked { verdict: Verdict::Accepted(grant), verified: Some(verified) };
+            }
+            SourceVerdict::Rejected | SourceVerdict::Unknown => wrong = true,
+            SourceVerdict::Unavailable(trouble) => outage = outage.or(Some(trouble)),
+        }
+    }
+    // A try that one source called wrong counts even where another could not tell: an outage must
+    // not give free guesses at the rest.
+    if wrong {
+        permit.failed(now);
+    }
+    let reason = Reason::WrongPassword;
+    let verdict = match outage {
+        Some(outage) => Verdict::Unavailable(outage),
+        None => Verdict::Rejected(Rejection { reason, challenge: None, clear_cookie: false }),
+    };
+    Checked { verdict, verified: None }
+}
+
+fn no_answer(source: &str) -> Outage {
+    Outage { cause: format!("{source}: no answer").into(), retry_after: Duration::from_secs(5) }
+}
+
+fn fingerprint(sources: &[Arc<dyn Source>]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in sources.iter().flat_map(|source| [source.name(), source.fingerprint()]) {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(context.finish().as_ref());
+    fingerprint
+}
+
+#[cfg(test)]
+mod tests;

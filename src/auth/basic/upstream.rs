@@ -1,0 +1,160 @@
+//! The source `upstream`: the upstream's own token endpoint judges the password, and its token is
+//! what the upstream is then given. Works with every auth manager of Airflow 3, and shares no
+//! secret with it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
+
+use super::check::{Source, SourceVerdict};
+use crate::auth::{Health, Identity, Onward, Origin, Outage};
+use crate::ports::HttpClient;
+use crate::secret::Secret;
+
+/// `POST /auth/token` of the upstream.
+pub struct Upstream {
+    client: Arc<dyn HttpClient>,
+    name: Box<str>,
+    trouble: ArcSwapOption<Arc<str>>,
+}
+
+impl Upstream {
+    /// The largest answer that is read. Airflow's is a few hundred bytes, a Keycloak one a few
+    /// thousand.
+    const MAX_ANSWER: usize = 64 * 1024;
+
+    /// Asks through `client`, which knows where the upstream is: only the path is said here. `name`
+    /// stands for the upstream (its URL will do): passwords verified by one upstream are not
+    /// remembered for another.
+    pub fn new(client: Arc<dyn HttpClient>, name: impl Into<Box<str>>) -> Self {
+        Self { client, name: name.into(), trouble: ArcSwapOption::empty() }
+    }
+
+    fn unavailable(&self, cause: &str, retry_after: Duration) -> SourceVerdict {
+        let cause: Arc<str> = format!("upstream token endpoint: {cause}").into();
+        self.trouble.store(Some(Arc::new(Arc::clone(&cause))));
+        SourceVerdict::Unavailable(Outage { cause, retry_after })
+    }
+
+    fn judge(&self, username: &str, response: &Response<Bytes>) -> SourceVerdict {
+        match response.status() {
+            StatusCode::CREATED => match issued(response.body()) {
+                Ok((onward, expires)) => {
+                    self.trouble.store(None);
+                    let identity = Identity { origin: Origin::Upstream, name: username.into() };
+                    SourceVerdict::Accepted { identity, onward: Onward::Issued(onward), expires, seal: None }
+                }
+                Err(fault) => self.unavailable(fault, RETRY),
+            },
+            // 401 by simple and FAB, 403 by Keycloak. 400 and 422 are about this user name and
+            // password too: the request is otherwise always the same.
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::BAD_REQUEST
+            | StatusCode::UNPROCESSABLE_ENTITY => {
+                self.trouble.store(None);
+                SourceVerdict::Rejected
+            }
+            other => {
+                let wait = retry_after(response.headers()).unwrap_or(RETRY);
+                self.unavailable(&format!("answered {}", other.as_u16()), wait)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Upstream {
+    fn name(&self) -> &'static str {
+        "upstream"
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.name
+    }
+
+    async fn check(&self, username: &str, password: &Secret, _now: SystemTime) -> SourceVerdict {
+        let Some(request) = request(username, password) else {
+            return self.unavailable("the request cannot be written", RETRY);
+        };
+        match self.client.send(request).await {
+            Ok(response) => self.judge(username, &response),
+            Err(error) => self.unavailable(&error.to_string(), RETRY),
+        }
+    }
+
+    fn health(&self) -> Health {
+        match self.trouble.load_full() {
+            None => Health::Up,
+            Some(cause) => Health::Down(Arc::clone(&cause)),
+        }
+    }
+}
+
+/// When to ask again, where the upstream does not say.
+const RETRY: Duration = Duration::from_secs(5);
+
+fn request(username: &str, password: &Secret) -> Option<Request<Bytes>> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        username: &'a str,
+        password: &'a str,
+    }
+    let body = serde_json::to_vec(&Body { username, password: password.expose() }).ok()?;
+    Request::builder()
+        .method(Method::POST)
+        .uri(Uri::from_static("/auth/token"))
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .body(Bytes::from(body))
+        .ok()
+}
+
+/// The token of an answer, as an `Authorization` value, and when it ends.
+fn issued(body: &[u8]) -> Result<(HeaderValue, Option<SystemTime>), &'static str> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: String,
+    }
+    if body.len() > Upstream::MAX_ANSWER {
+        return Err("the answer is too large");
+    }
+    let Answer { access_token } = serde_json::from_slice(body).map_err(|_| "no token in the answer")?;
+    let plain = !access_token.is_empty() && access_token.bytes().all(|b| b.is_ascii_graphic());
+    let mut value = Some(format!("Bearer {access_token}"))
+        .filter(|_| plain)
+        .and_then(|text| HeaderValue::try_from(text).ok())
+        .ok_or("the token cannot stand in a header")?;
+    value.set_sensitive(true);
+    Ok((value, expiry(&access_token)))
+}
+
+/// The `exp` of a JWT. Not verified: it came over our own connection, and only decides how long the
+/// token is kept. None for a token that is no JWT.
+fn expiry(token: &str) -> Option<SystemTime> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let payload = token.split('.').nth(1)?;
+    let claims = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)
+}
+
+/// `Retry-After` in seconds, at most a minute: the upstream decides nothing for longer.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.clamp(1, 60)))
+}
+
+#[cfg(test)]
+mod tests;

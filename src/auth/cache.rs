@@ -1,0 +1,221 @@
+//! Passwords found right a moment ago, so that a robot's next request costs no hash check and no
+//! call of the upstream.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::lockout::Network;
+use super::{Grant, Outage, Verdict};
+
+/// Verified credentials, bounded, under a key that only this process can compute. Failures are not
+/// kept. It knows no settings, so it outlives a reload, and an entry is judged by the settings of
+/// who looks it up.
+pub struct VerifiedCache {
+    secret: hmac::Key,
+    entries: Cache<CredentialKey, Arc<Verified>>,
+    flights: Mutex<HashMap<CredentialKey, watch::Receiver<Option<Verdict>>>>,
+}
+
+/// The system has no random numbers to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system's random number generator failed")]
+pub struct NoRandomness;
+
+/// The name of a credential in the cache: an HMAC-SHA256 under a key of this process, which tells
+/// nothing about the password even to who can read the memory of the cache alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CredentialKey([u8; 32]);
+
+/// What was verified, and what makes it lapse.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// What the credential is good for.
+    pub grant: Arc<Grant>,
+    /// When it was verified.
+    pub since: SystemTime,
+    /// Which source vouched, by its place in the list.
+    pub source: usize,
+    /// What the source compared with.
+    pub seal: Option<Seal>,
+}
+
+/// A digest of the stored hash (or password) that a credential was verified against, so that the
+/// entry lapses as soon as another one is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal(pub [u8; 32]);
+
+/// How a check that others wait for ended.
+pub struct Checked {
+    /// What all who wait are told.
+    pub verdict: Verdict,
+    /// What the cache is to remember.
+    pub verified: Option<Verified>,
+}
+
+impl VerifiedCache {
+    /// Entries kept at most. Default 10 000.
+    pub const CAPACITY: usize = 10_000;
+
+    /// Checks under way at most, since each holds memory until a source has answered.
+    const FLIGHTS: usize = 4096;
+
+    /// A token is used no longer than this before it ends: on its way it must not run out.
+    const MARGIN: Duration = Duration::from_secs(10);
+
+    /// An empty cache with a new random key.
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub fn new(capacity: usize) -> Result<Self, NoRandomness> {
+        let secret =
+            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| NoRandomness)?;
+        Ok(Self { secret, entries: Cache::new(capacity), flights: Mutex::default() })
+    }
+
+    /// The name of a credential. The client's network is part of it: who guesses passwords gets no
+    /// answer out of what somebody else's log-in left in the cache, which no lock-out guards.
+    pub fn key(&self, sources: &[u8; 32], network: Network, username: &str, password: &str) -> CredentialKey {
+        let mut context = hmac::Context::with_key(&self.secret);
+        let mut add = |part: &[u8]| {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        };
+        add(sources);
+        match &network {
+            Network::Local => add(&[]),
+            Network::V4(bits) => add(bits),
+            Network::V6(bits) => add(bits),
+        }
+        add(username.as_bytes());
+        add(password.as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(context.sign().as_ref());
+        CredentialKey(key)
+    }
+
+    /// What is known of a credential, not older than `ttl`, its token not about to end.
+    pub fn get(&self, key: &CredentialKey, now: SystemTime, ttl: Duration) -> Option<Arc<Verified>> {
+        self.entries.get(key).filter(|verified| verified.is_fresh(now, ttl))
+    }
+
+    /// Forgets a credential, if it is still this grant that is remembered: an upstream's late
+    /// refusal of an old token must not throw away the new one.
+    pub fn forget(&self, key: &CredentialKey, grant: &Arc<Grant>) {
+        self.entries.remove_if(key, |verified| Arc::ptr_eq(&verified.grant, grant));
+    }
+
+    /// How many credentials are remembered, for metrics.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Lets one check answer everybody who asks the same at the same time. `begin` says either what
+    /// to check, or the verdict, if there is nothing to check; it is called only where no check is
+    /// under way. The check runs on `runtime`, so it goes on when those who wait give up.
+    pub async fn share<F>(
+        self: &Arc<Self>,
+        key: CredentialKey,
+        runtime: &Handle,
+        begin: impl FnOnce() -> Result<F, Verdict>,
+    ) -> Verdict
+    where
+        F: Future<Output = Checked> + Send + 'static,
+    {
+        let (mut answer, check) = match self.board(key, begin) {
+            Ok(boarded) => boarded,
+            Err(verdict) => return verdict,
+        };
+        if let Some((check, landing)) = check {
+            // Not under the lock: a runtime that is shutting down drops the task right here.
+            runtime.spawn(landing.fly(check));
+        }
+        let verdict = match answer.wait_for(Option::is_some).await {
+            Ok(verdict) => verdict.clone(),
+            Err(_) => None,
+        };
+        verdict.unwrap_or_else(|| unavailable("the password check was aborted"))
+    }
+
+    /// Joins the check that is under way, or becomes the one who starts it.
+    #[allow(clippy::type_complexity)]
+    fn board<F>(
+        self: &Arc<Self>,
+        key: CredentialKey,
+        begin: impl FnOnce() -> Result<F, Verdict>,
+    ) -> Result<(watch::Receiver<Option<Verdict>>, Option<(F, Landing)>), Verdict> {
+        let mut flights = self.flights();
+        if let Some(answer) = flights.get(&key) {
+            return Ok((answer.clone(), None));
+        }
+        if flights.len() >= Self::FLIGHTS {
+            return Err(unavailable("too many password checks under way"));
+        }
+        let check = begin()?;
+        let (tell, answer) = watch::channel(None);
+        flights.insert(key, answer.clone());
+        Ok((answer, Some((check, Landing { cache: Arc::clone(self), key, tell }))))
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<CredentialKey, watch::Receiver<Option<Verdict>>>> {
+        // The map is whole after every single step, so a panic elsewhere leaves nothing broken.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verified {
+    /// The age is taken both ways: after the clock was set back an entry lives no longer.
+    fn is_fresh(&self, now: SystemTime, ttl: Duration) -> bool {
+        let age = match now.duration_since(self.since) {
+            Ok(age) => age,
+            Err(ahead) => ahead.duration(),
+        };
+        let lasts = self
+            .grant
+            .expires
+            .is_none_or(|end| end.duration_since(now).is_ok_and(|left| left > VerifiedCache::MARGIN));
+        age < ttl && lasts
+    }
+}
+
+/// Takes the flight off the list, however it ends.
+struct Landing {
+    cache: Arc<VerifiedCache>,
+    key: CredentialKey,
+    tell: watch::Sender<Option<Verdict>>,
+}
+
+impl Landing {
+    async fn fly(self, check: impl Future<Output = Checked>) {
+        let Checked { verdict, verified } = check.await;
+        if let Some(verified) = verified {
+            self.cache.entries.insert(self.key, Arc::new(verified));
+        }
+        self.tell.send_replace(Some(verdict));
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.cache.flights().remove(&self.key);
+    }
+}
+
+fn unavailable(cause: &str) -> Verdict {
+    Verdict::Unavailable(Outage { cause: cause.into(), retry_after: Duration::from_secs(1) })
+}
+
+#[cfg(test)]
+mod tests;
