@@ -2,11 +2,9 @@
 //! `check` passes also starts.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pingora::protocols::tls::CaType;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -34,7 +32,7 @@ use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::{Gate, LogIn, cors};
 use crate::ports::HttpClient;
 use crate::ports::http::Client;
-use crate::ports::upstream::{self, Upstreams};
+use crate::ports::upstream::{self, Ca, Upstreams};
 use crate::proxy::Snapshot;
 
 /// Longest time and largest answer of a fetch of keys.
@@ -293,22 +291,13 @@ fn base_path(settings: &Settings, errors: &mut Errors) -> Option<BasePath> {
     BasePath::parse(&url.path).map_err(|error| errors.push(&url.at, error.to_string())).ok()
 }
 
-fn ca(settings: &Settings, errors: &mut Errors) -> Option<Arc<CaType>> {
+fn ca(settings: &Settings, errors: &mut Errors) -> Option<Ca> {
     let path = settings.upstream.ca_file.as_ref()?;
-    read_ca(path).map_err(|error| errors.push(&path.at, error)).ok()
+    let read = || Ca::parse(&std::fs::read(&path.value)?).map_err(std::io::Error::other);
+    read().map_err(|error| errors.push(&path.at, format!("{}: {error}", path.value.display()))).ok()
 }
 
-fn read_ca(path: &Path) -> Result<Arc<CaType>, String> {
-    let named = |what: &str| format!("{}: {what}", path.display());
-    let pem = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
-    let certificates = upstream::certificates(&pem).map_err(|error| named(&error))?;
-    if certificates.is_empty() {
-        return Err(named("holds no certificate: one or more are needed, in PEM"));
-    }
-    Ok(certificates.into())
-}
-
-fn upstream_settings(settings: &Settings, ca: Option<Arc<CaType>>) -> upstream::Settings {
+fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings {
     let from = &settings.upstream;
     upstream::Settings {
         urls: from

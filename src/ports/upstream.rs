@@ -3,9 +3,11 @@
 //! What the proxy forwards and what the gate asks for itself go through the same choice of peer,
 //! the same TLS and the same health.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,15 +25,19 @@ use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer};
 use pingora::{Error, ErrorType, OkOrErr, OrErr};
 
+use pingora::utils::tls::{WrappedX509, parse_x509};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 use super::{HttpClient, SendError};
 
 /// How to reach the upstream.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`].
     pub urls: Vec<Url>,
     /// Certificate authorities for `https`, instead of the system's.
-    pub ca: Option<Arc<CaType>>,
+    pub ca: Option<Ca>,
     /// The name that the certificate must bear, instead of the URL's host.
     pub server_name: Option<String>,
     /// Longest time to connect, TLS included.
@@ -52,6 +58,59 @@ pub struct Url {
     pub host: String,
     /// The port, the scheme's own if none was written.
     pub port: u16,
+}
+
+/// Certificate authorities that are trusted for the upstream, and no others.
+#[derive(Clone)]
+pub struct Ca {
+    certificates: Arc<CaType>,
+    /// Tells one set from another: Pingora's pool does not, and would reuse connections.
+    fingerprint: u64,
+}
+
+impl PartialEq for Ca {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Ca {}
+
+/// Why certificates cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCa {
+    /// Not in PEM.
+    #[error("cannot be read as PEM: {0}")]
+    Pem(String),
+    /// In PEM, but not a certificate authority.
+    #[error("holds a certificate that is no authority: {0}")]
+    Certificate(String),
+    /// There is none.
+    #[error("holds no certificate: at least one is needed, in PEM")]
+    Empty,
+}
+
+impl Ca {
+    /// Reads one or more certificates in PEM.
+    ///
+    /// # Errors
+    /// There is none, or one that cannot be trusted.
+    pub fn parse(pem: &[u8]) -> Result<Self, InvalidCa> {
+        let mut store = rustls::RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for der in CertificateDer::pem_slice_iter(pem) {
+            let der = der.map_err(|error| InvalidCa::Pem(error.to_string()))?;
+            // Pingora panics on what it cannot read.
+            store.add(der.clone()).map_err(|error| InvalidCa::Certificate(error.to_string()))?;
+            certificates.push(WrappedX509::new(der.to_vec(), parse_x509));
+        }
+        if certificates.is_empty() {
+            return Err(InvalidCa::Empty);
+        }
+        let mut hasher = DefaultHasher::new();
+        pem.hash(&mut hasher);
+        Ok(Self { certificates: certificates.into(), fingerprint: hasher.finish() })
+    }
 }
 
 /// How often names are looked up.
@@ -87,17 +146,18 @@ impl Upstreams {
         self.balancer.backends().run_health_check(true).await;
     }
 
-    /// Keeps addresses and health up to date, for ever.
-    pub async fn maintain(self: Arc<Self>) {
+    /// Keeps addresses and health up to date, until nobody uses them any more.
+    pub async fn maintain(upstreams: Weak<Self>) {
         let rounds = RESOLVE_EVERY.as_secs() / CHECK_EVERY.as_secs();
         let mut ticks = tokio::time::interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for round in 0_u64.. {
             ticks.tick().await;
-            if round % rounds == 0 || self.balancer.backends().get_backend().is_empty() {
-                self.resolve().await;
+            let Some(this) = upstreams.upgrade() else { return };
+            if round % rounds == 0 || this.balancer.backends().get_backend().is_empty() {
+                this.resolve().await;
             } else {
-                self.balancer.backends().run_health_check(true).await;
+                this.balancer.backends().run_health_check(true).await;
             }
         }
     }
@@ -105,11 +165,14 @@ impl Upstreams {
     /// The next peer: a healthy one; if none is known to be healthy, any, since the knowledge may
     /// be old. `None` if no name resolves.
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
+        self.choose()?.ext.get::<Template>().map(|template| template.peer.clone())
+    }
+
+    fn choose(&self) -> Option<Backend> {
         let tries = self.balancer.backends().get_backend().len();
         self.balancer
             .select(b"", tries)
             .or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
-            .and_then(|backend| backend.ext.get::<Template>().map(|template| template.peer.clone()))
     }
 
     /// Each address, and whether it is healthy.
@@ -122,12 +185,8 @@ impl Upstreams {
 #[async_trait]
 impl HttpClient for Upstreams {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
-        let tries = self.balancer.backends().get_backend().len();
-        let backend = self
-            .balancer
-            .select(b"", tries)
-            .or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
-            .ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
+        let backend =
+            self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
         match backend.ext.get::<Template>() {
             Some(template) => self.client.send(template, request).await,
             None => Err(SendError::Connect("the upstream's address has no peer".into())),
@@ -184,7 +243,10 @@ impl Discovery {
         peer.options.write_timeout = Some(settings.read_timeout);
         peer.options.idle_timeout = Some(settings.idle_timeout);
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
-        peer.options.ca.clone_from(&settings.ca);
+        if let Some(ca) = &settings.ca {
+            peer.options.ca = Some(ca.certificates.clone());
+            peer.group_key = ca.fingerprint;
+        }
         let mut backend =
             Backend { addr: SocketAddr::Inet(address), weight: 1, ext: http::Extensions::new() };
         let host = HeaderValue::from_str(&authority(url)).unwrap_or(HeaderValue::from_static("localhost"));
