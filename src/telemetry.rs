@@ -1,0 +1,311 @@
+//! What is written for operators: the application log, the access log and the audit log. All are
+//! lines of JSON with `timestamp`, `level` and `target`, so that one pipeline reads them all.
+//!
+//! | log | target | goes to |
+//! |---|---|---|
+//! | application | the module, such as `airgate::reload` | standard error |
+//! | audit: authentication events | `airgate::audit` | standard error, whatever the level |
+//! | access: one line a request | `airgate::access` | standard output, or `[log] file` |
+//!
+//! Nothing here makes a request wait: every log is written by a thread of its own, from a bounded
+//! buffer; what does not fit is dropped and counted.
+
+pub mod access;
+pub mod audit;
+mod json;
+mod noise;
+pub mod redact;
+pub mod writer;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer as Formatter;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
+
+use access::AccessLog;
+use noise::NoiseFilter;
+use writer::LogWriter;
+
+/// `[log]`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// What the application log says.
+    pub level: Level,
+    /// Where the access log goes; `None` is standard output. Opened for appending, made if it is
+    /// not there, and opened anew on reload, so that it can be rotated.
+    pub file: Option<PathBuf>,
+}
+
+/// What the application log says: `error`, `warn`, `info` (the default), `debug`, `trace` or `off`
+/// for airgate's own modules, or a list such as `info,airgate::auth=debug,pingora_core=info`.
+///
+/// Other crates speak from `warn` on unless they are named, and never below `info`: at `trace`
+/// Pingora prints whole request heads, credentials included. The audit log is not part of this,
+/// unless `airgate::audit` is named.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level(Targets);
+
+/// Why a level cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither error, warn, info, debug, trace or off nor of the form module=level")]
+pub struct InvalidLevel(String);
+
+/// Why the logs cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The access log's file cannot be opened.
+    #[error("cannot open the access log {path}: {source}")]
+    File {
+        /// `[log] file`.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Standard output or error is closed, or no thread can be started.
+    #[error("cannot set up logging: {0}")]
+    System(#[from] io::Error),
+    /// There is a subscriber already: this is called once a process.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// The logs of this process. Dropping it writes what is still buffered, waiting at most
+/// [`FLUSH_LIMIT`] for each.
+pub struct Telemetry {
+    access: Arc<AccessLog>,
+    log: Arc<LogWriter>,
+    level: reload::Handle<Targets, Registry>,
+}
+
+/// What a reload is going to change, ready to be applied without a chance of failure.
+pub struct Change {
+    level: Level,
+    output: File,
+}
+
+/// How long the end of the process waits for a log that nobody reads.
+pub const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long lines of the access log are gathered before they are written.
+const ACCESS_DELAY: Duration = Duration::from_millis(100);
+
+impl Telemetry {
+    /// Sets up all logs of the process, and takes in what crates write by way of `log`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn init(settings: &Settings) -> Result<Self, Failure> {
+        let output = open(settings.file.as_deref())?;
+        // The application log is not delayed: its last lines tell why a process died.
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let log = Arc::new(LogWriter::start("log", Box::new(stderr), Duration::ZERO, |_| {})?);
+        let (filter, level) = reload::Layer::new(settings.level.0.clone());
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(NoiseFilter::default())
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(false)
+                    .with_timer(Timestamp)
+                    .with_ansi(false)
+                    .log_internal_errors(false)
+                    .with_writer(Lines(Arc::clone(&log))),
+            )
+            .try_init()
+            .map_err(|_| Failure::Twice)?;
+        let access = Arc::new(AccessLog::start(Box::new(output), ACCESS_DELAY)?);
+        Ok(Self { access, log, level })
+    }
+
+    /// The access log.
+    pub fn access(&self) -> &Arc<AccessLog> {
+        &self.access
+    }
+
+    /// Lines of the application and audit logs that were dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        self.log.dropped()
+    }
+
+    /// Opens what a reload needs, and changes nothing yet.
+    ///
+    /// # Errors
+    /// The access log's file cannot be opened.
+    pub fn prepare(&self, settings: &Settings) -> Result<Change, Failure> {
+        Ok(Change { level: settings.level.clone(), output: open(settings.file.as_deref())? })
+    }
+
+    /// Puts a change in force. Lines written from now on go to the new file.
+    pub fn apply(&self, change: Change) {
+        self.access.redirect(Box::new(change.output));
+        // Fails only when the subscriber is gone, and then there is no log to say so.
+        if self.level.reload(change.level.0).is_ok() {
+            noise::adopt_log_level(LevelFilter::current());
+        }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.access.flush(FLUSH_LIMIT);
+        self.log.flush(FLUSH_LIMIT);
+    }
+}
+
+fn open(file: Option<&Path>) -> Result<File, Failure> {
+    let Some(path) = file else {
+        // Not `io::stdout()` itself: it would buffer once more, and keep what it could not write.
+        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    };
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self::of(LevelFilter::INFO)
+    }
+}
+
+impl Level {
+    /// `level` for airgate, `warn` at most for everything else.
+    fn of(level: LevelFilter) -> Self {
+        Self(
+            Targets::new()
+                .with_default(level.min(LevelFilter::WARN))
+                .with_target("airgate", level)
+                .with_target(audit::TARGET, LevelFilter::INFO),
+        )
+    }
+}
+
+impl FromStr for Level {
+    type Err = InvalidLevel;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLevel> {
+        let mut general = LevelFilter::INFO;
+        let mut named = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let invalid = || InvalidLevel(part.to_owned());
+            match part.split_once('=') {
+                None => general = word(part).ok_or_else(invalid)?,
+                Some((module, level)) => {
+                    let module = module.trim();
+                    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+                    if module.is_empty() || !module.chars().all(plain) {
+                        return Err(invalid());
+                    }
+                    named.push((module, word(level.trim()).ok_or_else(invalid)?));
+                }
+            }
+        }
+        let targets = Self::of(general).0;
+        Ok(Self(
+            named.into_iter().fold(targets, |targets, (module, level)| targets.with_target(module, level)),
+        ))
+    }
+}
+
+/// A level by its name. Numbers, which `tracing` would read too, are not names.
+fn word(text: &str) -> Option<LevelFilter> {
+    text.chars().all(|c| c.is_ascii_alphabetic()).then(|| text.parse().ok()).flatten()
+}
+
+/// Timestamps as in the access log.
+struct Timestamp;
+
+impl FormatTime for Timestamp {
+    fn format_time(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", humantime::format_rfc3339_millis(SystemTime::now()))
+    }
+}
+
+/// Hands whole lines to the writer.
+struct Lines(Arc<LogWriter>);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+/// One line; the formatter writes it in one piece.
+struct Line<'a>(&'a LogWriter);
+
+impl io::Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.append(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level as L;
+
+    #[test]
+    fn levels() {
+        // (name, text, target, most detailed level that is let through)
+        for (name, text, target, expected) in [
+            ("default", "", "airgate::reload", Some(L::INFO)),
+            ("a word", "debug", "airgate::reload", Some(L::DEBUG)),
+            ("in any case", "DEBUG", "airgate", Some(L::DEBUG)),
+            ("others stay at warn", "debug", "pingora_core::apps", Some(L::WARN)),
+            ("but not above the word", "error", "pingora_core::apps", Some(L::ERROR)),
+            ("a module", "warn,airgate::auth=debug", "airgate::auth::jwt", Some(L::DEBUG)),
+            ("beside it", "warn,airgate::auth=debug", "airgate::gate", Some(L::WARN)),
+            ("another crate", "info, pingora_core = info", "pingora_core", Some(L::INFO)),
+            ("off", "off", "airgate", None),
+            ("off is not for the audit log", "off", audit::TARGET, Some(L::INFO)),
+            ("unless it is named", "info,airgate::audit=off", audit::TARGET, None),
+        ] {
+            let level = text.parse::<Level>().unwrap();
+            let all = [L::ERROR, L::WARN, L::INFO, L::DEBUG, L::TRACE];
+            let most = all.into_iter().rfind(|l| level.0.would_enable(target, l));
+            assert_eq!(most, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_level_is_refused() {
+        for text in
+            ["inof", "info,deb", "airgate=loud", "=info", "a b=info", "airgate[span]=info", "3", "airgate=3"]
+        {
+            assert!(text.parse::<Level>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let failure = open(Some(Path::new("/nowhere/access.log"))).unwrap_err();
+        assert!(
+            failure.to_string().starts_with("cannot open the access log /nowhere/access.log: "),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! The access log: one line of JSON for each request.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::json::Object;
+use super::redact;
+use super::writer::{LogWriter, Sink};
+use crate::exchange::Exchange;
+
+/// Writes one line for each request, without waiting and without allocating:
+///
+/// ```json
+/// {"timestamp":"2026-01-02T03:04:05.678Z","level":"INFO","target":"airgate::access",
+///  "id":"…","peer":"192.0.2.1","user":"airflow:admin","backend":"jwt","method":"GET",
+///  "path":"/api/v2/dags","route":"/api/v2/…","status":200,"cached":true,"clamped":false,
+///  "duration_ms":3.120,"upstream_ms":3.001,"bytes":512}
+/// ```
+///
+/// `timestamp` is when the request's head had been read. What there is not is left out: `peer` on
+/// a Unix socket, `user` and `backend` if nobody was accepted, `status` if the client left before
+/// there was one, `upstream_ms` if the upstream was not asked. A request that airgate refused has
+/// `refused`, the reason, and perhaps `cause`, which no client sees. Never in it: queries,
+/// headers, bodies.
+#[derive(Debug)]
+pub struct AccessLog {
+    writer: LogWriter,
+}
+
+impl AccessLog {
+    /// Starts the log.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(sink: Sink, delay: Duration) -> io::Result<Self> {
+        let report = |error: &io::Error| tracing::error!(%error, "the access log cannot be written");
+        Ok(Self { writer: LogWriter::start("access-log", sink, delay, report)? })
+    }
+
+    /// Logs a finished request.
+    pub fn log(&self, exchange: &Exchange<'_>) {
+        thread_local! {
+            static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
+        }
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            format(line, exchange);
+            self.writer.append(line);
+        });
+    }
+
+    /// Lines dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        self.writer.dropped()
+    }
+
+    /// Writes to another sink from now on, such as the file that took the place of a rotated one.
+    pub fn redirect(&self, sink: Sink) {
+        self.writer.redirect(sink);
+    }
+
+    /// Waits, at most `limit`, until all is written.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.writer.flush(limit)
+    }
+}
+
+/// Most bytes kept of a path, a user, a cause.
+const MAX_PATH: usize = 1024;
+const MAX_TEXT: usize = 256;
+
+fn format(line: &mut Vec<u8>, exchange: &Exchange<'_>) {
+    let outcome = exchange.outcome;
+    let mut object = Object::open(line);
+    object.plain("timestamp", humantime::format_rfc3339_millis(exchange.began.max(UNIX_EPOCH)));
+    object.plain("level", "INFO");
+    object.plain("target", "airgate::access");
+    object.text("id", &[exchange.id.as_str()], MAX_TEXT);
+    if let Some(peer) = exchange.peer {
+        object.plain("peer", peer);
+    }
+    if let Some(grant) = &outcome.grant {
+        let identity = &grant.identity;
+        object.text("user", &[identity.origin.as_str(), ":", &identity.name], MAX_TEXT);
+    }
+    if let Some(backend) = outcome.backend {
+        object.text("backend", &[backend], MAX_TEXT);
+    }
+    object.text("method", &[exchange.method.as_str()], 32);
+    object.bytes("path", redact::path(exchange.target), MAX_PATH);
+    object.text("route", &[outcome.route], MAX_TEXT);
+    if let Some(status) = exchange.status {
+        object.number("status", status.as_u16().into());
+    }
+    if let Some(reason) = outcome.refused {
+        object.text("refused", &[reason], MAX_TEXT);
+    }
+    if let Some(cause) = &outcome.cause {
+        object.text("cause", &[cause], MAX_TEXT);
+    }
+    object.flag("cached", outcome.cached);
+    object.flag("clamped", outcome.clamped);
+    object.millis("duration_ms", exchange.total);
+    if let Some(upstream) = exchange.upstream {
+        object.millis("upstream_ms", upstream);
+    }
+    object.number("bytes", exchange.sent);
+    object.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::Sample;
+    use serde_json::{Value, json};
+    use std::time::SystemTime;
+
+    fn line(sample: &Sample) -> String {
+        let mut line = Vec::new();
+        format(&mut line, &sample.exchange());
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn a_line() {
+        assert_eq!(
+            line(&Sample::accepted()),
+            concat!(
+                r#"{"timestamp":"2026-01-02T03:04:05.678Z","level":"INFO","target":"airgate::access","#,
+                r#""id":"id-1","peer":"192.0.2.1","user":"airflow:admin","backend":"jwt","method":"GET","#,
+                r#""path":"/api/v2/dags","route":"/api/v2/*","status":200,"cached":true,"clamped":false,"#,
+                r#""duration_ms":3.120,"upstream_ms":3.001,"bytes":512}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_there_is_not_is_left_out() {
+        let mut sample = Sample::accepted();
+        (sample.peer, sample.status, sample.upstream) = (None, None, None);
+        (sample.outcome.grant, sample.outcome.backend) = (None, None);
+        sample.outcome.refused = Some("client_left");
+        sample.outcome.cause = Some("read\nfailed".to_owned());
+        let value: Value = serde_json::from_str(&line(&sample)).unwrap();
+        assert_eq!(
+            value,
+            json!({
+                "timestamp": "2026-01-02T03:04:05.678Z", "level": "INFO", "target": "airgate::access",
+                "id": "id-1", "method": "GET", "path": "/api/v2/dags", "route": "/api/v2/*",
+                "refused": "client_left", "cause": "read\nfailed", "cached": true, "clamped": false,
+                "duration_ms": 3.12, "bytes": 512,
+            })
+        );
+    }
+
+    #[test]
+    fn neither_query_nor_headers_nor_password_are_logged() {
+        let mut sample = Sample::accepted();
+        sample.target = b"http://u:s3cret@host/auth/token?password=s3cret#s3cret".to_vec();
+        let line = line(&sample);
+        assert!(line.contains(r#""path":"/auth/token""#) && !line.contains("s3cret"), "{line}");
+    }
+
+    #[test]
+    fn a_clock_before_1970_is_no_reason_to_panic() {
+        let mut sample = Sample::accepted();
+        sample.began = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        assert!(line(&sample).starts_with(r#"{"timestamp":"1970-01-01T00:00:00.000Z""#));
+    }
+
+    /// Whatever a client, a user name or a cause holds, a line is one line, is JSON, and says what
+    /// was there.
+    #[test]
+    fn any_bytes_make_one_line_of_json() {
+        let mut random = crate::exchange::testing::Random(7);
+        let awkward: &[&[u8]] = &[
+            b"\n",
+            b"\r\n",
+            b"\"",
+            b"\\",
+            b"\\u0000",
+            b"\0",
+            b"\x7f",
+            b"\xff",
+            b"\xc3",
+            b"\xe2\x80",
+            b"\xf0\x9f",
+            "\u{9b}".as_bytes(),
+            "\u{2028}".as_bytes(),
+            "\u{fffd}".as_bytes(),
+            "😀".as_bytes(),
+            b"}",
+            b"{\"a\":1}",
+            b"/api",
+            b"%0a",
+            b" ",
+            b"\t",
+            b"a",
+            b"\xed\xa0\x80",
+        ];
+        for round in 0..2000 {
+            let mut bytes = vec![b'/'];
+            for _ in 0..random.below(if round % 50 == 0 { 900 } else { 30 }) {
+                match random.below(4) {
+                    0 => bytes.push(random.below(256) as u8),
+                    _ => bytes.extend_from_slice(awkward[random.below(awkward.len())]),
+                }
+            }
+            let path: Vec<u8> = bytes.iter().copied().filter(|b| !matches!(b, b'?' | b'#')).collect();
+            let text = String::from_utf8_lossy(&path).into_owned();
+            let mut sample = Sample::accepted();
+            sample.target = path;
+            sample.outcome.cause = Some(text.clone());
+            sample.user(&text);
+
+            let line = line(&sample);
+            assert!(line.ends_with("}\n") && line.len() < 16_000);
+            let inside = &line[..line.len() - 1];
+            assert!(
+                !inside.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')),
+                "{line:?}"
+            );
+            let value: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+            for (name, said, start) in [
+                ("path", &value["path"], ""),
+                ("cause", &value["cause"], ""),
+                ("user", &value["user"], "airflow:"),
+            ] {
+                let said = said.as_str().unwrap().strip_prefix(start).unwrap();
+                match said.strip_suffix('…') {
+                    Some(cut) => assert!(text.starts_with(cut.trim_end_matches('\u{fffd}')), "{name}"),
+                    None => assert_eq!(said, text, "{name}"),
+                }
+            }
+        }
+    }
+}
