@@ -75,17 +75,18 @@ stop_process() { # PIDFILE SECONDS: ends the process and its group: politely, th
 
 # Long steps run in process groups of their own: one signal then ends a step with all its children, and Ctrl-C reaches
 # this script alone, which decides what is stopped in which order. Callers put `stop_steps` into their EXIT trap.
-STEPS=()
+declare -A STEPS=() # by pid, those not yet waited for
 background() { # COMMAND...: sets STEP to its pid
   set -m
-  "$@" </dev/null &
+  "$@" </dev/null 9>&- & # 9 is where these scripts hold locks, which must not outlive them
   set +m
   STEP=$!
-  STEPS+=("$STEP")
+  STEPS[$STEP]=running
 }
 await() { # PID: waits, and returns what it returned
   local rc=0
   wait "$1" || rc=$?
+  unset "STEPS[$1]"
   return "$rc"
 }
 step() { # COMMAND...: in the foreground as far as the caller can tell
@@ -94,7 +95,6 @@ step() { # COMMAND...: in the foreground as far as the caller can tell
 }
 stop_steps() {
   local pid
-  for pid in "${STEPS[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
-  for pid in "${STEPS[@]}"; do wait "$pid" 2>/dev/null || true; done
-  STEPS=()
+  for pid in "${!STEPS[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  for pid in "${!STEPS[@]}"; do await "$pid" 2>/dev/null || true; done
 }

@@ -1,0 +1,43 @@
+# `make help` lists what there is. The work is done by scripts/: each says at its top what it does and takes.
+
+# make run PORT=… ADMIN_PORT=…
+export PORT ADMIN_PORT
+
+.PHONY: help run test test-all bench lint fmt docs airflow-up airflow-down clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
+
+run: ## airgate in front of a real Airflow, with sample commands; Ctrl-C stops both
+	@scripts/run.sh
+
+test: ## every test, against real Airflow servers (ARGS='--test it cors' for some)
+	@scripts/test.sh $(ARGS)
+
+test-all: ## the same, with the slow and wide variants
+	@AIRGATE_TEST_ALL=1 scripts/test.sh $(ARGS)
+
+bench: ## how fast, beside a bare Pingora, in one run
+	@scripts/setup.sh bench
+	@benches/run.sh $(ARGS)
+
+lint: ## formatting, clippy, documentation, dependencies, scripts
+	@scripts/lint.sh
+
+fmt: ## formats the code
+	@cargo fmt --all
+
+docs: ## the library's documentation, under target/doc
+	@cargo doc --no-deps
+
+airflow-up: ## starts the tests' Airflow servers and leaves them up, for quicker test runs
+	@tests/airflow/airflow.sh up simple
+	@tests/airflow/airflow.sh up simple-rs256
+	@tests/airflow/airflow.sh up fab
+
+airflow-down: ## stops every Airflow server of this clone
+	@tests/airflow/airflow.sh down
+
+clean: airflow-down ## removes all that was built or installed in this folder
+	@cargo clean
+	@rm -rf .airgate-dev

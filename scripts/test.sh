@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# All tests, against real Airflow servers that this script starts and stops again.
+#
+#   scripts/test.sh [ARGUMENTS OF cargo test]      (make test ARGS='--test it cors')
+#
+# A server that was up already (tests/airflow/airflow.sh up) is used and left up. The last line says `N passed, N failed`
+# over all of cargo's test binaries; the exit code is cargo's.
+# shellcheck disable=SC2317  # functions are called by traps and steps
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+AIRFLOW=$ROOT/tests/airflow/airflow.sh
+INSTANCES=(simple simple-rs256 fab)
+SUMMARY=$DEV/test-summary # for .ci/run
+OUTPUT=$DEV/test-output.log
+
+cd "$ROOT"
+mkdir -p "$DEV"
+rm -f "$SUMMARY"
+scripts/setup.sh test
+
+started=()
+finish() {
+  trap '' INT TERM HUP
+  stop_steps
+  [ ${#started[@]} -eq 0 ] || "$AIRFLOW" down "${started[@]}"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+for instance in "${INSTANCES[@]}"; do
+  "$AIRFLOW" url "$instance" >/dev/null 2>&1 || started+=("$instance")
+done
+
+start_airflows() { # together: each keeps one core busy for ten seconds
+  local instance pid pids=() rc=0
+  "$ROOT/tests/airflow/venv.sh" >/dev/null
+  for instance in "${INSTANCES[@]}"; do
+    "$AIRFLOW" up "$instance" >/dev/null &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || rc=1; done
+  return "$rc"
+}
+
+run_tests() { cargo test --no-fail-fast "$@" 2>&1 | tee "$OUTPUT"; }
+
+background start_airflows
+airflows=$STEP
+step cargo test --no-run "$@" || die "the tests do not compile"
+await "$airflows" || die "without its Airflow servers the tests prove nothing"
+
+AIRGATE_TEST_PYTHON=$("$ROOT/tests/airflow/venv.sh")
+export AIRGATE_TEST_PYTHON
+for instance in "${INSTANCES[@]}"; do
+  name=${instance^^}
+  name=AIRGATE_TEST_AIRFLOW_${name//-/_}
+  export "$name=$("$AIRFLOW" url "$instance")" "${name}_HOME=$("$AIRFLOW" home "$instance")"
+done
+
+rc=0
+step run_tests "$@" || rc=$?
+
+# one line for all binaries; a run that failed without a failed test (it crashed, say) must not look like a good one
+awk -v rc="$rc" '
+  { gsub(/\033\[[0-9;]*m/, "") }
+  /^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } }
+  END { if (rc && !f) f = 1; printf "%d passed, %d failed%s\n", p, f, s ? sprintf(", %d skipped", s) : "" }
+' "$OUTPUT" >"$SUMMARY"
+cat "$SUMMARY"
+exit "$rc"
