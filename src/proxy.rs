@@ -4,14 +4,13 @@ mod convert;
 mod failure;
 pub mod front;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::header::{EXPECT, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -20,13 +19,15 @@ use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use crate::exchange::Exchange;
-use crate::gate::decision::{Edits, Forward, Outcome, Step};
+use crate::gate::decision::{Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
+use crate::drain::{Drain, Guard};
 use crate::gate::Gate;
-use crate::metrics::Metrics;
+use crate::metrics::{InFlight, Metrics};
 use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
 use crate::telemetry::access::AccessLog;
+use crate::telemetry::audit;
 use front::HeadDeadline;
 
 /// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
@@ -55,6 +56,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where requests are written down, if they are.
     pub access: Option<Arc<AccessLog>>,
+    /// Who is still served when we leave.
+    pub drain: Arc<Drain>,
 }
 
 /// The proxy.
@@ -86,9 +89,9 @@ pub struct Ctx {
     peer: Peer,
     forward: Option<Forward>,
     asked: Option<Instant>,
-    answered: Option<Instant>,
     tries: usize,
     again: Again,
+    _served: (Guard, InFlight),
 }
 
 /// Whether a request is decided once more because the upstream refused the token it was given.
@@ -105,7 +108,6 @@ enum Again {
 impl Proxy {
     /// A proxy that serves whatever snapshot is in force.
     pub fn new(shared: Shared) -> Self {
-        shared.metrics.start();
         Self { shared }
     }
 
@@ -135,7 +137,7 @@ impl Proxy {
         if !convert::is_framed_once(session) {
             return Err(Problem::Framing);
         }
-        let request = Request { head: session.req_header(), peer: &ctx.peer, now: ctx.now, id: &ctx.id };
+        let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
         Ok(ctx.snapshot.gate.decide(&request, &mut ctx.outcome).await)
     }
 
@@ -144,15 +146,15 @@ impl Proxy {
         &self,
         session: &mut Session,
         ctx: &mut Ctx,
-        pending: crate::gate::decision::Pending,
+        pending: Pending,
     ) -> Result<Reply, Problem> {
         let body = convert::read_body(session, ctx.snapshot.max_body, ctx.snapshot.body_timeout).await?;
-        let request = Request { head: session.req_header(), peer: &ctx.peer, now: ctx.now, id: &ctx.id };
+        let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
         Ok(ctx.snapshot.gate.resume(pending, &request, &body, &mut ctx.outcome).await)
     }
 
     fn problem(&self, session: &Session, ctx: &mut Ctx, problem: &Problem) -> Reply {
-        let request = Request { head: session.req_header(), peer: &ctx.peer, now: ctx.now, id: &ctx.id };
+        let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
         ctx.snapshot.gate.fail(&request, problem, &mut ctx.outcome)
     }
 }
@@ -172,9 +174,9 @@ impl ProxyHttp for Proxy {
             peer: Peer { address: None, connection: None, tls: false, trusted: false },
             forward: None,
             asked: None,
-            answered: None,
             tries: 0,
             again: Again::No,
+            _served: (self.shared.drain.enter(), self.shared.metrics.enter()),
         }
     }
 
@@ -243,8 +245,8 @@ impl ProxyHttp for Proxy {
         let Some(forward) = &ctx.forward else {
             return Err(Error::explain(ErrorType::InternalError, "forwarded without a decision"));
         };
-        if let Some(target) = &forward.target {
-            request.set_uri(convert::uri(target)?);
+        if let Some(uri) = &forward.uri {
+            request.set_uri(uri.clone());
         }
         convert::edit_request(request, &forward.headers)
     }
@@ -255,12 +257,14 @@ impl ProxyHttp for Proxy {
         answer: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        ctx.answered.get_or_insert_with(Instant::now);
         let refused = matches!(answer.status, http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN);
         if !refused || !ctx.forward.as_ref().is_some_and(|f| f.issued) {
             return Ok(());
         }
-        let forgotten = ctx.outcome.grant.as_ref().is_some_and(|g| ctx.snapshot.gate.refused(g, ctx.now));
+        let forgotten = ctx.outcome.grant.as_ref().is_some_and(|grant| {
+            let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
+            ctx.snapshot.gate.refused(&request, grant)
+        });
         if forgotten && ctx.again == Again::No && session.req_header().method.is_safe() {
             ctx.again = Again::Due;
             let mut error = Error::explain(ErrorType::HTTPStatus(502), "the upstream refused its own token").into_up();
@@ -356,23 +360,27 @@ impl ProxyHttp for Proxy {
         let total = ctx.began.elapsed();
         let head = session.req_header();
         let exchange = Exchange {
-            at: ctx.now,
+            began: ctx.now,
             id: &ctx.id,
-            peer: &ctx.peer,
+            peer: ctx.peer.address,
             method: &head.method,
             target: head.raw_path(),
-            status: session.response_written().map_or(0, |answer| answer.status.as_u16()),
+            status: session.response_written().map(|answer| answer.status),
             total,
             upstream: ctx.asked.map(|asked| asked.elapsed()),
-            first_byte: ctx.asked.zip(ctx.answered).map(|(asked, answered)| answered - asked),
-            bytes_sent: session.body_bytes_sent(),
+            sent: session.body_bytes_sent() as u64,
             outcome: &ctx.outcome,
         };
         self.shared.metrics.observe(&exchange);
+        audit::log(&exchange);
         if let Some(access) = &self.shared.access {
-            access.write(&exchange);
+            access.log(&exchange);
         }
     }
+}
+
+fn request<'a>(head: &'a RequestHeader, peer: &'a Peer, now: SystemTime, id: &'a RequestId) -> Request<'a> {
+    Request { head, target: head.raw_path(), peer, now, id }
 }
 
 /// Makes the connection fit for another request: drains what is small and on its way, and gives the

@@ -61,6 +61,11 @@ impl RequestId {
         (fits && bytes.iter().all(plain)).then(|| Self(value.clone()))
     }
 
+    /// No id yet.
+    pub fn none() -> Self {
+        Self(HeaderValue::from_static("-"))
+    }
+
     /// Makes a new id: 128 random bits, in hexadecimal digits.
     pub fn random() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();

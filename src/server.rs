@@ -7,7 +7,6 @@
 mod bind;
 mod signals;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin, Readiness, Status};
 use crate::assemble::{Kept, KeptError, assemble, cores};
+use crate::config::settings::AccessLog;
 use crate::config::{Errors, Loaded, Settings};
 use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics};
@@ -83,7 +83,7 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
     let serving = bind::all(settings.server.listen.iter().map(|place| &place.value))?;
     let admin = bind::all([&settings.admin.listen.value])?;
-    let logs = Arc::new(Telemetry::init(&settings.log)?);
+    let logs = Arc::new(Telemetry::init(&telemetry_settings(&settings))?);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -97,7 +97,7 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let shared = Shared {
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         metrics: metrics.clone(),
-        access: settings.log.access().then(|| logs.access().clone()),
+        access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
     };
     let reloader = Arc::new(Reloader::new(source, loaded, kept, shared.clone(), logs.clone()));

@@ -34,6 +34,16 @@ pub enum Endpoint {
     Cli,
 }
 
+impl Endpoint {
+    /// Its path.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Token => "/auth/token",
+            Self::Cli => "/auth/token/cli",
+        }
+    }
+}
+
 /// Whose rules a body is read by: the upstream's `[core] auth_manager`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuthManager {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::{ErrorType, OrErr};
+use pingora::ErrorType;
 use pingora_proxy::Session;
 
 use crate::gate::decision::Edits;
@@ -86,11 +86,6 @@ async fn read_all(session: &mut Session, max: usize) -> Result<Bytes, Problem> {
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
-}
-
-/// A path and query of our own making.
-pub fn uri(target: &str) -> pingora::Result<Uri> {
-    target.parse().or_err(ErrorType::InternalError, "the target that was built is not a URI")
 }
 
 /// Changes a request's headers: first what goes, then what is set.

@@ -15,7 +15,7 @@ use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Refused};
 
 tokio::task_local! {
     static HEAD: Arc<HeadDeadline>;
@@ -66,7 +66,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
             done = &mut work => return done,
             () = deadline.read.notified() => {}
             () = pingora::time::fast_timeout::fast_sleep(idle + self.header_timeout) => {
-                self.metrics.connection_rejected("slow_head");
+                self.metrics.refused(Refused::SlowHead);
                 return None;
             }
         }
@@ -144,14 +144,14 @@ impl Open {
         let before = self.all.fetch_add(1, Relaxed);
         let mut place = Place { open: self.clone(), counted: None };
         if self.limits.all.is_some_and(|most| before >= most) {
-            self.metrics.connection_rejected("too_many");
+            self.metrics.refused(Refused::TooMany);
             return None;
         }
         if let (Some(most), Some(address)) = (self.limits.per_address, address) {
             let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(address).or_default();
             if *count >= most {
-                self.metrics.connection_rejected("too_many_per_address");
+                self.metrics.refused(Refused::TooManyFromAddress);
                 return None;
             }
             *count += 1;
