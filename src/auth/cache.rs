@@ -2,6 +2,7 @@
 //! call of the upstream.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,16 +22,20 @@ use super::{Grant, Outage, Verdict};
 pub struct VerifiedCache {
     secret: hmac::Key,
     entries: Cache<CredentialKey, Arc<Verified>>,
-    flights: Mutex<HashMap<CredentialKey, watch::Receiver<Option<Verdict>>>>,
+    flights: Mutex<Flights>,
 }
+
+/// Where the verdict of a check under way will be; none yet until it has landed.
+type Answer = watch::Receiver<Option<Verdict>>;
+type Flights = HashMap<CredentialKey, Answer>;
 
 /// The system has no random numbers to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system's random number generator failed")]
 pub struct NoRandomness;
 
-/// The name of a credential in the cache: an HMAC-SHA256 under a key of this process, which tells
-/// nothing about the password even to who can read the memory of the cache alone.
+/// The name of a credential in the cache: an HMAC-SHA256 under a key of this process, so that no
+/// password is kept, nor anything that it could be guessed from outside this process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialKey([u8; 32]);
 
@@ -48,9 +53,16 @@ pub struct Verified {
 }
 
 /// A digest of the stored hash (or password) that a credential was verified against, so that the
-/// entry lapses as soon as another one is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// entry lapses as soon as another one is stored. Does not print: of a plain password it could be
+/// guessed from.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seal(pub [u8; 32]);
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(***)")
+    }
+}
 
 /// How a check that others wait for ended.
 pub struct Checked {
@@ -150,12 +162,11 @@ impl VerifiedCache {
     }
 
     /// Joins the check that is under way, or becomes the one who starts it.
-    #[allow(clippy::type_complexity)]
     fn board<F>(
         self: &Arc<Self>,
         key: CredentialKey,
         begin: impl FnOnce() -> Result<F, Verdict>,
-    ) -> Result<(watch::Receiver<Option<Verdict>>, Option<(F, Landing)>), Verdict> {
+    ) -> Result<(Answer, Option<(F, Landing)>), Verdict> {
         let mut flights = self.flights();
         if let Some(answer) = flights.get(&key) {
             return Ok((answer.clone(), None));
@@ -169,7 +180,7 @@ impl VerifiedCache {
         Ok((answer, Some((check, Landing { cache: Arc::clone(self), key, tell }))))
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<CredentialKey, watch::Receiver<Option<Verdict>>>> {
+    fn flights(&self) -> MutexGuard<'_, Flights> {
         // The map is whole after every single step, so a panic elsewhere leaves nothing broken.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }

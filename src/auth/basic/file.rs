@@ -47,7 +47,7 @@ pub enum Format {
 }
 
 impl PasswordFile {
-    /// How often [`watch`](Self::watch) looks whether the file has changed.
+    /// How often to [`watch`](Self::watch): the longest that a removed password still works.
     pub const INTERVAL: Duration = Duration::from_secs(1);
 
     /// Reads the file. Blocks: for start and reload.
@@ -111,13 +111,13 @@ impl PasswordFile {
         }
     }
 
-    /// Keeps the file under watch until it is dropped: once a second, away from the request
-    /// threads, so that a request never waits for a disk.
-    pub fn watch(file: &Arc<Self>, runtime: &Handle) {
+    /// Keeps the file under watch until it is dropped: looks at it `every` so often, away from the
+    /// request threads, so that a request never waits for a disk.
+    pub fn watch(file: &Arc<Self>, runtime: &Handle, every: Duration) {
         let file = Arc::downgrade(file);
         runtime.spawn(async move {
             loop {
-                tokio::time::sleep(Self::INTERVAL).await;
+                tokio::time::sleep(every).await;
                 let Some(file) = file.upgrade() else { return };
                 let look = tokio::task::spawn_blocking(move || (file.refresh(), file));
                 if let Ok((Err(fault), file)) = look.await {
