@@ -41,8 +41,8 @@ pub struct Refusal {
 /// Why nobody accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// 401. Without a reason (`Not authenticated`) nothing was presented that a backend takes for
-    /// its own.
+    /// 401, `Not authenticated` where there is no reason: nothing was presented that a backend takes
+    /// for its own.
     Unauthorized(Option<Reason>),
     /// 403, as Airflow answers an invalid token, or by `deny_all`.
     Forbidden(Reason),
