@@ -11,6 +11,8 @@ pub mod fixed;
 pub mod lockout;
 #[cfg(test)]
 mod testing;
+pub mod jwt;
+pub mod session;
 
 use std::fmt;
 use std::sync::Arc;

@@ -18,6 +18,7 @@
 
 pub mod auth;
 // pub mod gate;
+pub mod gate;
 pub mod ports;
 pub mod request;
 pub mod secret;

@@ -1,0 +1,149 @@
+//! The backend `jwt`: `Authorization: Bearer` (RFC 6750) with Airflow's own tokens, and those of
+//! `[[jwt.issuers]]`.
+
+mod cache;
+mod claims;
+mod jwks;
+mod keys;
+mod keyset;
+mod settings;
+mod signer;
+mod token;
+mod verifier;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::HeaderValue;
+
+pub use jwks::{InvalidJwksSource, JwksSource, JwksStatus, JwksStore};
+pub use keys::{ALGORITHMS, AlgorithmError, KeyFault, KeyFileError, KeyKind, PrivateKey, algorithm};
+pub use keyset::{KeySet, KeySetError};
+pub use settings::{AuthManager, IssuerSettings, Settings, SettingsError, Tokens};
+pub use signer::{Principal, SignError, Signer};
+pub use token::Token;
+pub use verifier::{Fault, Refusal, SignedBy, Verified, Verifier};
+
+pub(super) use cache::TokenCache;
+
+use super::credentials::Authorization;
+use super::{Attempt, Backend, Grant, Health, Identity, Onward, Origin, Reason, Rejection, Verdict};
+
+/// The backend `jwt`.
+///
+/// A token whose `iss` is that of a foreign issuer is judged by that issuer's verifier alone, every other
+/// one by Airflow's. Without any key of Airflow's a token is passed on for the upstream to judge.
+pub struct Jwt {
+    own: Option<Arc<Verifier>>,
+    issuers: Vec<Issuer>,
+    cache: TokenCache,
+    unverified: Arc<Grant>,
+}
+
+struct Issuer {
+    name: Arc<str>,
+    verifier: Arc<Verifier>,
+}
+
+impl Jwt {
+    /// Makes the backend from the verifier of Airflow's tokens, if there is a key, and those of foreign
+    /// issuers with their `iss`. Of two with the same `iss` the first counts.
+    pub fn new(own: Option<Arc<Verifier>>, issuers: Vec<(Arc<str>, Arc<Verifier>)>) -> Self {
+        Self {
+            own,
+            issuers: issuers.into_iter().map(|(name, verifier)| Issuer { name, verifier }).collect(),
+            cache: TokenCache::new(),
+            unverified: Arc::new(unverified(false)),
+        }
+    }
+
+    /// Who judges the token, and for whom it vouches. `None`: nobody here can.
+    fn choose(&self, token: &Token<'_>) -> Option<(&Arc<Verifier>, Origin)> {
+        if !self.issuers.is_empty()
+            && let Some(claimed) = token.claimed_issuer()
+            && let Some(issuer) = self.issuers.iter().find(|issuer| *issuer.name == *claimed)
+        {
+            return Some((&issuer.verifier, Origin::Issuer(Arc::clone(&issuer.name))));
+        }
+        self.own.as_ref().map(|own| (own, Origin::Airflow))
+    }
+}
+
+#[async_trait]
+impl Backend for Jwt {
+    fn name(&self) -> &'static str {
+        "jwt"
+    }
+
+    fn challenge(&self) -> Option<&HeaderValue> {
+        Some(&CHALLENGE)
+    }
+
+    fn recall(&self, attempt: &Attempt<'_>) -> Option<Verdict> {
+        let Authorization::Bearer(token) = attempt.credentials.authorization else { return None };
+        self.cache.get(token, attempt.request.now).map(Verdict::Accepted)
+    }
+
+    async fn authenticate(&self, attempt: &Attempt<'_>) -> Verdict {
+        let Authorization::Bearer(bytes) = attempt.credentials.authorization else { return Verdict::NotMine };
+        let unverified = || Verdict::Accepted(Arc::clone(&self.unverified));
+        let token = match Token::parse(bytes) {
+            Ok(token) => token,
+            Err(_) if self.own.is_none() => return unverified(),
+            Err(why) => return rejected(Reason::TokenInvalid(why)),
+        };
+        let Some((verifier, origin)) = self.choose(&token) else { return unverified() };
+        let verified = match verifier.judge(&token, attempt.request.now).await {
+            Ok(verified) => verified,
+            Err(Refusal::Bad(reason)) => return rejected(reason),
+            Err(Refusal::Unknown(outage)) => return Verdict::Unavailable(outage),
+        };
+        let onward = match (&origin, verified.signed_by) {
+            (Origin::Airflow, SignedBy::Current) => Onward::Unchanged,
+            _ => Onward::Minted { jti: verified.jti.clone() },
+        };
+        let grant = Arc::new(Grant {
+            identity: Identity { origin, name: Arc::clone(&verified.name) },
+            ambient: false,
+            expires: verified.expires,
+            onward,
+        });
+        self.cache.insert(bytes, verifier, &verified, &grant);
+        Verdict::Accepted(grant)
+    }
+
+    /// As bad as the worst source of keys.
+    fn health(&self) -> Health {
+        let verifiers = self.own.iter().chain(self.issuers.iter().map(|issuer| &issuer.verifier));
+        verifiers.map(|verifier| verifier.health()).max_by_key(badness).unwrap_or(Health::Up)
+    }
+}
+
+static CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"Airflow\"");
+static INVALID_TOKEN: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"Airflow\", error=\"invalid_token\"");
+
+fn rejected(reason: Reason) -> Verdict {
+    Verdict::Rejected(Rejection { reason, challenge: Some(INVALID_TOKEN.clone()), clear_cookie: false })
+}
+
+/// What a token is good for that nobody here can judge: for the upstream to do so.
+pub(super) fn unverified(ambient: bool) -> Grant {
+    Grant {
+        identity: Identity { origin: Origin::Unverified, name: "unverified".into() },
+        ambient,
+        expires: None,
+        onward: Onward::Unchanged,
+    }
+}
+
+fn badness(health: &Health) -> u8 {
+    match health {
+        Health::Up => 0,
+        Health::Degraded(_) => 1,
+        Health::Down(_) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests;
