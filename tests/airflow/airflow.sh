@@ -271,6 +271,13 @@ up() {
   url
 }
 
+down() {
+  [ -f "$PIDFILE" ] || return 0
+  lock "$INSTANCE"
+  stop_process "$PIDFILE" 10
+  rm -f "$RUNNING_AS"
+}
+
 is_up() { process_of "$PIDFILE" >/dev/null && [ -f "$RUNNING_AS" ]; }
 
 command=${1-}
@@ -295,13 +302,8 @@ case $command in
     restore_data
     ;;
   down)
-    for instance in "${@:-${INSTANCES[@]}}"; do
-      select_instance "$instance"
-      [ -f "$PIDFILE" ] || continue
-      lock "$INSTANCE"
-      stop_process "$PIDFILE" 10
-      rm -f "$RUNNING_AS"
-    done
+    for instance in "${@:-${INSTANCES[@]}}"; do select_instance "$instance"; down & done
+    wait
     ;;
   url) select_instance "${1-}"; is_up || die "$INSTANCE is down"; url ;;
   home) select_instance "${1-}"; printf '%s\n' "$AIRFLOW_HOME" ;;
