@@ -2,12 +2,14 @@
 //! `check` passes also starts.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::auth::Backend;
 use crate::auth::basic::BasicAuth;
 use crate::auth::basic::check::{CheckSettings, PasswordCheck, Source};
 use crate::auth::basic::file::{Format, PasswordFile};
@@ -17,12 +19,11 @@ use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::chain::Chain;
 use crate::auth::fixed::{AllowAnonymous, DenyAll};
 use crate::auth::jwt::{
-    AuthManager as Claims, IssuerSettings, JwksSource, JwksStatus, JwksStore, Jwt, PrivateKey, Settings as JwtSettings,
-    SettingsError, Tokens, Verifier,
+    AuthManager as Claims, IssuerSettings, JwksSource, JwksStatus, JwksStore, Jwt, PrivateKey,
+    Settings as JwtSettings, SettingsError, Tokens, Verifier,
 };
 use crate::auth::lockout::{Lockout, LockoutSettings};
 use crate::auth::session::Session;
-use crate::auth::Backend;
 use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, Settings};
 use crate::config::{Errors, Location};
 use crate::gate::limit::PageLimit;
@@ -34,6 +35,7 @@ use crate::ports::HttpClient;
 use crate::ports::http::Client;
 use crate::ports::upstream::{self, Ca, Upstreams};
 use crate::proxy::Snapshot;
+use crate::telemetry;
 
 /// Longest time and largest answer of a fetch of keys.
 const FETCH: (Duration, usize) = (Duration::from_secs(10), 1 << 20);
@@ -132,9 +134,28 @@ impl Kept {
     }
 }
 
+fn at_least_one(limit: u32) -> NonZeroU32 {
+    NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN)
+}
+
 /// How many cores this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `[log]`, as the logs read it.
+pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
+    let level = match log.level {
+        settings::LogLevel::Error => "error",
+        settings::LogLevel::Warn => "warn",
+        settings::LogLevel::Info => "info",
+        settings::LogLevel::Debug => "debug",
+        settings::LogLevel::Trace => "trace",
+    };
+    telemetry::Settings {
+        level: level.parse().unwrap_or_default(),
+        file: log.file.as_ref().map(|file| file.value.clone()),
+    }
 }
 
 /// Builds everything that serves requests. Reads key and user files; asks nobody over the network.
@@ -172,7 +193,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                 experimental: settings.api.enable_experimental_api,
             }),
             cors,
-            limit: PageLimit::new(limits.0.value, limits.1.value),
+            limit: PageLimit::new(at_least_one(limits.0.value), at_least_one(limits.1.value)),
             chain: chain(settings, &tokens, issuers, &passwords),
             log_in: LogIn {
                 auth_manager: match settings.upstream.auth_manager.value {
@@ -232,11 +253,7 @@ fn tokens(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Tokens {
     })
 }
 
-fn issuers(
-    settings: &Settings,
-    kept: &Kept,
-    errors: &mut Errors,
-) -> Vec<(Arc<str>, Arc<Verifier>)> {
+fn issuers(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Vec<(Arc<str>, Arc<Verifier>)> {
     let mut verifiers = Vec::new();
     for issuer in &settings.jwt_issuers {
         let Some(jwks) = keys_source(&issuer.jwks, errors) else { continue };
@@ -278,17 +295,20 @@ fn say(found: &[SettingsError], at: &Location, errors: &mut Errors) {
 
 fn policy(settings: &Settings, errors: &mut Errors) -> Option<cors::Policy> {
     let cors = settings.api.cors.as_ref()?;
-    cors::Policy::new(&cors.origins, &cors.methods, &cors.headers)
-        .map_err(|error| errors.push(&cors.at, error.to_string()))
-        .ok()
+    let mut origins = Vec::new();
+    for origin in &cors.origins {
+        match cors::Origin::parse(origin) {
+            Ok(parsed) => origins.push(parsed),
+            Err(error) => errors.push(&Location::Default, error.to_string()),
+        }
+    }
+    let policy = cors::Policy::new(origins, &cors.methods, &cors.headers);
+    policy.map_err(|error| errors.push(&Location::Default, error.to_string())).ok().flatten()
 }
 
 fn base_path(settings: &Settings, errors: &mut Errors) -> Option<BasePath> {
     let url = settings.api.base_url.as_ref()?;
-    if url.path.is_empty() {
-        return None;
-    }
-    BasePath::parse(&url.path).map_err(|error| errors.push(&url.at, error.to_string())).ok()
+    BasePath::of(&url.path).map_err(|error| errors.push(&url.at, error.to_string())).ok().flatten()
 }
 
 fn ca(settings: &Settings, errors: &mut Errors) -> Option<Ca> {
@@ -329,7 +349,7 @@ fn sources(
             BasicSource::Upstream => sources.push(token_endpoint(settings, upstreams, Endpoint::Token)),
             BasicSource::File => match password_file(settings, kept) {
                 Ok(file) => {
-                    PasswordFile::watch(&file, &kept.runtime);
+                    PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);
                     sources.push(file);
                 }
                 Err((at, error)) => errors.push(&at.unwrap_or_else(|| source.at.clone()), error),
@@ -339,10 +359,7 @@ fn sources(
     sources
 }
 
-fn password_file(
-    settings: &Settings,
-    kept: &Kept,
-) -> Result<Arc<PasswordFile>, (Option<Location>, String)> {
+fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, (Option<Location>, String)> {
     let (path, format) = match (&settings.basic.users_file, &settings.core.simple_passwords_file) {
         (Some(path), _) => (path, Format::Hashes),
         (None, Some(path)) => {

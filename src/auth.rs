@@ -8,11 +8,11 @@ pub mod cache;
 pub mod chain;
 pub mod credentials;
 pub mod fixed;
+pub mod jwt;
 pub mod lockout;
+pub mod session;
 #[cfg(test)]
 mod testing;
-pub mod jwt;
-pub mod session;
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,12 +4,12 @@
 //! socket and reads no clock; what waits (a backend's password check, say) is behind traits.
 
 pub mod cors;
+pub mod cross_site;
 pub mod decision;
 pub mod forward;
 pub mod headers;
 pub mod limit;
 pub mod mint;
-pub mod origin_check;
 pub mod reply;
 pub mod route;
 pub mod target;
@@ -27,6 +27,7 @@ use crate::auth::chain::{Accepted, Cause, Chain, Refusal};
 use crate::auth::credentials::{Authorization, Credentials};
 use crate::auth::{Attempt, Grant, Onward, Origin, Reason, Scope, Verdict};
 use crate::request::Request;
+use cross_site::Own;
 use decision::{Edits, Forward, Outcome, Pending, ReplyPlan, Step};
 use limit::{Clamped, Dialect, ListEndpoint, PageLimit};
 use mint::{Mint, MintError, Presented};
@@ -100,7 +101,8 @@ impl Gate {
     pub fn fail(&self, request: &Request<'_>, problem: &Problem, outcome: &mut Outcome) -> Reply {
         outcome.refused = Some(problem.label());
         if let Problem::Refused(Refusal { cause: Cause::Unavailable { outages, .. }, .. }) = problem {
-            let causes: Vec<_> = outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
+            let causes: Vec<_> =
+                outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
             outcome.cause = Some(causes.join("; "));
         }
         self.dress(request, Reply::problem(problem))
@@ -110,7 +112,9 @@ impl Gate {
     pub fn on_reply(&self, plan: &ReplyPlan, answered: &http::HeaderMap) -> Edits {
         let mut edits = Edits::default();
         if let Some(policy) = &self.cors {
-            policy.on_reply(plan.origin.as_ref(), answered, &mut edits);
+            edits.remove.extend(cors::REPLACED.iter().filter(|name| answered.contains_key(*name)).cloned());
+            edits.set.extend(policy.on_reply(plan.origin.as_ref()).into_headers());
+            edits.set.extend(cors::vary(answered.get_all(VARY)).map(|vary| (VARY, vary)));
         }
         if let Some(limit) = &plan.page_limit {
             edits.set.push((PAGE_LIMIT.clone(), limit.clone()));
@@ -144,9 +148,9 @@ impl Gate {
         let route = self.routes.find(&target, &head.method).map_err(Problem::Target)?;
         outcome.route = route.template;
         if let Some(policy) = &self.cors
-            && let Some(preflight) = policy.preflight(&head.method, &head.headers)
+            && cors::is_preflight(&head.method, &head.headers)
         {
-            return Ok(Step::Reply(preflight));
+            return Ok(Step::Reply(policy.preflight(&head.headers).into()));
         }
         let (scope, effect) = match route.kind {
             RouteKind::Token(endpoint) if head.method == Method::POST => {
@@ -156,7 +160,9 @@ impl Gate {
                 return Ok(Step::Reply(self.log_in.wrong_method(endpoint, &head.method)));
             }
             RouteKind::Other(Passage::Denied) => return Err(Problem::NoRoute),
-            RouteKind::Other(Passage::Allowed) => return self.forward(request, &target, &route, None, outcome),
+            RouteKind::Other(Passage::Allowed) => {
+                return self.forward(request, &target, &route, None, outcome);
+            }
             RouteKind::Api(operation) => match operation.access {
                 Access::Open => return self.forward(request, &target, &route, None, outcome),
                 Access::Authenticated => (Scope::Api, operation.effect),
@@ -183,8 +189,12 @@ impl Gate {
         outcome.cached = cached;
         outcome.grant = Some(grant.clone());
         match (grant.ambient, effect) {
-            (true, Effect::Changes) => origin_check::check(attempt.request, self.cors.as_ref())
-                .map_err(|origin_check::CrossSite| Problem::CrossSite)?,
+            (true, Effect::Changes) => {
+                let request = attempt.request;
+                let own = request.authority().map(|authority| Own { authority, tls: request.peer.tls });
+                cross_site::check(&request.head.headers, own, self.cors.as_ref())
+                    .map_err(Problem::CrossSite)?;
+            }
             (true, Effect::Reads) | (false, Effect::Reads | Effect::Changes) => {}
         }
         Ok(grant)
@@ -337,7 +347,7 @@ impl Gate {
         }
         match &self.cors {
             Some(policy) => {
-                policy.on_own_reply(request.head.headers.get(ORIGIN), &mut reply);
+                reply.headers.extend(policy.on_reply(request.head.headers.get(ORIGIN)).into_headers());
                 reply.with(VARY, HeaderValue::from_static("Accept-Encoding, Origin"))
             }
             None => reply.with(VARY, HeaderValue::from_static("Accept-Encoding")),

@@ -16,9 +16,18 @@
 //! proxy → gate → auth → ports, request, secret
 //! ```
 
+pub mod admin;
+pub mod assemble;
 pub mod auth;
-// pub mod gate;
+pub mod config;
+pub mod drain;
+pub mod exchange;
 pub mod gate;
+pub mod metrics;
 pub mod ports;
+pub mod proxy;
+pub mod reload;
 pub mod request;
 pub mod secret;
+pub mod server;
+pub mod telemetry;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::header::{EXPECT, TRANSFER_ENCODING};
 use http::HeaderName;
+use http::header::{EXPECT, TRANSFER_ENCODING};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -18,11 +18,11 @@ use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
+use crate::drain::{Drain, Guard};
 use crate::exchange::Exchange;
+use crate::gate::Gate;
 use crate::gate::decision::{Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
-use crate::drain::{Drain, Guard};
-use crate::gate::Gate;
 use crate::metrics::{InFlight, Metrics};
 use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
@@ -230,10 +230,9 @@ impl ProxyHttp for Proxy {
             }
         }
         ctx.asked.get_or_insert_with(Instant::now);
-        ctx.snapshot
-            .upstreams
-            .peer()
-            .ok_or_else(|| Error::explain(ErrorType::ConnectError, "no address of the upstream is known").into_up())
+        ctx.snapshot.upstreams.peer().ok_or_else(|| {
+            Error::explain(ErrorType::ConnectError, "no address of the upstream is known").into_up()
+        })
     }
 
     async fn upstream_request_filter(
@@ -267,7 +266,8 @@ impl ProxyHttp for Proxy {
         });
         if forgotten && ctx.again == Again::No && session.req_header().method.is_safe() {
             ctx.again = Again::Due;
-            let mut error = Error::explain(ErrorType::HTTPStatus(502), "the upstream refused its own token").into_up();
+            let mut error =
+                Error::explain(ErrorType::HTTPStatus(502), "the upstream refused its own token").into_up();
             error.set_retry(true);
             return Err(error);
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::assemble::{Kept, assemble};
+use crate::assemble::{Kept, assemble, log_settings};
 use crate::config::{Loaded, Rejected, Settings};
 use crate::metrics::{Metrics, Reload};
 use crate::proxy::Shared;
@@ -136,7 +136,7 @@ impl Reloader {
             tracing::warn!("{warning}");
         }
         let settings = loaded.settings;
-        let logs = self.logs.prepare(&settings.log).map_err(|error| error.to_string())?;
+        let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|error| error.to_string())?;
         let snapshot = assemble(&settings, &self.kept).map_err(|errors| errors.to_string())?;
         self.shared.snapshot.store(Arc::new(snapshot));
         self.logs.apply(logs);

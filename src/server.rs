@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin, Readiness, Status};
-use crate::assemble::{Kept, KeptError, assemble, cores};
+use crate::assemble::{Kept, KeptError, assemble, cores, log_settings};
 use crate::config::settings::AccessLog;
 use crate::config::{Errors, Loaded, Settings};
 use crate::drain::Drain;
@@ -83,7 +83,7 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
     let serving = bind::all(settings.server.listen.iter().map(|place| &place.value))?;
     let admin = bind::all([&settings.admin.listen.value])?;
-    let logs = Arc::new(Telemetry::init(&telemetry_settings(&settings))?);
+    let logs = Arc::new(Telemetry::init(&log_settings(&settings.log))?);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -178,11 +178,7 @@ fn runtime(name: &str, threads: usize) -> pingora_runtime::Runtime {
     pingora_runtime::RuntimeBuilder::new(threads, name).work_steal(false).build()
 }
 
-fn proxy(
-    settings: &Settings,
-    threads: usize,
-    shared: Shared,
-) -> Limited<Deadlined<HttpProxy<Proxy>>> {
+fn proxy(settings: &Settings, threads: usize, shared: Shared) -> Limited<Deadlined<HttpProxy<Proxy>>> {
     let conf = ServerConf {
         threads,
         work_stealing: false,

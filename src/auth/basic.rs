@@ -14,8 +14,7 @@ use http::HeaderValue;
 use zeroize::Zeroize;
 
 use super::credentials::{Authorization, Credentials};
-use super::{Attempt, Backend, Grant, Health, Reason, Rejection, Verdict};
-use crate::request::Peer;
+use super::{Attempt, Backend, Health, Reason, Rejection, Verdict};
 use check::{InvalidLogin, Login, PasswordCheck};
 
 /// The backend `basic_auth`. Reads the header, and has the password checked by the sources of
@@ -31,17 +30,6 @@ impl BasicAuth {
         // `charset` tells clients that the password is sent in UTF-8 (RFC 7617, section 2.1).
         let challenge = HeaderValue::from_static(r#"Basic realm="Airflow", charset="UTF-8""#);
         Self { check, challenge }
-    }
-
-    /// Forgets what is cached for these credentials, if it is still this grant. For the gate, when
-    /// the upstream refused the token that it once issued for them.
-    pub fn forget(&self, credentials: &Credentials<'_>, peer: &Peer, grant: &Arc<Grant>) {
-        let mut scratch = Scratch::new();
-        if let Authorization::Basic(encoded) = credentials.authorization
-            && let Ok(login) = scratch.read(encoded)
-        {
-            self.check.forget(login, peer, grant);
-        }
     }
 }
 
@@ -86,7 +74,7 @@ impl Backend for BasicAuth {
 
 /// Room for decoded credentials. Stays where it was made, so that the password is not copied about,
 /// and is overwritten when dropped.
-struct Scratch {
+pub struct Scratch {
     bytes: [u8; Scratch::MAX],
     used: usize,
 }
@@ -107,8 +95,21 @@ impl Scratch {
     /// The longest `user:password` that is read, in bytes: 4 KiB of base64.
     const MAX: usize = Login::MAX;
 
-    fn new() -> Self {
+    /// Room for one log-in.
+    #[expect(clippy::new_without_default, reason = "made on the stack, where it stays")]
+    pub fn new() -> Self {
         Self { bytes: [0; Self::MAX], used: 0 }
+    }
+
+    /// The log-in in an `Authorization` header, if it is one that can be read.
+    pub fn login(&mut self, credentials: &Credentials<'_>) -> Option<Login<'_>> {
+        match credentials.authorization {
+            Authorization::Basic(encoded) => self.read(encoded).ok(),
+            Authorization::Absent
+            | Authorization::Bearer(_)
+            | Authorization::Negotiate(_)
+            | Authorization::Other => None,
+        }
     }
 
     /// Base64 with its padding and nothing else in it, as Airflow 2 took it: neither missing

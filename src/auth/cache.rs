@@ -76,6 +76,9 @@ impl VerifiedCache {
     /// Entries kept at most. Default 10 000.
     pub const CAPACITY: usize = 10_000;
 
+    /// From this age on a token that the upstream refuses is fetched anew.
+    pub const SETTLED: Duration = Duration::from_secs(10);
+
     /// Checks under way at most, since each holds memory until a source has answered.
     const FLIGHTS: usize = 4096;
 
@@ -118,10 +121,14 @@ impl VerifiedCache {
         self.entries.get(key).filter(|verified| verified.is_fresh(now, ttl))
     }
 
-    /// Forgets a credential, if it is still this grant that is remembered: an upstream's late
-    /// refusal of an old token must not throw away the new one.
-    pub fn forget(&self, key: &CredentialKey, grant: &Arc<Grant>) {
-        self.entries.remove_if(key, |verified| Arc::ptr_eq(&verified.grant, grant));
+    /// Forgets a credential whose token the upstream refused, and says whether it did. Only if it is
+    /// still this grant: a late refusal of an old token must not throw away the new one. And only if
+    /// it is older than [`VerifiedCache::SETTLED`]: a token so new is not refused for its age, and a
+    /// user who lacks a right must not cost a log-in with every request.
+    pub fn forget(&self, key: &CredentialKey, grant: &Arc<Grant>, now: SystemTime) -> bool {
+        let settled = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age >= Self::SETTLED);
+        let stale = |verified: &Arc<Verified>| Arc::ptr_eq(&verified.grant, grant) && settled(verified.since);
+        self.entries.remove_if(key, stale).is_some()
     }
 
     /// How many credentials are remembered, for metrics.

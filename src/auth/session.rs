@@ -56,7 +56,7 @@ impl Backend for Session {
             identity: Identity { origin: Origin::Airflow, name: Arc::clone(&verified.name) },
             ambient: true,
             expires: verified.expires,
-            onward: Onward::Unchanged,
+            onward: Onward::Cookies,
         });
         self.cache.insert(bytes, verifier, &verified, &grant);
         Verdict::Accepted(grant)

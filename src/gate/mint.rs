@@ -165,10 +165,8 @@ impl Mint {
             Origin::Unverified => None,
             Origin::Airflow | Origin::Upstream | Origin::File | Origin::Anonymous | Origin::Issuer(_) => {
                 match &self.directory {
-                    Directory::Simple(members) => members.get(&*identity.name).map(|member| Principal::Simple {
-                        name: &identity.name,
-                        role: &member.role,
-                        teams: &member.teams,
+                    Directory::Simple(members) => members.get(&*identity.name).map(|member| {
+                        Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams }
                     }),
                     Directory::Empty => None,
                 }

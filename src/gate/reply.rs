@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 use smallvec::SmallVec;
 
+use super::cors::Preflight;
+use super::cross_site::CrossSite;
 use super::target::InvalidTarget;
 use crate::auth::chain::{Cause, Refusal};
 use crate::auth::{Reason, credentials::InvalidCredentials};
@@ -40,7 +42,7 @@ pub enum Problem {
     /// Nobody accepted the credentials.
     Refused(Refusal),
     /// A change asked for by a foreign page, with a credential that the browser sent by itself.
-    CrossSite,
+    CrossSite(CrossSite),
     /// Accepted here, but unknown to Airflow, or not to be given an identity there.
     UnknownToAirflow,
     /// The body did not come in time.
@@ -78,7 +80,7 @@ impl Problem {
                 Cause::Throttled(_) => "locked_out",
                 Cause::Unavailable { .. } => "backend_unavailable",
             },
-            Self::CrossSite => "cross_site",
+            Self::CrossSite(_) => "cross_site",
             Self::UnknownToAirflow => "unknown_to_airflow",
             Self::SlowBody => "slow_body",
             Self::LargeBody => "large_body",
@@ -137,13 +139,11 @@ impl Reply {
                 "Not a route of the API. Set [gate] other_routes to forward other routes to Airflow",
             ),
             Problem::Refused(refusal) => Self::refused(refusal),
-            Problem::CrossSite => {
+            Problem::CrossSite(_) => {
                 Self::detail(S::FORBIDDEN, "A change that another site asks for needs a Bearer token")
             }
             Problem::UnknownToAirflow => Self::detail(S::FORBIDDEN, "The user is not known to Airflow"),
-            Problem::SlowBody => {
-                Self::detail(S::REQUEST_TIMEOUT, "The request body did not arrive in time")
-            }
+            Problem::SlowBody => Self::detail(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
             Problem::LargeBody => Self::detail(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
             Problem::BrokenBody => Self::detail(S::BAD_REQUEST, "The request body is incomplete"),
             Problem::UpstreamDown => Self::detail(S::BAD_GATEWAY, "Airflow cannot be reached"),
@@ -154,10 +154,9 @@ impl Reply {
 
     fn refused(refusal: &Refusal) -> Self {
         let mut reply = match &refusal.cause {
-            Cause::Unauthorized(reason) => Self::detail(
-                StatusCode::UNAUTHORIZED,
-                reason.as_ref().map_or("Not authenticated", detail),
-            ),
+            Cause::Unauthorized(reason) => {
+                Self::detail(StatusCode::UNAUTHORIZED, reason.as_ref().map_or("Not authenticated", detail))
+            }
             Cause::Forbidden(reason) => Self::detail(StatusCode::FORBIDDEN, detail(reason)),
             Cause::Throttled(wait) => {
                 Self::detail(StatusCode::TOO_MANY_REQUESTS, "Too many failed log-ins").retry_after(*wait)
@@ -178,6 +177,13 @@ impl Reply {
 
     fn retry_after(self, wait: Duration) -> Self {
         self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+    }
+}
+
+impl From<Preflight> for Reply {
+    fn from(preflight: Preflight) -> Self {
+        let headers = preflight.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Self { status: preflight.status, headers: headers.collect(), body: preflight.body.into() }
     }
 }
 

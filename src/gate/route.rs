@@ -9,6 +9,7 @@ mod tree;
 use http::Method;
 
 use super::target::{InvalidTarget, Target};
+use super::token::Endpoint;
 pub use base::{BasePath, InvalidBasePath};
 use tree::{Tree, Verb};
 
@@ -59,7 +60,7 @@ pub enum RouteKind {
     /// A REST API: authenticated unless open, clamped, forwarded.
     Api(Operation),
     /// A token endpoint: answered here.
-    Token(TokenEndpoint),
+    Token(Endpoint),
     /// `/api/experimental`, where enabled.
     Experimental(Effect),
     /// Anything else: `[gate] other_routes` decides.
@@ -119,15 +120,6 @@ pub enum Paging {
     Limit,
     /// By `page_limit` in the JSON body.
     PageLimit,
-}
-
-/// The token endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenEndpoint {
-    /// `/auth/token`: tokens that live for `jwt_expiration_time`.
-    Api,
-    /// `/auth/token/cli`: tokens that live for `jwt_cli_expiration_time`.
-    Cli,
 }
 
 /// What `[gate] other_routes` says of a route.
@@ -210,7 +202,7 @@ impl Routes {
         if let Some(rest) = below(path, EXPERIMENTAL).filter(|_| self.settings.experimental) {
             return Place::Experimental { rest };
         }
-        for endpoint in [TokenEndpoint::Api, TokenEndpoint::Cli] {
+        for endpoint in [Endpoint::Token, Endpoint::Cli] {
             if path == endpoint.path() {
                 return Place::Token(endpoint);
             }
@@ -308,16 +300,6 @@ impl Api {
     }
 }
 
-impl TokenEndpoint {
-    /// Its path, below the base path.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Api => "/auth/token",
-            Self::Cli => "/auth/token/cli",
-        }
-    }
-}
-
 const PUBLIC: &str = "/api/v2";
 const FAB: &str = "/auth/fab/v1";
 const STABLE: &str = "/api/v1";
@@ -329,7 +311,7 @@ const DOCUMENT: &str = "/openapi.json";
 enum Place<'p> {
     Api { api: Api, rest: &'p str },
     Experimental { rest: &'p str },
-    Token(TokenEndpoint),
+    Token(Endpoint),
     Document,
     Other(Reach),
 }

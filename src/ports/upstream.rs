@@ -170,9 +170,7 @@ impl Upstreams {
 
     fn choose(&self) -> Option<Backend> {
         let tries = self.balancer.backends().get_backend().len();
-        self.balancer
-            .select(b"", tries)
-            .or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
+        self.balancer.select(b"", tries).or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
     }
 
     /// Each address, and whether it is healthy.

@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::ErrorType;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use crate::gate::decision::Edits;

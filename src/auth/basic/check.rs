@@ -192,9 +192,10 @@ impl PasswordCheck {
         self.cache.share(key, &self.runtime, begin).await
     }
 
-    /// Forgets what is cached for these credentials, if it is still this grant.
-    pub fn forget(&self, login: Login<'_>, peer: &Peer, grant: &Arc<Grant>) {
-        self.cache.forget(&self.key(login, Network::of(peer.address)), grant);
+    /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;
+    /// see [`VerifiedCache::forget`].
+    pub fn forget(&self, login: Login<'_>, peer: &Peer, grant: &Arc<Grant>, now: SystemTime) -> bool {
+        self.cache.forget(&self.key(login, Network::of(peer.address)), grant, now)
     }
 
     /// The sources in order, for health and status.

@@ -167,12 +167,13 @@ async fn an_unknown_key_is_fetched_at_once_but_not_often() {
     assert_eq!(verdict(&jwt, "ES256").await, OK, "the new key is there at once");
     assert_eq!(issuer.asked(), 2);
 
+    let unknown = bearer(&vector("RS512"));
     for round in 0..3 {
         later(10).await;
         let flood: Vec<_> = (0..10_000)
             .map(|_| {
-                let jwt = Arc::clone(&jwt);
-                tokio::spawn(async move { verdict(&jwt, "RS512").await })
+                let (jwt, unknown) = (Arc::clone(&jwt), unknown.clone());
+                tokio::spawn(async move { words(&ask(&*jwt, &unknown, now()).await.0) })
             })
             .collect();
         for answer in flood {

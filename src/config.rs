@@ -1,0 +1,303 @@
+//! Configuration: read from every source, merged, typed.
+//!
+//! Sources, lowest first: built-in default, `airflow.cfg`, `AIRFLOW__SECTION__KEY`, our own TOML
+//! file, `AIRGATE__SECTION__KEY`, `--set section.key=value`. Everything that is wrong is found in one
+//! go and said at once, with the place where it was written.
+
+pub mod airflow;
+pub mod environment;
+pub mod errors;
+pub mod file;
+pub mod layer;
+pub mod location;
+pub mod names;
+pub mod options;
+pub mod resolve;
+pub mod settings;
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+pub use environment::Assignment;
+pub use errors::{Errors, Warning};
+pub use location::{Located, Location};
+pub use settings::Settings;
+
+use airflow::FabSection;
+use airflow::expand::Environment;
+use layer::{Entry, Findings, Layer, Value};
+use options::Opt;
+use resolve::Folders;
+
+/// Where a configuration is read from. Reading it again is a reload.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// `--conf FILE`. Without it `$AIRGATE_CONF`, else `airgate.toml` in the working directory, else
+    /// [`Sources::system_file`], if there is one.
+    pub conf: Option<PathBuf>,
+    /// `--set section.key=value`, in the order given.
+    pub assignments: Vec<Assignment>,
+    /// The environment.
+    pub environment: Environment,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// The last place to look for our own file: `/etc/airgate/airgate.toml`.
+    pub system_file: PathBuf,
+}
+
+impl Sources {
+    /// The sources of this process. Variables that are not UTF-8 are not seen.
+    pub fn of_process(conf: Option<PathBuf>, assignments: Vec<Assignment>) -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self {
+            conf,
+            assignments,
+            environment,
+            directory: std::env::current_dir().unwrap_or_default(),
+            system_file: PathBuf::from("/etc/airgate/airgate.toml"),
+        }
+    }
+
+    /// Reads and types everything.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn load(&self) -> Result<Loaded, Rejected> {
+        let Read { layer, folders, mut findings, sources, mut files } = self.read();
+        let settings = resolve::resolve(&layer, &folders, &self.environment, &mut findings, &mut files);
+        if let Some(settings) = &settings {
+            resolve::checks::check(settings, &mut findings);
+        }
+        let Findings { errors, warnings } = findings;
+        let rejected = |errors| Rejected { errors, warnings: warnings.clone(), files: files.clone() };
+        match (settings, errors.into_result()) {
+            (Some(settings), Ok(())) => Ok(Loaded { settings, warnings, sources, files, layer }),
+            (_, Err(errors)) => Err(rejected(errors)),
+            (None, Ok(())) => Err(rejected(Errors::new())),
+        }
+    }
+
+    /// Reads and merges everything, without typing it.
+    pub fn read(&self) -> Read {
+        let mut findings = Findings::default();
+        let mut sources = Vec::new();
+        let mut files = Vec::new();
+        let (file, folder) = self.own_file(&mut findings, &mut sources, &mut files);
+        let mut own = file;
+        own.overlay(environment::read_variables(&self.environment, &mut findings));
+        own.overlay(environment::read_assignments(&self.assignments, &mut findings));
+        let folders = Folders { file: folder, working: self.directory.clone() };
+
+        let cfg = self.airflow_cfg(&own, &folders, &mut findings, &mut files);
+        let airflow = |fab, findings: &mut Findings| {
+            let mut layer = match &cfg {
+                Some((name, text)) => airflow::read_file(text, name, &self.environment, fab, findings),
+                None => Layer::default(),
+            };
+            layer.overlay(airflow::read_variables(&self.environment, fab, findings));
+            layer
+        };
+        let mut merged = airflow(FabSection::Ignored, &mut Findings::default());
+        merged.overlay(own.clone());
+        let mut layer = airflow(fab_section(&merged), &mut findings);
+        layer.overlay(own);
+        sources.extend(cfg.map(|(name, _)| name));
+        Read { layer, folders, findings, sources, files }
+    }
+
+    /// Our own file, and the folder it stands in.
+    fn own_file(
+        &self,
+        findings: &mut Findings,
+        sources: &mut Vec<String>,
+        files: &mut Vec<PathBuf>,
+    ) -> (Layer, PathBuf) {
+        let from_environment = || self.environment.get("AIRGATE_CONF").filter(|f| !f.is_empty());
+        let named = self.conf.clone().or_else(|| from_environment().map(PathBuf::from));
+        let optional = [PathBuf::from("airgate.toml"), self.system_file.clone()];
+        let candidates = match &named {
+            Some(path) => std::slice::from_ref(path),
+            None => &optional[..],
+        };
+        for path in candidates {
+            let full = self.directory.join(path);
+            let name = path.display().to_string();
+            match std::fs::read_to_string(&full) {
+                Ok(text) => {
+                    let folder = full.parent().unwrap_or(Path::new("/")).to_owned();
+                    let layer = file::read(&text, &name, &folder, findings);
+                    sources.push(name);
+                    files.push(full);
+                    return (layer, folder);
+                }
+                Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    let at = Location::File(name.into());
+                    findings.errors.push(&at, format!("cannot be read: {error}"));
+                    files.push(full);
+                    break;
+                }
+            }
+        }
+        (Layer::default(), self.directory.clone())
+    }
+
+    /// The name and text of `airflow.cfg`: the one that `[gate] airflow_cfg` names, else Airflow's
+    /// own, if there is one.
+    fn airflow_cfg(
+        &self,
+        own: &Layer,
+        folders: &Folders,
+        findings: &mut Findings,
+        files: &mut Vec<PathBuf>,
+    ) -> Option<(String, String)> {
+        let (path, at) = match own.get(&options::GATE_AIRFLOW_CFG) {
+            Some(Entry { value: Value::Text(text) | Value::Untyped(text), at, .. }) => {
+                if text.is_empty() {
+                    return None;
+                }
+                (folders.of(at).join(text), Some(at))
+            }
+            Some(Entry { at, .. }) => {
+                let option = options::GATE_AIRFLOW_CFG;
+                findings.errors.push(at, format!("{}: expected {}", option.title(), option.allowed));
+                return None;
+            }
+            None => (self.airflows_own_cfg()?, None),
+        };
+        let name = path.display().to_string();
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                files.push(path);
+                match String::from_utf8(bytes) {
+                    Ok(text) => Some((name, text)),
+                    Err(_) => {
+                        findings.errors.push(&Location::File(name.into()), "is not UTF-8");
+                        None
+                    }
+                }
+            }
+            Err(error) if at.is_none() && error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                let file = Location::File(name.as_str().into());
+                let message = match at {
+                    Some(_) => {
+                        format!("{}: {name} cannot be read: {error}", options::GATE_AIRFLOW_CFG.title())
+                    }
+                    None => format!("cannot be read: {error}"),
+                };
+                findings.errors.push(at.unwrap_or(&file), message);
+                None
+            }
+        }
+    }
+
+    /// `$AIRFLOW_CONFIG`, else `airflow.cfg` in `$AIRFLOW_HOME`.
+    fn airflows_own_cfg(&self) -> Option<PathBuf> {
+        let variable = |name: &str| {
+            let value = self.environment.get(name).filter(|v| !v.is_empty())?;
+            airflow::expand::expand(value, &self.environment).ok()
+        };
+        let path = variable("AIRFLOW_CONFIG").map(PathBuf::from);
+        let path =
+            path.or_else(|| variable("AIRFLOW_HOME").map(|home| Path::new(&home).join("airflow.cfg")))?;
+        Some(self.directory.join(path))
+    }
+}
+
+/// Whether `[fab]` is in force: whether the auth manager is Flask-AppBuilder's.
+fn fab_section(merged: &Layer) -> FabSection {
+    let is_fab = |option: &Opt| match merged.get(option).map(|entry| &entry.value) {
+        Some(Value::Text(text) | Value::Untyped(text)) if !text.is_empty() => {
+            Some(resolve::parse::auth_manager(text) == Ok(settings::AuthManager::Fab))
+        }
+        Some(_) | None => None,
+    };
+    match is_fab(&options::UPSTREAM_AUTH_MANAGER).or_else(|| is_fab(&options::CORE_AUTH_MANAGER)) {
+        Some(true) => FabSection::Read,
+        Some(false) | None => FabSection::Ignored,
+    }
+}
+
+/// Everything read and merged, not yet typed.
+pub struct Read {
+    /// The values.
+    pub layer: Layer,
+    /// Where relative paths start.
+    pub folders: Folders,
+    /// What was found wrong while reading.
+    pub findings: Findings,
+    /// The configuration files that were read, as they were named.
+    pub sources: Vec<String>,
+    /// All files that were read, with what values were taken from.
+    pub files: Vec<PathBuf>,
+}
+
+/// A configuration that is right.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What is worth saying.
+    pub warnings: Vec<Warning>,
+    /// The configuration files that were read, as they were named.
+    pub sources: Vec<String>,
+    /// All files that were read, those of `{ file = … }` included: a change of one is a reason to
+    /// reload.
+    pub files: Vec<PathBuf>,
+    layer: Layer,
+}
+
+/// A configuration that is wrong.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// What is wrong, at least one.
+    pub errors: Errors,
+    /// What is worth saying besides.
+    pub warnings: Vec<Warning>,
+    /// All files that were read, or could not be.
+    pub files: Vec<PathBuf>,
+}
+
+/// An option in force, as text, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The option.
+    pub option: &'static Opt,
+    /// Its value as written; `***` for a secret.
+    pub value: String,
+    /// Where it was written.
+    pub at: Location,
+}
+
+impl Loaded {
+    /// Every option with the value in force, without secrets, section by section: for the status page.
+    pub fn in_force(&self) -> Vec<InForce> {
+        options::ALL
+            .iter()
+            .filter(|option| !option.repeats())
+            .map(|option| match self.layer.get(option) {
+                Some(entry) => InForce { option, value: shown(option, entry), at: entry.at.clone() },
+                None => InForce { option, value: option.default.to_owned(), at: Location::Default },
+            })
+            .collect()
+    }
+}
+
+fn shown(option: &Opt, entry: &Entry) -> String {
+    if option.secret {
+        return "***".to_owned();
+    }
+    match &entry.value {
+        Value::Text(text) | Value::Untyped(text) => text.clone(),
+        Value::File(path) => format!("{{ file = \"{}\" }}", path.display()),
+        Value::Integer(_)
+        | Value::Boolean(_)
+        | Value::Array(_)
+        | Value::Command { .. }
+        | Value::Other(_)
+        | Value::Refused(_) => entry.written.clone().unwrap_or_default(),
+    }
+}

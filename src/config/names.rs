@@ -1,0 +1,191 @@
+//! Names of sections and keys: known, renamed, not yet available, unknown.
+
+use super::options::{self, Alias, Opt};
+
+/// What a name is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Known {
+    /// An option.
+    Option(&'static Opt),
+    /// Another name of an option.
+    Alias(&'static Opt, &'static Alias),
+    /// Planned, but not in this release. The text says so.
+    Unavailable(String),
+    /// Nothing. The text says so, and names the nearest.
+    Unknown(String),
+}
+
+/// Sections that this release does not have yet.
+const SECTIONS_TO_COME: &[&str] =
+    &["kerberos", "keycloak_auth_manager", "database", "ldap", "redis", "callout", "backend"];
+
+/// Keys that this release does not have yet.
+const KEYS_TO_COME: &[(&str, &str)] =
+    &[("server", "tls"), ("api", "enable_stable_v1"), ("limits", "requests_per_user")];
+
+/// What a section and key of our own sources mean.
+pub fn lookup(section: &str, key: &str) -> Known {
+    if let Some(option) = options::find(section, key) {
+        return Known::Option(option);
+    }
+    for option in options::ALL {
+        if let Some(alias) = option.aliases.iter().find(|a| a.section == section && a.key == key) {
+            return Known::Alias(option, alias);
+        }
+    }
+    if let Some(message) = section_to_come(section) {
+        return Known::Unavailable(message);
+    }
+    if KEYS_TO_COME.contains(&(section, key)) {
+        return Known::Unavailable(format!("[{section}] {key} is not available in this release"));
+    }
+    Known::Unknown(unknown(section, key))
+}
+
+/// Whether there is such a section, or a message that says why not.
+///
+/// # Errors
+/// The message.
+pub fn section(section: &str) -> Result<(), String> {
+    let alias = |o: &Opt| o.aliases.iter().any(|a| a.section == section);
+    if options::ALL.iter().any(|o| o.section == section || alias(o)) {
+        return Ok(());
+    }
+    Err(section_to_come(section).unwrap_or_else(|| unknown_section(section)))
+}
+
+/// The message for a section that later releases have.
+fn section_to_come(section: &str) -> Option<String> {
+    let first = section.split('.').next().unwrap_or(section);
+    SECTIONS_TO_COME.contains(&first).then(|| format!("section [{section}] is not available in this release"))
+}
+
+fn unknown_section(section: &str) -> String {
+    let nearest = nearest(section, options::SECTIONS.iter().map(|(name, _)| *name));
+    match nearest {
+        Some(name) => format!("unknown section [{section}]; the nearest is [{name}]"),
+        None => {
+            let all: Vec<String> = options::SECTIONS.iter().map(|(name, _)| format!("[{name}]")).collect();
+            format!("unknown section [{section}]; there are {}", all.join(", "))
+        }
+    }
+}
+
+fn unknown(section_name: &str, key: &str) -> String {
+    if section(section_name).is_err() {
+        return unknown_section(section_name);
+    }
+    let elsewhere = options::ALL.iter().find(|o| o.key == key && !o.repeats());
+    let within = options::ALL.iter().filter(|o| o.section == section_name).map(|o| o.key);
+    let hint = match (nearest(key, within.clone()), elsewhere) {
+        (Some(name), _) => format!("the nearest is {name}"),
+        (None, Some(option)) => format!("there is {}", option.title()),
+        (None, None) => match nearest_anywhere(key) {
+            Some(option) => format!("the nearest is {}", option.title()),
+            None => format!("there are {}", within.collect::<Vec<_>>().join(", ")),
+        },
+    };
+    format!("unknown key {key} in [{section_name}]; {hint}")
+}
+
+fn nearest_anywhere(key: &str) -> Option<&'static Opt> {
+    let name = nearest(key, options::ALL.iter().filter(|o| !o.repeats()).map(|o| o.key))?;
+    options::ALL.iter().find(|o| o.key == name)
+}
+
+/// The name that differs least, when it differs little: what a typing error makes of it.
+fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    names
+        .map(|name| (strsim::damerau_levenshtein(&wrong, name), name))
+        .filter(|(distance, name)| *distance <= (name.len().max(wrong.chars().count()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        let rows = [
+            (
+                "misspelt key",
+                "api",
+                "auth_backnds",
+                "unknown key auth_backnds in [api]; the nearest is auth_backends",
+            ),
+            (
+                "key of another section",
+                "server",
+                "auth_backends",
+                "unknown key auth_backends in [server]; there is [api] auth_backends",
+            ),
+            (
+                "misspelt key of another section",
+                "gate",
+                "auth_backnds",
+                "unknown key auth_backnds in [gate]; the nearest is [api] auth_backends",
+            ),
+            (
+                "nothing near",
+                "gate",
+                "zzzzzzzzzzzz",
+                "unknown key zzzzzzzzzzzz in [gate]; there are airflow_cfg, other_routes",
+            ),
+            ("misspelt section", "apii", "auth_backends", "unknown section [apii]; the nearest is [api]"),
+            (
+                "section not near",
+                "zzzzzz",
+                "x",
+                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [gate], [core], [api], [api_auth], [lockout], [limits], [log], [jwt.issuers]",
+            ),
+            ("section to come", "redis", "url", "section [redis] is not available in this release"),
+            (
+                "named section to come",
+                "callout.mine",
+                "url",
+                "section [callout.mine] is not available in this release",
+            ),
+            ("key to come", "server", "tls", "[server] tls is not available in this release"),
+            (
+                "key to come",
+                "limits",
+                "requests_per_user",
+                "[limits] requests_per_user is not available in this release",
+            ),
+            (
+                "key to come",
+                "api",
+                "enable_stable_v1",
+                "[api] enable_stable_v1 is not available in this release",
+            ),
+        ];
+        for (name, section, key, expected) in rows {
+            match lookup(section, key) {
+                Known::Unavailable(message) | Known::Unknown(message) => {
+                    assert_eq!(message, expected, "{name}")
+                }
+                Known::Option(option) | Known::Alias(option, _) => panic!("{name}: {}", option.title()),
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_lead_to_the_option() {
+        for (section, key, expected) in [
+            ("api", "auth_backend", "api.auth_backends"),
+            ("fab", "auth_backends", "api.auth_backends"),
+            ("api", "access_control_allow_origin", "api.access_control_allow_origins"),
+            ("webserver", "base_url", "api.base_url"),
+            ("api", "page_size", "api.fallback_page_limit"),
+            ("api", "jwt_audience", "api_auth.jwt_audience"),
+        ] {
+            match lookup(section, key) {
+                Known::Alias(option, _) => assert_eq!(option.path(), expected),
+                other => panic!("{section}.{key}: {other:?}"),
+            }
+        }
+    }
+}

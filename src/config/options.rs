@@ -1,0 +1,485 @@
+//! Every option there is, in one table: `check`, `config get-value`, `--help`, the nearest-key
+//! suggestions and `conf/airgate.toml` all come from it.
+
+use std::fmt::Write as _;
+
+/// One option of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opt {
+    /// Section, e.g. `api`. `jwt.issuers` is an array of tables.
+    pub section: &'static str,
+    /// Key within the section.
+    pub key: &'static str,
+    /// What a value looks like.
+    pub shape: Shape,
+    /// What is allowed, for error messages: "expected …".
+    pub allowed: &'static str,
+    /// The default as one would write it on a command line. Empty: not set.
+    pub default: &'static str,
+    /// A value to show where there is no default.
+    pub example: &'static str,
+    /// Never printed, and a `_CMD` variant exists, as in Airflow.
+    pub secret: bool,
+    /// Whether Airflow has it: then `airflow.cfg` and `AIRFLOW__SECTION__KEY` are read too.
+    pub airflow: bool,
+    /// Other names, first is preferred.
+    pub aliases: &'static [Alias],
+    /// The effect, in a sentence or two.
+    pub help: &'static str,
+}
+
+/// What a value looks like, and how a list is cut out of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A text such as `20s`, or a whole number of seconds.
+    Duration,
+    /// `true` or `false`.
+    Boolean,
+    /// An array, or a text with commas or white space between the items.
+    List,
+    /// An array, or a text with commas between the items.
+    CommaList,
+    /// An array, or one text that is one item whatever it holds.
+    ArrayList,
+}
+
+/// Another name of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alias {
+    /// Its section.
+    pub section: &'static str,
+    /// Its key.
+    pub key: &'static str,
+    /// What the name is.
+    pub age: Age,
+}
+
+/// What another name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// A name that some release of Airflow still uses properly: no warning where Airflow's own
+    /// sources use it.
+    Current,
+    /// A name that Airflow has left behind: always a warning.
+    Old,
+}
+
+const fn current(section: &'static str, key: &'static str) -> Alias {
+    Alias { section, key, age: Age::Current }
+}
+
+const fn old(section: &'static str, key: &'static str) -> Alias {
+    Alias { section, key, age: Age::Old }
+}
+
+const BLANK: Opt = Opt {
+    section: "",
+    key: "",
+    shape: Shape::Text,
+    allowed: "a text",
+    default: "",
+    example: "",
+    secret: false,
+    airflow: false,
+    aliases: &[],
+    help: "",
+};
+
+const SECONDS: &str = "a duration such as \"20s\" or \"5m\", or a whole number of seconds";
+const ADDRESSES: &str = "an address and port such as \"127.0.0.1:8081\", or \"unix:\" and an absolute path";
+
+macro_rules! options {
+    ($($name:ident { $($body:tt)* })*) => {
+        $(
+            #[doc = concat!("See [`ALL`].")]
+            pub const $name: Opt = Opt { $($body)*, ..BLANK };
+        )*
+        /// All options, section by section.
+        pub const ALL: &[Opt] = &[$($name),*];
+    };
+}
+
+options! {
+    SERVER_LISTEN {
+        section: "server", key: "listen", shape: Shape::List, allowed: ADDRESSES, default: "127.0.0.1:8081",
+        help: "Where requests are taken: address and port, or unix:/run/airgate.sock. Port 0 lets the system choose"
+    }
+    SERVER_THREADS {
+        section: "server", key: "threads", shape: Shape::Integer, allowed: "a whole number from 0 to 1024", default: "0",
+        help: "Threads that serve requests. 0 is one per core"
+    }
+    SERVER_GRACE_PERIOD {
+        section: "server", key: "grace_period", shape: Shape::Duration, allowed: SECONDS, default: "20s",
+        help: "How long a shutdown waits for running requests, at most: it ends with the last one"
+    }
+    SERVER_DRAIN_DELAY {
+        section: "server", key: "drain_delay", shape: Shape::Duration, allowed: SECONDS, default: "0s",
+        help: "On SIGTERM: how long requests are still accepted while /readyz already says no. Kubernetes needs a few seconds until it has taken the pod out of its endpoints"
+    }
+    SERVER_TRUSTED_PROXIES {
+        section: "server", key: "trusted_proxies", shape: Shape::List, allowed: "an address such as \"10.0.0.7\" or a network such as \"10.0.0.0/8\"",
+        example: "10.0.0.0/8",
+        help: "Proxies in front whose X-Forwarded-For, -Proto and -Host are believed, read from the right. None by default"
+    }
+    ADMIN_LISTEN {
+        section: "admin", key: "listen", allowed: ADDRESSES, default: "127.0.0.1:9091",
+        help: "Where /metrics, /healthz, /readyz and the status page are served"
+    }
+    ADMIN_PAGE {
+        section: "admin", key: "page", allowed: "off, loopback or all", default: "loopback",
+        help: "Who sees the status page: off (nobody), loopback (clients of this machine), all"
+    }
+    UPSTREAM_URL {
+        section: "upstream", key: "url", shape: Shape::List, allowed: "a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment", default: "http://127.0.0.1:8080",
+        help: "The Airflow behind airgate: scheme, host and port. Several are balanced, with health checks; names are resolved again and again"
+    }
+    UPSTREAM_IDENTITY {
+        section: "upstream", key: "identity", allowed: "auto, mint, exchange or passthrough", default: "auto",
+        help: "How Airflow learns who calls: mint (a short-lived token signed with the key of [api_auth]), exchange (a token that Airflow issued for the client's password), passthrough (the client's own header), auto (mint with a signing key, else exchange)"
+    }
+    UPSTREAM_AUTH_MANAGER {
+        section: "upstream", key: "auth_manager", allowed: "simple or fab", example: "simple",
+        help: "Airflow's auth manager: simple or fab. Default: what [core] auth_manager names"
+    }
+    UPSTREAM_CA_FILE {
+        section: "upstream", key: "ca_file", allowed: "a path", example: "/etc/airgate/upstream-ca.pem",
+        help: "PEM certificates of the authorities that may vouch for an https upstream. Default: the system's"
+    }
+    UPSTREAM_SERVER_NAME {
+        section: "upstream", key: "server_name", allowed: "a host name", example: "airflow.example.com",
+        help: "The name that the certificate of an https upstream must have. Default: the host of its URL"
+    }
+    UPSTREAM_CONNECT_TIMEOUT {
+        section: "upstream", key: "connect_timeout", shape: Shape::Duration, allowed: SECONDS, default: "5s",
+        help: "How long connecting to the upstream may take, TLS included. Then 502"
+    }
+    UPSTREAM_READ_TIMEOUT {
+        section: "upstream", key: "read_timeout", shape: Shape::Duration, allowed: SECONDS, default: "60s",
+        help: "How long the upstream may be silent, before the first byte or between two. Then 504"
+    }
+    UPSTREAM_IDLE_TIMEOUT {
+        section: "upstream", key: "idle_timeout", shape: Shape::Duration, allowed: SECONDS, default: "4s",
+        help: "How long an unused connection to the upstream is kept. Must be below the upstream's own keep-alive, which is 5 s in Airflow 3"
+    }
+    BASIC_SOURCES {
+        section: "basic", key: "sources", shape: Shape::List, allowed: "upstream or file", default: "upstream",
+        help: "Who checks a name and password, tried in turn: upstream (Airflow's own token endpoint), file (users_file, else Airflow's simple users)"
+    }
+    BASIC_CACHE_TTL {
+        section: "basic", key: "cache_ttl", shape: Shape::Duration, allowed: SECONDS, default: "60s",
+        help: "How long a password once verified is taken without asking again. A changed password may work that long. 0 is off"
+    }
+    BASIC_USERS_FILE {
+        section: "basic", key: "users_file", allowed: "a path", example: "/etc/airgate/users.htpasswd",
+        help: "A TOML or htpasswd file of bcrypt, scrypt or argon2 hashes for the source `file`. See `airgate hash-password`. Default: [core] simple_auth_manager_users with simple_auth_manager_passwords_file"
+    }
+    GATE_AIRFLOW_CFG {
+        section: "gate", key: "airflow_cfg", allowed: "a path", example: "/opt/airflow/airflow.cfg",
+        help: "The airflow.cfg whose [core], [api] and [api_auth] are read too, below everything written here. Default: $AIRFLOW_CONFIG or $AIRFLOW_HOME/airflow.cfg, if there is one. \"\" reads none"
+    }
+    GATE_OTHER_ROUTES {
+        section: "gate", key: "other_routes", allowed: "deny, ui or all", default: "deny",
+        help: "What is neither API nor token: deny (404), ui (forwarded, but not /execution), all (forwarded, /execution included)"
+    }
+    CORE_AUTH_MANAGER {
+        section: "core", key: "auth_manager", allowed: "simple, fab, or the class of one of them", airflow: true,
+        default: "simple",
+        help: "Airflow's auth manager, as in airflow.cfg. [upstream] auth_manager goes before it"
+    }
+    CORE_SIMPLE_AUTH_MANAGER_USERS {
+        section: "core", key: "simple_auth_manager_users", shape: Shape::CommaList, airflow: true,
+        allowed: "name:role or name:role:team|team", example: "admin:admin, viewer:viewer",
+        help: "The simple auth manager's users and their roles. Tokens are minted for these names only. Unlike in Airflow the default is nobody"
+    }
+    CORE_SIMPLE_AUTH_MANAGER_PASSWORDS_FILE {
+        section: "core", key: "simple_auth_manager_passwords_file", allowed: "a path", airflow: true,
+        example: "/opt/airflow/simple_auth_manager_passwords.json.generated",
+        help: "The simple auth manager's passwords. Default: $AIRFLOW_HOME/simple_auth_manager_passwords.json.generated"
+    }
+    API_BASE_URL {
+        section: "api", key: "base_url", airflow: true, aliases: &[current("webserver", "base_url")],
+        allowed: "a URL such as \"https://host/airflow\", without user, query or fragment", example: "https://airflow.example.com/airflow",
+        help: "Where clients find Airflow. Its path is a prefix that every route also has"
+    }
+    API_AUTH_BACKENDS {
+        section: "api", key: "auth_backends", shape: Shape::List, airflow: true,
+        aliases: &[current("fab", "auth_backends"), old("api", "auth_backend")],
+        allowed: "session, jwt, basic_auth, default, deny_all, or Airflow's module path of one of them", default: "session, jwt, basic_auth",
+        help: "Who may accept a request, tried in turn; the first success wins. session (Airflow's cookie), jwt (Bearer), basic_auth, default (anonymous, experimental API only), deny_all. From Airflow's own configuration it names what there is besides jwt"
+    }
+    API_ANONYMOUS_USER {
+        section: "api", key: "anonymous_user", allowed: "a user's name", example: "anonymous",
+        help: "Who a request without credentials counts as with the backend `default`. Required with it"
+    }
+    API_MAXIMUM_PAGE_LIMIT {
+        section: "api", key: "maximum_page_limit", shape: Shape::Integer, allowed: "a whole number from 1 to 4294967295", airflow: true, default: "100",
+        help: "Caps `limit` and `page_limit`, so that one call cannot read a whole table"
+    }
+    API_FALLBACK_PAGE_LIMIT {
+        section: "api", key: "fallback_page_limit", shape: Shape::Integer, allowed: "a whole number from 1 to 4294967295", airflow: true,
+        aliases: &[old("api", "page_size")], default: "50",
+        help: "The page size where a request asks for none and the upstream's own would exceed maximum_page_limit"
+    }
+    API_ACCESS_CONTROL_ALLOW_ORIGINS {
+        section: "api", key: "access_control_allow_origins", shape: Shape::List, airflow: true,
+        aliases: &[old("api", "access_control_allow_origin")],
+        allowed: "an origin such as \"https://example.com\", scheme, host and port alone", example: "https://example.com, https://grafana.example.com",
+        help: "Origins whose pages may call the API (CORS), compared exactly. None by default: CORS is off. `*` is refused"
+    }
+    API_ACCESS_CONTROL_ALLOW_METHODS {
+        section: "api", key: "access_control_allow_methods", shape: Shape::List, allowed: "a method such as GET, or *", airflow: true, example: "GET, POST, OPTIONS",
+        help: "Methods that such a page may use. `*` is all"
+    }
+    API_ACCESS_CONTROL_ALLOW_HEADERS {
+        section: "api", key: "access_control_allow_headers", shape: Shape::List, allowed: "a header's name, or *", airflow: true, example: "authorization, content-type",
+        help: "Headers that such a page may send. `*` is all"
+    }
+    API_ENABLE_EXPERIMENTAL_API {
+        section: "api", key: "enable_experimental_api", shape: Shape::Boolean, allowed: "true or false", airflow: true, default: "false",
+        help: "Whether /api/experimental of Airflow 1.10 and 2 is answered"
+    }
+    API_AUTH_JWT_SECRET {
+        section: "api_auth", key: "jwt_secret", shape: Shape::ArrayList, allowed: "a text, or an array of texts", secret: true, airflow: true,
+        example: "{ file = \"/run/secrets/jwt_secret\" }",
+        help: "The key that Airflow signs its tokens with. In an array the first signs and all verify, for rotation"
+    }
+    API_AUTH_JWT_PRIVATE_KEY_PATH {
+        section: "api_auth", key: "jwt_private_key_path", allowed: "a path", airflow: true, example: "/run/secrets/jwt.pem",
+        help: "A PEM private key (RSA or Ed25519) that signs in place of jwt_secret"
+    }
+    API_AUTH_JWT_ALGORITHM {
+        section: "api_auth", key: "jwt_algorithm", shape: Shape::CommaList, airflow: true,
+        allowed: "one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, or GUESS", default: "GUESS",
+        help: "The first signs, all verify. GUESS is Airflow's own: HS512 with a secret, else by the key"
+    }
+    API_AUTH_JWT_KID {
+        section: "api_auth", key: "jwt_kid", airflow: true, example: "my-key",
+        help: "The `kid` of tokens signed here. Default: Airflow's own, `not-used` with a secret, else the key's thumbprint"
+    }
+    API_AUTH_JWT_ISSUER {
+        section: "api_auth", key: "jwt_issuer", shape: Shape::CommaList, airflow: true, example: "https://airflow.example.com",
+        help: "The `iss` of tokens: the first is written, all are accepted. Not checked by default"
+    }
+    API_AUTH_JWT_AUDIENCE {
+        section: "api_auth", key: "jwt_audience", shape: Shape::ArrayList, airflow: true, allowed: "a text, or an array of texts",
+        aliases: &[old("api", "jwt_audience")], default: "apache-airflow",
+        help: "The `aud` of tokens. A text is one audience, commas included, as in Airflow; in an array the first is written and all are accepted"
+    }
+    API_AUTH_JWT_LEEWAY {
+        section: "api_auth", key: "jwt_leeway", shape: Shape::Duration, allowed: SECONDS, airflow: true, default: "10",
+        help: "How far the clocks of issuer and gate may differ"
+    }
+    API_AUTH_TRUSTED_JWKS_URL {
+        section: "api_auth", key: "trusted_jwks_url", airflow: true, allowed: "an http or https URL, or a path", example: "https://airflow.example.com/jwks.json",
+        help: "A URL or file of the public keys that tokens may be signed with. Goes before jwt_private_key_path and jwt_secret when tokens are verified"
+    }
+    API_AUTH_JWT_EXPIRATION_TIME {
+        section: "api_auth", key: "jwt_expiration_time", shape: Shape::Duration, allowed: SECONDS, airflow: true, default: "86400",
+        help: "How long a token from /auth/token lives"
+    }
+    API_AUTH_JWT_CLI_EXPIRATION_TIME {
+        section: "api_auth", key: "jwt_cli_expiration_time", shape: Shape::Duration, allowed: SECONDS, airflow: true, default: "3600",
+        help: "How long a token from /auth/token/cli lives"
+    }
+    LOCKOUT_ATTEMPTS {
+        section: "lockout", key: "attempts", shape: Shape::Integer, allowed: "a whole number from 0 to 1000000", default: "10",
+        help: "Failed log-ins of one user from one network (/24 or /64) within the window before it is locked out. 0 is off"
+    }
+    LOCKOUT_WINDOW {
+        section: "lockout", key: "window", shape: Shape::Duration, allowed: SECONDS, default: "5m",
+        help: "The time within which failures are counted"
+    }
+    LOCKOUT_DURATION {
+        section: "lockout", key: "duration", shape: Shape::Duration, allowed: SECONDS, default: "5m",
+        help: "How long a lock-out lasts"
+    }
+    LIMITS_HEADER_TIMEOUT {
+        section: "limits", key: "header_timeout", shape: Shape::Duration, allowed: SECONDS, default: "10s",
+        help: "The head of a request must be complete by then"
+    }
+    LIMITS_MAX_HEADERS {
+        section: "limits", key: "max_headers", shape: Shape::Integer, allowed: "a whole number from 1 to 256", default: "100",
+        help: "Header lines of a request. More is 431"
+    }
+    LIMITS_MAX_BODY {
+        section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "1048576",
+        help: "Bytes of a request body that airgate itself reads, such as a token request. More is 413. Other bodies stream, without limit"
+    }
+    LIMITS_MAX_CONNECTIONS {
+        section: "limits", key: "max_connections", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "10000",
+        help: "Connections at a time. 0 is no limit"
+    }
+    LIMITS_MAX_CONNECTIONS_PER_ADDRESS {
+        section: "limits", key: "max_connections_per_address", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "0",
+        help: "Connections at a time from one address. 0 is no limit, which is right behind a proxy: there all connections have its address"
+    }
+    LOG_LEVEL {
+        section: "log", key: "level", allowed: "error, warn, info, debug or trace", default: "info",
+        help: "What is logged: error, warn, info, debug or trace"
+    }
+    LOG_FILE {
+        section: "log", key: "file", allowed: "a path", example: "/var/log/airgate.log",
+        help: "The file that the log is appended to. Default: standard error"
+    }
+    LOG_ACCESS {
+        section: "log", key: "access", shape: Shape::Boolean, allowed: "true or false", default: "true",
+        help: "Whether each request gets a line, in JSON"
+    }
+    ISSUER_ISSUER {
+        section: "jwt.issuers", key: "issuer", example: "https://login.example.com",
+        help: "The exact `iss` of the issuer's tokens. Required"
+    }
+    ISSUER_JWKS_URL {
+        section: "jwt.issuers", key: "jwks_url", allowed: "an http or https URL, or a path", example: "https://login.example.com/jwks.json",
+        help: "A URL or file of its public keys. Required"
+    }
+    ISSUER_AUDIENCE {
+        section: "jwt.issuers", key: "audience", shape: Shape::ArrayList, allowed: "a text, or an array of texts", example: "airflow",
+        help: "One of these must be in `aud`. Required: a token meant for someone else must not work here"
+    }
+    ISSUER_ALGORITHMS {
+        section: "jwt.issuers", key: "algorithms", shape: Shape::List, default: "RS256",
+        allowed: "one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA",
+        help: "Algorithms that its tokens may be signed with"
+    }
+    ISSUER_USERNAME_CLAIM {
+        section: "jwt.issuers", key: "username_claim", allowed: "a claim's name", default: "sub",
+        help: "The claim that holds the user's name"
+    }
+    ISSUER_USERNAME_PREFIX {
+        section: "jwt.issuers", key: "username_prefix", example: "login/",
+        help: "Put before each of its names, so that its `admin` is not ours. Required; \"\" says that its names are ours"
+    }
+}
+
+/// The array of tables, whose options repeat.
+pub const ISSUERS: &str = "jwt.issuers";
+
+/// What the introduction of a section says, in the order of the sections.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("server", "Where and how airgate listens."),
+    ("admin", "Metrics, health, status page: a port of its own."),
+    ("upstream", "The Airflow behind airgate."),
+    ("basic", "Name and password, on the API and on the token endpoints."),
+    ("gate", "What passes."),
+    ("core", "As in airflow.cfg."),
+    ("api", "As in airflow.cfg, with the options of Airflow 2 that Airflow 3 left behind."),
+    ("api_auth", "As in airflow.cfg: the tokens of Airflow itself. The values must be Airflow's own."),
+    ("lockout", "What too many wrong passwords lead to."),
+    ("limits", "What one client may take."),
+    ("log", "What is written down, and where."),
+    (ISSUERS, "Foreign issuers of tokens. Repeat the whole table for each."),
+];
+
+/// The option of this section and key, if there is one.
+pub fn find(section: &str, key: &str) -> Option<&'static Opt> {
+    ALL.iter().find(|o| o.section == section && o.key == key)
+}
+
+impl Opt {
+    /// The option as error messages write it: `[api] auth_backends`.
+    pub fn title(&self) -> String {
+        format!("[{}] {}", self.section, self.key)
+    }
+
+    /// The option as `--set` writes it: `api.auth_backends`.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    /// Whether it stands in an array of tables, where no environment variable reaches.
+    pub fn repeats(&self) -> bool {
+        self.section == ISSUERS
+    }
+
+    /// A value in the notation of TOML.
+    fn toml(&self, text: &str) -> String {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        match self.shape {
+            _ if text.starts_with('{') => text.to_owned(),
+            Shape::Integer | Shape::Boolean => text.to_owned(),
+            Shape::Duration if text.parse::<u64>().is_ok() => text.to_owned(),
+            Shape::Text | Shape::Duration | Shape::ArrayList => quoted(text),
+            Shape::List | Shape::CommaList => {
+                let items: Vec<String> =
+                    text.split(',').map(str::trim).filter(|i| !i.is_empty()).map(quoted).collect();
+                format!("[{}]", items.join(", "))
+            }
+        }
+    }
+}
+
+/// `conf/airgate.toml`: every option with its effect and its default, all of it commented out.
+pub fn sample_file() -> String {
+    let mut out = String::from(
+        "# Configuration of airgate. Every option is here, commented out, with its default, or with an\n\
+         # example where it has none.\n\
+         #\n\
+         # A value is taken from the last of these that has it: the default, airflow.cfg,\n\
+         # AIRFLOW__SECTION__KEY, this file, AIRGATE__SECTION__KEY, --set section.key=value.\n\
+         # Any value may be { file = \"/path\" }: the content of that file, read again on reload.\n\
+         # Relative paths start at the folder of this file.\n\
+         # `airgate check` says what is wrong, all at once.\n",
+    );
+    for (section, about) in SECTIONS {
+        let _ = writeln!(out, "\n# {about}");
+        let _ = match *section {
+            ISSUERS => writeln!(out, "# [[{section}]]"),
+            _ => writeln!(out, "[{section}]"),
+        };
+        for option in ALL.iter().filter(|o| o.section == *section) {
+            for line in wrap(&format!("{}.", option.help), 96) {
+                let _ = writeln!(out, "# {line}");
+            }
+            let (text, note) = match (option.default, option.example) {
+                ("", example) => (example, "# example, not set by default: "),
+                (default, _) => (default, "# "),
+            };
+            let _ = writeln!(out, "{note}{} = {}", option.key, option.toml(text));
+        }
+    }
+    out
+}
+
+/// The reference of all options for `--help`.
+pub fn reference() -> String {
+    let mut out = String::new();
+    for (section, about) in SECTIONS {
+        let _ = match *section {
+            ISSUERS => writeln!(out, "[[{section}]]  {about}"),
+            _ => writeln!(out, "[{section}]  {about}"),
+        };
+        for option in ALL.iter().filter(|o| o.section == *section) {
+            let default = match option.default {
+                "" => "",
+                text => &format!(" [default: {text}]"),
+            };
+            let _ = writeln!(out, "  {}", option.key);
+            for line in wrap(&format!("{}.{default}", option.help), 84) {
+                let _ = writeln!(out, "      {line}");
+            }
+        }
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,152 @@
+//! What is right by itself and wrong together.
+
+use crate::config::layer::Findings;
+use crate::config::location::Location;
+use crate::config::options as o;
+use crate::config::settings::*;
+
+/// Adds what is wrong with the combination of settings, or worth a warning.
+pub fn check(settings: &Settings, findings: &mut Findings) {
+    listeners(settings, findings);
+    identity(settings, findings);
+    file_source(settings, findings);
+    anonymous(settings, findings);
+    issuers(settings, findings);
+    upstream_tls(settings, findings);
+}
+
+const NO_DATABASE: &str =
+    "which with the fab auth manager needs the ids in its database: that is not available in this release";
+const SIGNING_KEY: &str = "a signing key, [api_auth] jwt_secret or jwt_private_key_path";
+
+/// One port is taken once.
+fn listeners(settings: &Settings, findings: &mut Findings) {
+    let mut seen: Vec<&Listen> = Vec::new();
+    for listen in settings.server.listen.iter().chain([&settings.admin.listen]) {
+        let any_port = matches!(listen.value, Listen::Tcp(address) if address.port() == 0);
+        if !any_port && seen.contains(&&listen.value) {
+            findings.errors.push(&listen.at, format!("listen: {} is taken twice", listen.value));
+        }
+        seen.push(&listen.value);
+    }
+}
+
+fn identity(settings: &Settings, findings: &mut Findings) {
+    let identity = &settings.upstream.identity;
+    let title = o::UPSTREAM_IDENTITY.title();
+    match (identity.value, settings.upstream.auth_manager.value) {
+        (IdentityMode::Mint, AuthManager::Fab) => {
+            findings
+                .errors
+                .push(&identity.at, format!("{title}: mint asks for tokens signed here, {NO_DATABASE}"));
+        }
+        (IdentityMode::Mint, AuthManager::Simple) if !settings.api_auth.can_sign() => {
+            findings.errors.push(&identity.at, format!("{title}: mint needs {SIGNING_KEY}"));
+        }
+        (
+            IdentityMode::Mint | IdentityMode::Auto | IdentityMode::Exchange | IdentityMode::Passthrough,
+            AuthManager::Simple | AuthManager::Fab,
+        ) => {}
+    }
+}
+
+/// Whether what is not Airflow's own credential can be given to the upstream, else why not.
+fn mintable(settings: &Settings) -> Result<(), String> {
+    match settings.upstream.auth_manager.value {
+        _ if settings.mints() => Ok(()),
+        AuthManager::Fab => Err(format!("needs a token signed here, {NO_DATABASE}")),
+        AuthManager::Simple if settings.api_auth.can_sign() => {
+            Err(format!("needs {} auto or mint", o::UPSTREAM_IDENTITY.title()))
+        }
+        AuthManager::Simple => Err(format!("needs {SIGNING_KEY}, as Airflow does not know the credential")),
+    }
+}
+
+/// The source `file`: passwords to check, and a role for each user.
+fn file_source(settings: &Settings, findings: &mut Findings) {
+    let Some(source) = settings.basic.sources.iter().find(|s| s.value == BasicSource::File) else { return };
+    let title = o::BASIC_SOURCES.title();
+    let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
+    // An upstream that knows the same passwords may judge them itself.
+    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    if settings.basic.users_file.is_none() && settings.core.simple_passwords_file.is_none() {
+        let message = format!(
+            "{title}: file needs {} or {}",
+            o::BASIC_USERS_FILE.title(),
+            o::CORE_SIMPLE_AUTH_MANAGER_PASSWORDS_FILE.title()
+        );
+        findings.errors.push(&source.at, message);
+    }
+    match mintable(settings) {
+        Err(reason) if !passes => findings.errors.push(&source.at, format!("{title}: file {reason}")),
+        Ok(()) | Err(_) if settings.core.simple_users.is_none() => {
+            if !passes || settings.basic.users_file.is_none() {
+                let message =
+                    format!("{title}: file needs {users}, which says who there is and with which role");
+                findings.errors.push(&source.at, message);
+            }
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+fn anonymous(settings: &Settings, findings: &mut Findings) {
+    let api = &settings.api;
+    let Some(default) = api.auth_backends.iter().find(|b| b.value == BackendName::Default) else { return };
+    let title = o::API_AUTH_BACKENDS.title();
+    let option = o::API_ANONYMOUS_USER.title();
+    let Some(user) = &api.anonymous_user else {
+        let message = format!("{title}: default needs {option}, who such a request counts as");
+        findings.errors.push(&default.at, message);
+        return;
+    };
+    if let Err(reason) = mintable(settings) {
+        findings.errors.push(&default.at, format!("{title}: default {reason}"));
+    } else if !settings.core.simple_users.iter().flat_map(|users| &users.value).any(|u| u.name == user.value)
+    {
+        let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
+        findings.errors.push(&user.at, format!("{option}: {:?} is not in {users}", user.value));
+    }
+    if !api.enable_experimental_api {
+        let experimental = o::API_ENABLE_EXPERIMENTAL_API.title();
+        findings.warn(&default.at, format!("{title}: default has no effect without {experimental}"));
+    }
+}
+
+fn issuers(settings: &Settings, findings: &mut Findings) {
+    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    for (i, issuer) in settings.jwt_issuers.iter().enumerate() {
+        if settings.jwt_issuers[..i].iter().any(|other| other.issuer == issuer.issuer) {
+            findings.errors.push(&issuer.at, format!("[[jwt.issuers]]: {:?} occurs twice", issuer.issuer));
+        }
+        if settings.api_auth.jwt_issuers.contains(&issuer.issuer) {
+            let own = o::API_AUTH_JWT_ISSUER.title();
+            findings.errors.push(&issuer.at, format!("[[jwt.issuers]]: {:?} is {own} too", issuer.issuer));
+        }
+        match mintable(settings) {
+            Err(reason) if !passes => {
+                findings
+                    .errors
+                    .push(&issuer.at, format!("[[jwt.issuers]]: a token of another issuer {reason}"));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// Settings of TLS where there is none.
+fn upstream_tls(settings: &Settings, findings: &mut Findings) {
+    let upstream = &settings.upstream;
+    if upstream.urls.iter().any(|url| url.scheme == Scheme::Https) {
+        return;
+    }
+    let places: [(&o::Opt, Option<&Location>); 2] = [
+        (&o::UPSTREAM_CA_FILE, upstream.ca_file.as_ref().map(|f| &f.at)),
+        (&o::UPSTREAM_SERVER_NAME, upstream.server_name.as_ref().map(|n| &n.at)),
+    ];
+    for (option, at) in places {
+        if let Some(at) = at {
+            findings.warn(at, format!("{} has no effect: no upstream is https", option.title()));
+        }
+    }
+}
