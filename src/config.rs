@@ -235,6 +235,24 @@ pub struct Read {
     pub files: Vec<PathBuf>,
 }
 
+impl Read {
+    /// The value of an option as it was written, or its default; `None` when it has neither. A file is
+    /// read and a command run for it.
+    ///
+    /// # Errors
+    /// The file or command does not give a value.
+    pub fn written(&self, option: &Opt, environment: &Environment) -> Result<Option<String>, Errors> {
+        let default = || Some(option.default.to_owned()).filter(|text| !text.is_empty());
+        let Some(entry) = self.layer.get(option) else { return Ok(default()) };
+        if entry.written.is_some() {
+            return Ok(entry.written.clone());
+        }
+        let mut findings = Findings::default();
+        let text = resolve::text_of(option, &self.layer, &self.folders, environment, &mut findings);
+        findings.errors.into_result().map(|()| text)
+    }
+}
+
 /// A configuration that is right.
 #[derive(Clone)]
 pub struct Loaded {
@@ -273,6 +291,15 @@ pub struct InForce {
 }
 
 impl Loaded {
+    /// The places that have a say: the files that were read, then variables and `--set`s.
+    pub fn places(&self) -> Vec<String> {
+        let others = self.layer.entries.values().filter_map(|entry| match &entry.at {
+            Location::Variable(_) | Location::Set(_) => Some(entry.at.to_string()),
+            Location::Default | Location::File(_) | Location::Line { .. } | Location::Column { .. } => None,
+        });
+        self.sources.iter().cloned().chain(others).collect()
+    }
+
     /// Every option with the value in force, without secrets, section by section: for the status page.
     pub fn in_force(&self) -> Vec<InForce> {
         options::ALL

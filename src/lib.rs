@@ -19,6 +19,7 @@
 pub mod admin;
 pub mod assemble;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod exchange;

@@ -4,7 +4,11 @@
 //! templates, known methods, status codes, names of backends. Nothing that a client writes becomes
 //! a label.
 
+mod gauges;
 mod process;
+
+pub use gauges::Gauges;
+pub(crate) use gauges::health_label;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,12 +16,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{Method, StatusCode};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::auth::{Health, Origin};
-use crate::exchange::Exchange;
+use crate::auth::Origin;
+use crate::exchange::{Exchange, Fault};
 
 /// All series, in a registry of their own.
 ///
@@ -37,30 +41,10 @@ pub struct Metrics {
     clamped: IntCounter,
     lockouts: IntCounter,
     unverified: IntCounter,
-    connections_refused: IntCounterVec,
+    connections_rejected: IntCounterVec,
     reloads: IntCounterVec,
     reload_good: IntGauge,
     reload_time: Gauge,
-}
-
-/// What is not counted as it happens but read for each scrape.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// Whether `/readyz` answers 200.
-    pub ready: bool,
-    /// Each upstream by its address, and whether it answers.
-    pub upstreams: Vec<(String, bool)>,
-    /// Each backend of the chain, and how it fares.
-    pub backends: Vec<(&'static str, Health)>,
-    /// Each set of keys by its issuer or URL (without query and user), and the time since it was
-    /// last read with success.
-    pub key_sets: Vec<(String, Duration)>,
-    /// Each certificate of a listener by its file, and the time since it was loaded.
-    pub certificates: Vec<(String, Duration)>,
-    /// Access log lines dropped since the start.
-    pub access_log_dropped: u64,
-    /// Lines of the application log dropped since the start.
-    pub log_dropped: u64,
 }
 
 /// A reload's end.
@@ -75,11 +59,11 @@ pub enum Reload {
 /// Why a connection, or a request of which no head could be read, was turned away. Such requests
 /// have no line in the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum Rejected {
     /// `[limits] max_connections` is reached.
     TooMany,
     /// `[limits] max_connections_per_address` is reached.
-    TooManyFromAddress,
+    TooManyPerAddress,
     /// The head was not complete within `[limits] header_timeout`.
     SlowHead,
     /// The head cannot be read, or is too large.
@@ -125,19 +109,19 @@ impl Metrics {
             )?,
             own_time: make.histogram(
                 "airgate_request_duration_seconds",
-                "Time from a request's head to the end of its answer, less the time spent waiting for the upstream.",
+                "Time from a request's head to the end of its answer, or to the request to the upstream where there was one.",
                 OWN_TIME,
             )?,
             upstream_time: make.histogram(
                 "airgate_upstream_duration_seconds",
-                "Time spent waiting for the upstream, of requests that went there.",
+                "Time from the request to the upstream to the head of its answer, or until it was given up.",
                 UPSTREAM_TIME,
             )?,
             in_flight: make.gauge("airgate_requests_in_flight", "Requests being worked on now.")?,
             tokens: make.counters(
                 "airgate_tokens_issued_total",
-                "Tokens issued, by token endpoint and grant.",
-                &["endpoint", "grant"],
+                "Tokens issued, by token endpoint.",
+                &["endpoint"],
             )?,
             rejections: make.counters(
                 "airgate_rejections_total",
@@ -166,7 +150,7 @@ impl Metrics {
                 "airgate_unverified_bearer_total",
                 "Bearer tokens passed on without being verified, since no key is configured.",
             )?,
-            connections_refused: make.counters(
+            connections_rejected: make.counters(
                 "airgate_connections_rejected_total",
                 "Connections, or requests without a readable head, that were turned away, by reason.",
                 &["reason"],
@@ -191,8 +175,8 @@ impl Metrics {
         for result in [Reload::Success, Reload::Failure] {
             metrics.reloads.get_metric_with_label_values(&[result.label()])?;
         }
-        for reason in Refused::ALL {
-            metrics.connections_refused.get_metric_with_label_values(&[reason.label()])?;
+        for reason in Rejected::ALL {
+            metrics.connections_rejected.get_metric_with_label_values(&[reason.label()])?;
         }
         Ok(metrics)
     }
@@ -212,21 +196,21 @@ impl Metrics {
         let backend = outcome.backend.unwrap_or(NONE);
         let status = status_label(exchange.status.as_ref());
         count(&self.requests, &[route, method_label(exchange.method), status, backend]);
-        time(&self.own_time, route, exchange.own());
-        if let Some(upstream) = exchange.upstream {
+        time(&self.own_time, route, exchange.own_time());
+        if let Some(upstream) = exchange.upstream_time() {
             time(&self.upstream_time, route, upstream);
         }
-        if let Some(grant) = outcome.issued {
-            count(&self.tokens, &[route, grant]);
+        if let Some(endpoint) = outcome.issued {
+            count(&self.tokens, &[endpoint]);
         }
         if let Some(reason) = outcome.refused {
             count(&self.rejections, &[reason]);
         }
+        if exchange.fault() == Some(Fault::LockedOut) {
+            self.lockouts.inc();
+        }
         if outcome.clamped {
             self.clamped.inc();
-        }
-        if exchange.throttled() {
-            self.lockouts.inc();
         }
         if let Some(grant) = &outcome.grant {
             match &grant.identity.origin {
@@ -241,8 +225,8 @@ impl Metrics {
     }
 
     /// Counts a connection that was turned away.
-    pub fn refused(&self, reason: Refused) {
-        count(&self.connections_refused, &[reason.label()]);
+    pub fn connection_rejected(&self, reason: Rejected) {
+        count(&self.connections_rejected, &[reason.label()]);
     }
 
     /// Notes when the configuration was loaded for the first time. Not a reload.
@@ -277,53 +261,6 @@ impl Metrics {
     }
 }
 
-impl Gauges {
-    /// At most so many values of one series are shown: their number is the operator's, not a
-    /// client's, but nothing is unbounded.
-    const MAX: usize = 64;
-
-    /// A registry for this one scrape, so that nothing outlives what it was read from.
-    fn registry(&self, proc: &Path) -> Result<Registry, Error> {
-        let make = Maker(Registry::new());
-        make.gauge("airgate_ready", "Whether /readyz answers 200.")?.set(self.ready.into());
-        let healthy =
-            make.labelled_gauge("airgate_upstream_healthy", "Whether an upstream answers.", &["upstream"])?;
-        for (name, up) in self.upstreams.iter().take(Self::MAX) {
-            healthy.get_metric_with_label_values(&[bounded(name)])?.set((*up).into());
-        }
-        let health = make.labelled_gauge(
-            "airgate_backend_health",
-            "How a backend of the chain fares: 1 for the state that it is in, 0 for the others.",
-            &["backend", "state"],
-        )?;
-        for (name, now) in self.backends.iter().take(Self::MAX) {
-            for state in ["up", "degraded", "down"] {
-                health
-                    .get_metric_with_label_values(&[*name, state])?
-                    .set((state == health_label(now)).into());
-            }
-        }
-        make.ages(
-            "airgate_jwks_age_seconds",
-            "Time since a set of keys was last read with success.",
-            "issuer",
-            &self.key_sets,
-        )?;
-        make.ages(
-            "airgate_certificate_age_seconds",
-            "Time since a listener's certificate was loaded.",
-            "certificate",
-            &self.certificates,
-        )?;
-        make.counter("airgate_access_log_dropped_total", "Lines of the access log that were dropped.")?
-            .inc_by(self.access_log_dropped);
-        make.counter("airgate_log_dropped_total", "Lines of the application log that were dropped.")?
-            .inc_by(self.log_dropped);
-        process::register(&make.0, proc)?;
-        Ok(make.0)
-    }
-}
-
 impl Reload {
     fn label(self) -> &'static str {
         match self {
@@ -333,27 +270,18 @@ impl Reload {
     }
 }
 
-impl Refused {
+impl Rejected {
     const ALL: [Self; 5] =
-        [Self::TooMany, Self::TooManyFromAddress, Self::SlowHead, Self::BadHead, Self::Handshake];
+        [Self::TooMany, Self::TooManyPerAddress, Self::SlowHead, Self::BadHead, Self::Handshake];
 
     fn label(self) -> &'static str {
         match self {
             Self::TooMany => "too_many",
-            Self::TooManyFromAddress => "too_many_from_address",
+            Self::TooManyPerAddress => "too_many_per_address",
             Self::SlowHead => "slow_head",
             Self::BadHead => "bad_head",
             Self::Handshake => "handshake",
         }
-    }
-}
-
-/// The name of a state, in metrics and in `/readyz`.
-pub(crate) fn health_label(health: &Health) -> &'static str {
-    match health {
-        Health::Up => "up",
-        Health::Degraded(_) => "degraded",
-        Health::Down(_) => "down",
     }
 }
 
@@ -411,11 +339,6 @@ fn seconds_since_1970(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// The start of a label value, at most 200 bytes of it.
-fn bounded(value: &str) -> &str {
-    &value[..value.floor_char_boundary(200)]
-}
-
 /// Makes series and registers them.
 struct Maker(Registry);
 
@@ -448,282 +371,7 @@ impl Maker {
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, Error> {
         self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &["route"])?)
     }
-
-    fn ages(&self, name: &str, help: &str, label: &str, ages: &[(String, Duration)]) -> Result<(), Error> {
-        let series = self.add(GaugeVec::new(Opts::new(name, help), &[label])?)?;
-        for (value, age) in ages.iter().take(Gauges::MAX) {
-            series.get_metric_with_label_values(&[bounded(value)])?.set(age.as_secs_f64());
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth::Reason;
-    use crate::auth::chain::Said;
-    use crate::exchange::testing::{Random, Sample};
-    use std::collections::BTreeMap;
-
-    /// Name and labels of each series, with its value. Fails on a line that is not of the text
-    /// format, and on a series that comes twice.
-    fn parse(text: &str) -> BTreeMap<String, f64> {
-        let is_name = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        };
-        let mut series = BTreeMap::new();
-        for line in text.lines() {
-            if let Some(comment) = line.strip_prefix("# ") {
-                let mut words = comment.splitn(3, ' ');
-                assert!(matches!(words.next(), Some("HELP" | "TYPE")), "{line}");
-                assert!(words.next().is_some_and(is_name) && words.next().is_some(), "{line}");
-                continue;
-            }
-            let (id, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
-            let (name, labels) = id.split_once('{').unwrap_or((id, "}"));
-            assert!(is_name(name), "{line}");
-            let mut rest = labels;
-            while rest != "}" {
-                let (label, after) = rest.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
-                assert!(is_name(label), "{line}");
-                let mut escaped = false;
-                let end = after.find(|c| {
-                    let ends = c == '"' && !escaped;
-                    escaped = c == '\\' && !escaped;
-                    ends
-                });
-                rest = &after[end.unwrap_or_else(|| panic!("{line}")) + 1..];
-                rest = rest.strip_prefix(',').unwrap_or(rest);
-            }
-            let value = value.replace("+Inf", "inf").parse().unwrap_or_else(|_| panic!("{line}"));
-            assert!(series.insert(id.to_owned(), value).is_none(), "twice: {line}");
-        }
-        series
-    }
-
-    fn render(metrics: &Metrics, gauges: &Gauges) -> BTreeMap<String, f64> {
-        parse(std::str::from_utf8(&metrics.render(gauges, Path::new("/proc")).unwrap()).unwrap())
-    }
-
-    /// What of `airgate_*` is not zero once `act` has run, but for buckets and what always is there.
-    fn seen(act: impl FnOnce(&Metrics)) -> Vec<(String, f64)> {
-        let metrics = Metrics::new().unwrap();
-        act(&metrics);
-        let always = ["process_", "airgate_build_info", "airgate_config_last_reload_successful"];
-        render(&metrics, &Gauges::default())
-            .into_iter()
-            .filter(|(id, value)| {
-                *value != 0.0 && !id.contains("_bucket{") && !always.iter().any(|a| id.starts_with(a))
-            })
-            .collect()
-    }
-
-    fn expect(name: &str, seen: Vec<(String, f64)>, expected: &[(&str, f64)]) {
-        let seen: Vec<_> = seen.iter().map(|(id, value)| (id.as_str(), *value)).collect();
-        assert_eq!(seen, expected, "{name}");
-    }
-
-    #[test]
-    fn an_accepted_request() {
-        let seen = seen(|metrics| metrics.observe(&Sample::accepted().exchange()));
-        expect(
-            "accepted",
-            seen,
-            &[
-                ("airgate_cache_hits_total{cache=\"jwt\"}", 1.0),
-                ("airgate_request_duration_seconds_count{route=\"/api/v2/*\"}", 1.0),
-                ("airgate_request_duration_seconds_sum{route=\"/api/v2/*\"}", 0.000_119),
-                (
-                    "airgate_requests_total{backend=\"jwt\",method=\"GET\",route=\"/api/v2/*\",status=\"200\"}",
-                    1.0,
-                ),
-                ("airgate_upstream_duration_seconds_count{route=\"/api/v2/*\"}", 1.0),
-                ("airgate_upstream_duration_seconds_sum{route=\"/api/v2/*\"}", 0.003_001),
-            ],
-        );
-    }
-
-    #[test]
-    fn what_an_outcome_adds() {
-        let plain = Sample::accepted;
-        let rows: [(&str, Sample, &str); 8] = [
-            (
-                "issued",
-                {
-                    let mut s = plain();
-                    s.outcome.issued = Some("password");
-                    s
-                },
-                "airgate_tokens_issued_total{endpoint=\"/api/v2/*\",grant=\"password\"}",
-            ),
-            (
-                "clamped",
-                {
-                    let mut s = plain();
-                    s.outcome.clamped = true;
-                    s
-                },
-                "airgate_page_limit_clamped_total",
-            ),
-            (
-                "verified",
-                {
-                    let mut s = plain();
-                    s.outcome.cached = false;
-                    s
-                },
-                "airgate_cache_misses_total{cache=\"jwt\"}",
-            ),
-            (
-                "unverified",
-                {
-                    let mut s = plain();
-                    s.grant(Origin::Unverified, "x");
-                    s
-                },
-                "airgate_unverified_bearer_total",
-            ),
-            (
-                "refused",
-                Sample::refused(
-                    401,
-                    "wrong_password",
-                    &[("basic_auth", Said::Rejected(Reason::WrongPassword))],
-                ),
-                "airgate_rejections_total{reason=\"wrong_password\"}",
-            ),
-            (
-                "locked out",
-                Sample::refused(429, "locked_out", &[("basic_auth", Said::Throttled)]),
-                "airgate_lockouts_total",
-            ),
-            (
-                "client left",
-                {
-                    let mut s = plain();
-                    s.status = None;
-                    s
-                },
-                "airgate_requests_total{backend=\"jwt\",method=\"GET\",route=\"/api/v2/*\",status=\"none\"}",
-            ),
-            (
-                "no route",
-                {
-                    let mut s = Sample::refused(400, "ambiguous_target", &[]);
-                    s.outcome.route = "";
-                    s
-                },
-                "airgate_requests_total{backend=\"none\",method=\"GET\",route=\"none\",status=\"400\"}",
-            ),
-        ];
-        for (name, sample, series) in rows {
-            let seen = seen(|metrics| metrics.observe(&sample.exchange()));
-            assert!(seen.contains(&(series.to_owned(), 1.0)), "{name}: {seen:?}");
-        }
-    }
-
-    #[test]
-    fn nobody_verified_anything_for_an_anonymous_user() {
-        let mut sample = Sample::accepted();
-        sample.grant(Origin::Anonymous, "x");
-        let seen = seen(|metrics| metrics.observe(&sample.exchange()));
-        assert!(!seen.iter().any(|(id, _)| id.contains("_cache_")), "{seen:?}");
-    }
-
-    #[test]
-    fn in_flight_lasts_as_long_as_the_guard() {
-        let metrics = Metrics::new().unwrap();
-        let guard = metrics.enter();
-        assert_eq!(render(&metrics, &Gauges::default())["airgate_requests_in_flight"], 1.0);
-        drop(guard);
-        assert_eq!(render(&metrics, &Gauges::default())["airgate_requests_in_flight"], 0.0);
-    }
-
-    #[test]
-    fn reloads() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let metrics = Metrics::new().unwrap();
-        let check = |name: &str, success: f64, failure: f64, good: f64, time: f64| {
-            let all = render(&metrics, &Gauges::default());
-            let result = |result| all[&format!("airgate_config_reloads_total{{result=\"{result}\"}}")];
-            assert_eq!(
-                [
-                    result("success"),
-                    result("failure"),
-                    all["airgate_config_last_reload_successful"],
-                    all["airgate_config_last_reload_success_timestamp_seconds"]
-                ],
-                [success, failure, good, time],
-                "{name}"
-            );
-        };
-        metrics.loaded(at(1));
-        check("start", 0.0, 0.0, 1.0, 1.0);
-        metrics.reloaded(Reload::Failure, at(2));
-        check("failure", 0.0, 1.0, 0.0, 1.0);
-        metrics.reloaded(Reload::Success, at(3));
-        check("success", 1.0, 1.0, 1.0, 3.0);
-    }
-
-    #[test]
-    fn gauges_are_those_of_the_scrape_alone() {
-        let metrics = Metrics::new().unwrap();
-        let gauges = Gauges {
-            ready: true,
-            upstreams: vec![("http://a\n\"\\".to_owned(), true)],
-            backends: vec![("jwt", Health::Degraded("old keys".into()))],
-            key_sets: vec![("idp".to_owned(), Duration::from_millis(1500))],
-            certificates: vec![("tls.pem".to_owned(), Duration::from_secs(2))],
-            access_log_dropped: 3,
-            log_dropped: 4,
-        };
-        let all = render(&metrics, &gauges);
-        for (id, value) in [
-            ("airgate_ready", 1.0),
-            ("airgate_upstream_healthy{upstream=\"http://a\\n\\\"\\\\\"}", 1.0),
-            ("airgate_backend_health{backend=\"jwt\",state=\"up\"}", 0.0),
-            ("airgate_backend_health{backend=\"jwt\",state=\"degraded\"}", 1.0),
-            ("airgate_jwks_age_seconds{issuer=\"idp\"}", 1.5),
-            ("airgate_certificate_age_seconds{certificate=\"tls.pem\"}", 2.0),
-            ("airgate_access_log_dropped_total", 3.0),
-            ("airgate_log_dropped_total", 4.0),
-        ] {
-            assert_eq!(all.get(id), Some(&value), "{id}: {all:?}");
-        }
-        let next = render(&metrics, &Gauges::default());
-        assert!(!next.keys().any(|id| id.contains("upstream=") || id.contains("issuer=")), "{next:?}");
-    }
-
-    /// Whatever clients send and upstreams answer, there is a bounded number of series.
-    #[test]
-    fn clients_cannot_make_series() {
-        let metrics = Metrics::new().unwrap();
-        let mut random = Random(3);
-        for n in 0..5000 {
-            let mut sample = Sample::accepted();
-            sample.target = format!("/api/v2/dags/{n}").into_bytes();
-            sample.method = match random.below(3) {
-                0 => Method::from_bytes(format!("METHOD{n}").as_bytes()).unwrap(),
-                1 => Method::TRACE,
-                _ => Method::GET,
-            };
-            sample.user(&format!("user{n}"));
-            sample.outcome.cause = Some(format!("cause{n}"));
-            sample.status = StatusCode::from_u16(600 + random.below(400) as u16).ok();
-            metrics.observe(&sample.exchange());
-        }
-        let all = render(&metrics, &Gauges::default());
-        let requests: Vec<_> = all.keys().filter(|id| id.starts_with("airgate_requests_total")).collect();
-        assert_eq!(
-            requests,
-            [
-                "airgate_requests_total{backend=\"jwt\",method=\"GET\",route=\"/api/v2/*\",status=\"other\"}",
-                "airgate_requests_total{backend=\"jwt\",method=\"other\",route=\"/api/v2/*\",status=\"other\"}",
-            ]
-        );
-        let text = format!("{all:?}");
-        assert!(!text.contains("METHOD") && !text.contains("user1") && !text.contains("dags/"));
-    }
-}
+mod tests;

@@ -89,6 +89,7 @@ pub struct Ctx {
     peer: Peer,
     forward: Option<Forward>,
     asked: Option<Instant>,
+    answered: Option<Instant>,
     tries: usize,
     again: Again,
     _served: (Guard, InFlight),
@@ -174,6 +175,7 @@ impl ProxyHttp for Proxy {
             peer: Peer { address: None, connection: None, tls: false, trusted: false },
             forward: None,
             asked: None,
+            answered: None,
             tries: 0,
             again: Again::No,
             _served: (self.shared.drain.enter(), self.shared.metrics.enter()),
@@ -256,6 +258,7 @@ impl ProxyHttp for Proxy {
         answer: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
+        ctx.answered.get_or_insert_with(Instant::now);
         let refused = matches!(answer.status, http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN);
         if !refused || !ctx.forward.as_ref().is_some_and(|f| f.issued) {
             return Ok(());
@@ -357,24 +360,24 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        let total = ctx.began.elapsed();
         let head = session.req_header();
         let exchange = Exchange {
-            began: ctx.now,
+            at: ctx.now,
             id: &ctx.id,
-            peer: ctx.peer.address,
+            peer: &ctx.peer,
             method: &head.method,
             target: head.raw_path(),
             status: session.response_written().map(|answer| answer.status),
-            total,
+            total: ctx.began.elapsed(),
             upstream: ctx.asked.map(|asked| asked.elapsed()),
-            sent: session.body_bytes_sent() as u64,
+            first_byte: ctx.asked.zip(ctx.answered).map(|(asked, answered)| answered - asked),
+            bytes_sent: session.body_bytes_sent(),
             outcome: &ctx.outcome,
         };
         self.shared.metrics.observe(&exchange);
-        audit::log(&exchange);
+        audit::write(&exchange);
         if let Some(access) = &self.shared.access {
-            access.log(&exchange);
+            access.write(&exchange);
         }
     }
 }

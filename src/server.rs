@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, Admin, Readiness, Status};
 use crate::assemble::{Kept, KeptError, assemble, cores, log_settings};
 use crate::config::settings::AccessLog;
-use crate::config::{Errors, Loaded, Settings};
+use crate::config::{Errors, Loaded, Location, Settings};
 use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics};
 use crate::proxy::front::{ConnectionLimits, Deadlined, Limited};
@@ -65,18 +65,31 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// Builds all that the settings ask for, and drops it again. What is wrong goes to `errors`.
+pub fn check(settings: &Settings, errors: &mut Errors) {
+    let built = outbound().map_err(StartError::from).and_then(|outbound| {
+        let _entered = outbound.enter();
+        let kept = Kept::new(outbound.handle().clone())?;
+        assemble(settings, &kept).map_err(StartError::Config)
+    });
+    match built {
+        Ok(_) => {}
+        Err(StartError::Config(found)) => errors.extend(found),
+        Err(other) => errors.push(&Location::Default, other.to_string()),
+    }
+}
+
+/// Where everything lives that does I/O outside Pingora's own runtimes; a request awaits its answer.
+fn outbound() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("outbound").enable_all().build()
+}
+
 /// Serves until a signal says otherwise, then drains.
 ///
 /// # Errors
 /// What keeps it from starting.
 pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
-    // Everything that does I/O outside Pingora's own runtimes lives here; a request awaits its
-    // answer.
-    let outbound = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("outbound")
-        .enable_all()
-        .build()?;
+    let outbound = outbound()?;
     let entered = outbound.enter();
     let settings = loaded.settings.clone();
     let kept = Arc::new(Kept::new(outbound.handle().clone())?);

@@ -25,6 +25,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -111,23 +112,8 @@ impl Telemetry {
         // The application log is not delayed: its last lines tell why a process died.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let log = Arc::new(LogWriter::start("log", Box::new(stderr), Duration::ZERO, |_| {})?);
-        let (filter, level) = reload::Layer::new(settings.level.0.clone());
-        tracing_subscriber::registry()
-            .with(filter)
-            .with(NoiseFilter::default())
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(false)
-                    .with_span_list(false)
-                    .with_timer(Timestamp)
-                    .with_ansi(false)
-                    .log_internal_errors(false)
-                    .with_writer(Lines(Arc::clone(&log))),
-            )
-            .try_init()
-            .map_err(|_| Failure::Twice)?;
+        let (subscriber, level) = subscriber(Arc::clone(&log), settings.level.clone());
+        subscriber.try_init().map_err(|_| Failure::Twice)?;
         let access = Arc::new(AccessLog::start(Box::new(output), ACCESS_DELAY)?);
         Ok(Self { access, log, level })
     }
@@ -167,6 +153,23 @@ impl Drop for Telemetry {
     }
 }
 
+fn subscriber(
+    log: Arc<LogWriter>,
+    level: Level,
+) -> (impl Subscriber + Send + Sync, reload::Handle<Targets, Registry>) {
+    let (filter, handle) = reload::Layer::new(level.0);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_timer(Timestamp)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .with_writer(Lines(log));
+    (tracing_subscriber::registry().with(filter).with(NoiseFilter::default()).with(lines), handle)
+}
+
 fn open(file: Option<&Path>) -> Result<File, Failure> {
     let Some(path) = file else {
         // Not `io::stdout()` itself: it would buffer once more, and keep what it could not write.
@@ -186,8 +189,8 @@ impl Default for Level {
 }
 
 impl Level {
-    /// `level` for airgate, `warn` at most for everything else.
-    fn of(level: LevelFilter) -> Self {
+    /// `level` for airgate, `warn` at most for everything else, and the audit log.
+    pub fn of(level: LevelFilter) -> Self {
         Self(
             Targets::new()
                 .with_default(level.min(LevelFilter::WARN))
@@ -266,6 +269,11 @@ impl io::Write for Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::chain::Said;
+    use crate::auth::{Origin, Reason};
+    use crate::exchange::testing::Sample;
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
     use tracing::Level as L;
 
     #[test]
@@ -307,5 +315,90 @@ mod tests {
             failure.to_string().starts_with("cannot open the access log /nowhere/access.log: "),
             "{failure}"
         );
+    }
+
+    /// Lines written while `act` runs with this level.
+    fn logged(level: &str, act: impl FnOnce(&reload::Handle<Targets, Registry>)) -> Vec<Value> {
+        #[derive(Clone, Default)]
+        struct Text(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Text {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let text = Text::default();
+        let log = LogWriter::start("test", Box::new(text.clone()), Duration::ZERO, |_| {}).unwrap();
+        let log = Arc::new(log);
+        let (subscriber, handle) = subscriber(Arc::clone(&log), level.parse().unwrap());
+        tracing::subscriber::with_default(subscriber, || act(&handle));
+        assert!(log.flush(Duration::from_secs(60)));
+        let text = text.0.lock().unwrap();
+        let lines = std::str::from_utf8(&text).unwrap().lines();
+        lines
+            .map(|line| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
+                let time = time.as_str().unwrap();
+                assert!(time.len() == 24 && humantime::parse_rfc3339(time).is_ok(), "{time}");
+                line
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_line_of_the_application_log() {
+        let lines = logged("info", |_| {
+            tracing::warn!(target: "airgate::reload", file = "a\"b\n", "refused");
+            tracing::debug!(target: "airgate::reload", "not said");
+            tracing::info!(target: "pingora_core::server", "not said");
+        });
+        assert_eq!(
+            lines,
+            [json!({ "level": "WARN", "target": "airgate::reload", "message": "refused", "file": "a\"b\n" })]
+        );
+    }
+
+    #[test]
+    fn lines_of_the_audit_log() {
+        let mut issued = Sample::accepted();
+        issued.grant(Origin::Upstream, "adm\u{9b}in");
+        (issued.outcome.route, issued.outcome.backend) = ("/auth/token", None);
+        issued.outcome.issued = Some("/auth/token");
+        let bad = Said::Rejected(Reason::TokenInvalid("bad signature"));
+        let refused = Sample::refused(403, "token_invalid", &[("jwt", bad)]);
+        let lines = logged("off", |_| {
+            audit::write(&issued.exchange());
+            audit::write(&refused.exchange());
+            audit::write(&Sample::accepted().exchange());
+        });
+        assert_eq!(
+            lines,
+            [
+                json!({
+                    "level": "INFO", "target": "airgate::audit", "event": "token_issued", "id": "id-1",
+                    "peer": "192.0.2.1", "user": "upstream:adm\u{fffd}in", "route": "/auth/token",
+                }),
+                json!({
+                    "level": "WARN", "target": "airgate::audit", "event": "rejected", "id": "id-1",
+                    "peer": "192.0.2.1", "backend": "jwt", "route": "/api/v2/*",
+                    "refused": "token_invalid", "detail": "bad signature",
+                }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_reload_changes_the_level() {
+        let lines = logged("warn", |level| {
+            let say = |text: &str| tracing::info!(target: "airgate::reload", "{text}");
+            say("before");
+            level.reload("info".parse::<Level>().unwrap().0).unwrap();
+            say("after");
+        });
+        assert_eq!(lines, [json!({ "level": "INFO", "target": "airgate::reload", "message": "after" })]);
     }
 }

@@ -145,6 +145,12 @@ impl Trail {
     }
 }
 
+impl FromIterator<(&'static str, Said)> for Trail {
+    fn from_iter<I: IntoIterator<Item = (&'static str, Said)>>(said: I) -> Self {
+        Self(said.into_iter().collect())
+    }
+}
+
 /// Whether a browser's script or page sent the request: it says `Origin`, or
 /// `X-Requested-With: XMLHttpRequest`. It gets no challenge that opens a log-in pop-up.
 pub fn is_browser(headers: &HeaderMap) -> bool {

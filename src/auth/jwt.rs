@@ -1,11 +1,13 @@
 //! The backend `jwt`: `Authorization: Bearer` (RFC 6750) with Airflow's own tokens, and those of
 //! `[[jwt.issuers]]`.
 
+mod algorithm;
 mod cache;
 mod claims;
 mod jwks;
-mod keys;
 mod keyset;
+mod number;
+mod private_key;
 mod settings;
 mod signer;
 mod token;
@@ -16,9 +18,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::HeaderValue;
 
+pub use algorithm::{ALGORITHMS, AlgorithmError, algorithm};
 pub use jwks::{InvalidJwksSource, JwksSource, JwksStatus, JwksStore};
-pub use keys::{ALGORITHMS, AlgorithmError, KeyFault, KeyFileError, KeyKind, PrivateKey, algorithm};
 pub use keyset::{KeySet, KeySetError};
+pub use private_key::{KeyFault, KeyFileError, KeyKind, PrivateKey};
 pub use settings::{AuthManager, IssuerSettings, Settings, SettingsError, Tokens};
 pub use signer::{Principal, SignError, Signer};
 pub use token::Token;
@@ -98,10 +101,9 @@ impl Backend for Jwt {
             Err(Refusal::Bad(reason)) => return rejected(reason),
             Err(Refusal::Unknown(outage)) => return Verdict::Unavailable(outage),
         };
-        let onward = match (&origin, verified.signed_by) {
-            (Origin::Airflow, SignedBy::Current) => Onward::Unchanged,
-            _ => Onward::Minted { jti: verified.jti.clone() },
-        };
+        let known_upstream = origin == Origin::Airflow && verified.signed_by == SignedBy::Current;
+        let onward =
+            if known_upstream { Onward::Unchanged } else { Onward::Minted { jti: verified.jti.clone() } };
         let grant = Arc::new(Grant {
             identity: Identity { origin, name: Arc::clone(&verified.name) },
             ambient: false,
@@ -133,7 +135,7 @@ pub(super) fn unverified(ambient: bool) -> Grant {
         identity: Identity { origin: Origin::Unverified, name: "unverified".into() },
         ambient,
         expires: None,
-        onward: Onward::Unchanged,
+        onward: if ambient { Onward::Cookies } else { Onward::Unchanged },
     }
 }
 

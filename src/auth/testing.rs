@@ -25,7 +25,8 @@ pub struct Case {
 impl Default for Case {
     fn default() -> Self {
         let (head, ()) = http::Request::new(()).into_parts();
-        let peer = Peer { address: Some([192, 0, 2, 1].into()), tls: false, trusted: false };
+        let address = Some([192, 0, 2, 1].into());
+        let peer = Peer { address, connection: address, tls: false, trusted: false };
         Self { head, peer, now: epoch(), scope: Scope::Experimental }
     }
 }
@@ -54,7 +55,7 @@ impl Case {
 
     pub async fn run<T>(&self, test: impl AsyncFnOnce(Attempt<'_>) -> T) -> T {
         let id = RequestId::random();
-        let request = Request { head: &self.head, peer: &self.peer, now: self.now, id: &id };
+        let request = Request { head: &self.head, target: b"/", peer: &self.peer, now: self.now, id: &id };
         let credentials = Credentials::read(&self.head.headers).unwrap();
         test(Attempt { request: &request, credentials, scope: self.scope }).await
     }

@@ -37,6 +37,11 @@ impl Errors {
         self.0.push(Note { at: at.clone(), message: message.into() });
     }
 
+    /// Adds all of another collection.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -83,6 +83,19 @@ pub fn resolve(
     settings().ok()
 }
 
+/// The text of one value, for `config get-value`. What is wrong with it goes to the findings.
+pub fn text_of(
+    option: &Opt,
+    layer: &Layer,
+    folders: &Folders,
+    environment: &Environment,
+    findings: &mut Findings,
+) -> Option<String> {
+    let files = &mut Vec::new();
+    let mut r = Resolver { entries: &layer.entries, folders, environment, findings, files };
+    r.given(option).ok().flatten().map(|given| given.text)
+}
+
 const OTHER_ROUTES: &[(&str, OtherRoutes)] =
     &[("deny", OtherRoutes::Deny), ("ui", OtherRoutes::Ui), ("all", OtherRoutes::All)];
 const PAGES: &[(&str, StatusPage)] =

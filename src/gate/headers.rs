@@ -90,7 +90,8 @@ fn is_hyphen(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::route::{Api, Effect, Operation, Paging, Passage, TokenEndpoint};
+    use crate::gate::route::{Api, Effect, Operation, Paging, Passage};
+    use crate::gate::token::Endpoint;
     use http::HeaderValue;
 
     #[test]
@@ -171,7 +172,7 @@ mod tests {
             ("API", api(Access::Authenticated), false, without(&[])),
             ("API, trusted peer", api(Access::Authenticated), true, without(&[forwarded])),
             ("open", api(Access::Open), false, without(&["authorization"])),
-            ("token", RouteKind::Token(TokenEndpoint::Api), false, without(&[])),
+            ("token", RouteKind::Token(Endpoint::Token), false, without(&[])),
             ("experimental", RouteKind::Experimental(Effect::Reads), false, without(&[])),
             ("other", RouteKind::Other(Passage::Allowed), false, without(&["authorization"])),
             (
@@ -187,7 +188,7 @@ mod tests {
                 headers.append(header.clone(), HeaderValue::from_static("1"));
                 headers.append(header, HeaderValue::from_static("2"));
             }
-            let peer = Peer { address: None, tls: false, trusted };
+            let peer = Peer { address: None, connection: None, tls: false, trusted };
             let mut names: Vec<_> = removed(&headers, &kind, &peer).map(HeaderName::as_str).collect();
             names.sort_unstable();
             let mut expected = expected;

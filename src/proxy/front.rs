@@ -15,7 +15,7 @@ use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 
-use crate::metrics::{Metrics, Refused};
+use crate::metrics::{Metrics, Rejected};
 
 tokio::task_local! {
     static HEAD: Arc<HeadDeadline>;
@@ -66,7 +66,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
             done = &mut work => return done,
             () = deadline.read.notified() => {}
             () = pingora::time::fast_timeout::fast_sleep(idle + self.header_timeout) => {
-                self.metrics.refused(Refused::SlowHead);
+                self.metrics.connection_rejected(Rejected::SlowHead);
                 return None;
             }
         }
@@ -144,14 +144,14 @@ impl Open {
         let before = self.all.fetch_add(1, Relaxed);
         let mut place = Place { open: self.clone(), counted: None };
         if self.limits.all.is_some_and(|most| before >= most) {
-            self.metrics.refused(Refused::TooMany);
+            self.metrics.connection_rejected(Rejected::TooMany);
             return None;
         }
         if let (Some(most), Some(address)) = (self.limits.per_address, address) {
             let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(address).or_default();
             if *count >= most {
-                self.metrics.refused(Refused::TooManyFromAddress);
+                self.metrics.connection_rejected(Rejected::TooManyPerAddress);
                 return None;
             }
             *count += 1;

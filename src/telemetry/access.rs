@@ -15,12 +15,12 @@ use crate::exchange::Exchange;
 /// {"timestamp":"2026-01-02T03:04:05.678Z","level":"INFO","target":"airgate::access",
 ///  "id":"…","peer":"192.0.2.1","user":"airflow:admin","backend":"jwt","method":"GET",
 ///  "path":"/api/v2/dags","route":"/api/v2/…","status":200,"cached":true,"clamped":false,
-///  "duration_ms":3.120,"upstream_ms":3.001,"bytes":512}
+///  "duration_ms":3.120,"upstream_ms":3.001,"first_byte_ms":2.900,"bytes":512}
 /// ```
 ///
 /// `timestamp` is when the request's head had been read. What there is not is left out: `peer` on
 /// a Unix socket, `user` and `backend` if nobody was accepted, `status` if the client left before
-/// there was one, `upstream_ms` if the upstream was not asked. A request that airgate refused has
+/// there was one, `upstream_ms` if the upstream was not asked, `first_byte_ms` if it did not answer. A request that airgate refused has
 /// `refused`, the reason, and perhaps `cause`, which no client sees. Never in it: queries,
 /// headers, bodies.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl AccessLog {
     }
 
     /// Logs a finished request.
-    pub fn log(&self, exchange: &Exchange<'_>) {
+    pub fn write(&self, exchange: &Exchange<'_>) {
         thread_local! {
             static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
         }
@@ -73,11 +73,11 @@ const MAX_TEXT: usize = 256;
 fn format(line: &mut Vec<u8>, exchange: &Exchange<'_>) {
     let outcome = exchange.outcome;
     let mut object = Object::open(line);
-    object.plain("timestamp", humantime::format_rfc3339_millis(exchange.began.max(UNIX_EPOCH)));
+    object.plain("timestamp", humantime::format_rfc3339_millis(exchange.at.max(UNIX_EPOCH)));
     object.plain("level", "INFO");
     object.plain("target", "airgate::access");
     object.text("id", &[exchange.id.as_str()], MAX_TEXT);
-    if let Some(peer) = exchange.peer {
+    if let Some(peer) = exchange.peer.address {
         object.plain("peer", peer);
     }
     if let Some(grant) = &outcome.grant {
@@ -105,7 +105,10 @@ fn format(line: &mut Vec<u8>, exchange: &Exchange<'_>) {
     if let Some(upstream) = exchange.upstream {
         object.millis("upstream_ms", upstream);
     }
-    object.number("bytes", exchange.sent);
+    if let Some(first_byte) = exchange.first_byte {
+        object.millis("first_byte_ms", first_byte);
+    }
+    object.number("bytes", exchange.bytes_sent);
     object.close();
 }
 
@@ -130,7 +133,7 @@ mod tests {
                 r#"{"timestamp":"2026-01-02T03:04:05.678Z","level":"INFO","target":"airgate::access","#,
                 r#""id":"id-1","peer":"192.0.2.1","user":"airflow:admin","backend":"jwt","method":"GET","#,
                 r#""path":"/api/v2/dags","route":"/api/v2/*","status":200,"cached":true,"clamped":false,"#,
-                r#""duration_ms":3.120,"upstream_ms":3.001,"bytes":512}"#,
+                r#""duration_ms":3.120,"upstream_ms":3.001,"first_byte_ms":2.900,"bytes":512}"#,
                 "\n"
             )
         );
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn what_there_is_not_is_left_out() {
         let mut sample = Sample::accepted();
-        (sample.peer, sample.status, sample.upstream) = (None, None, None);
+        (sample.peer.address, sample.status, sample.upstream, sample.first_byte) = (None, None, None, None);
         (sample.outcome.grant, sample.outcome.backend) = (None, None);
         sample.outcome.refused = Some("client_left");
         sample.outcome.cause = Some("read\nfailed".to_owned());
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn a_clock_before_1970_is_no_reason_to_panic() {
         let mut sample = Sample::accepted();
-        sample.began = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        sample.at = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
         assert!(line(&sample).starts_with(r#"{"timestamp":"1970-01-01T00:00:00.000Z""#));
     }
 

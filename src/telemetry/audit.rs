@@ -1,9 +1,9 @@
 //! The audit log: what happened to credentials. Lines of JSON of their own target, beside the
 //! application log, which no level but their own switches off.
 
-use crate::auth::chain::Said;
+use crate::auth::chain::{Said, Trail};
 use crate::auth::{Origin, Reason};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Fault};
 use crate::telemetry::redact;
 
 /// The target of the audit log's lines: `[log] level = "info,airgate::audit=off"` silences them.
@@ -13,32 +13,16 @@ pub const TARGET: &str = "airgate::audit";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A token endpoint accepted a log-in and issued a token.
-    TokenIssued {
-        /// The grant, such as `password`.
-        grant: &'static str,
-    },
+    TokenIssued,
     /// A password was checked anew, and is good. The uses that follow, from the cache, are no
     /// events.
     LoginAccepted,
     /// Credentials were presented and are bad.
-    Rejected {
-        /// The backend that says so.
-        backend: &'static str,
-        /// Its reason.
-        reason: &'static str,
-        /// What is wrong with a token or a header, where it is known.
-        detail: Option<&'static str>,
-    },
+    Rejected,
     /// Credentials were not looked at, after too many failures.
-    LockedOut {
-        /// The backend that says so.
-        backend: &'static str,
-    },
+    LockedOut,
     /// The credentials are good, and the request was refused all the same.
-    Denied {
-        /// Why, as in the access log.
-        reason: &'static str,
-    },
+    Denied,
 }
 
 impl Event {
@@ -48,141 +32,131 @@ impl Event {
     /// beside a good token is no event.
     pub fn of(exchange: &Exchange<'_>) -> Option<Self> {
         let outcome = exchange.outcome;
-        if let Some(grant) = outcome.issued {
-            return Some(Self::TokenIssued { grant });
+        if outcome.issued.is_some() {
+            return Some(Self::TokenIssued);
         }
-        if let Some(grant) = &outcome.grant {
-            if let Some(reason) = outcome.refused {
-                return Some(Self::Denied { reason });
-            }
-            return match grant.identity.origin {
-                Origin::Upstream | Origin::File if !outcome.cached => Some(Self::LoginAccepted),
-                Origin::Upstream | Origin::File => None,
-                Origin::Airflow | Origin::Unverified | Origin::Anonymous | Origin::Issuer(_) => None,
-            };
+        match exchange.fault() {
+            Some(Fault::Bad) => return Some(Self::Rejected),
+            Some(Fault::LockedOut) => return Some(Self::LockedOut),
+            None => {}
         }
-        outcome.refused?;
-        let locked = outcome.trail.iter().find(|(_, said)| *said == Said::Throttled);
-        if let Some((backend, _)) = locked {
-            return Some(Self::LockedOut { backend });
+        let grant = outcome.grant.as_ref()?;
+        match (outcome.refused, &grant.identity.origin) {
+            (Some("cross_site" | "unknown_to_airflow"), _) => Some(Self::Denied),
+            (_, Origin::Upstream | Origin::File) if !outcome.cached => Some(Self::LoginAccepted),
+            (_, Origin::Upstream | Origin::File) => None,
+            (_, Origin::Airflow | Origin::Unverified | Origin::Anonymous | Origin::Issuer(_)) => None,
         }
-        outcome.trail.iter().find_map(|(backend, said)| match said {
-            Said::Rejected(reason) => {
-                let (reason, detail) = words(reason)?;
-                Some(Self::Rejected { backend, reason, detail })
-            }
-            Said::Accepted | Said::Recalled | Said::NotMine | Said::Throttled | Said::Unavailable => None,
-        })
     }
 
     /// The name, in the field `event`.
-    pub fn name(&self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::TokenIssued { .. } => "token_issued",
+            Self::TokenIssued => "token_issued",
             Self::LoginAccepted => "login_accepted",
-            Self::Rejected { .. } => "rejected",
-            Self::LockedOut { .. } => "locked_out",
-            Self::Denied { .. } => "denied",
-        }
-    }
-
-    fn backend(&self) -> Option<&'static str> {
-        match *self {
-            Self::Rejected { backend, .. } | Self::LockedOut { backend } => Some(backend),
-            Self::TokenIssued { .. } | Self::LoginAccepted | Self::Denied { .. } => None,
-        }
-    }
-
-    fn reason(&self) -> Option<&'static str> {
-        match *self {
-            Self::Rejected { reason, .. } | Self::Denied { reason } => Some(reason),
-            Self::TokenIssued { .. } | Self::LoginAccepted | Self::LockedOut { .. } => None,
+            Self::Rejected => "rejected",
+            Self::LockedOut => "locked_out",
+            Self::Denied => "denied",
         }
     }
 }
 
 /// Writes the event in a finished request, if there is one: at `info` what succeeded, at `warn`
-/// what did not. The fields are those of the access log, so that both join by `id`.
-pub fn log(exchange: &Exchange<'_>) {
+/// what did not. The fields are those of the access log, so that both join by `id`; `detail` says
+/// what is wrong with a token or a header.
+pub fn write(exchange: &Exchange<'_>) {
     let Some(event) = Event::of(exchange) else { return };
     let name = event.name();
+    let outcome = exchange.outcome;
     let id = exchange.id.as_str();
-    let peer = exchange.peer.map(tracing::field::display);
-    let user = exchange.outcome.grant.as_ref().map(|grant| {
+    let peer = exchange.peer.address.map(tracing::field::display);
+    let user = outcome.grant.as_ref().map(|grant| {
         let identity = &grant.identity;
         format!("{}:{}", identity.origin.as_str(), redact::text(&identity.name, 256))
     });
     let user = user.as_deref();
-    let backend = exchange.outcome.backend.or(event.backend());
-    let route = exchange.outcome.route;
+    let (backend, detail) = match (outcome.backend, blame(&outcome.trail)) {
+        (Some(backend), _) => (Some(backend), None),
+        (None, Some((backend, detail))) => (Some(backend), detail),
+        (None, None) => (None, None),
+    };
+    let route = outcome.route;
+    let refused = outcome.refused;
     match event {
-        Event::TokenIssued { grant } => {
-            tracing::info!(target: TARGET, event = name, id, peer, user, backend, route, grant);
-        }
-        Event::LoginAccepted => {
+        Event::TokenIssued | Event::LoginAccepted => {
             tracing::info!(target: TARGET, event = name, id, peer, user, backend, route);
         }
-        Event::Rejected { detail, .. } => {
-            let reason = event.reason();
-            tracing::warn!(target: TARGET, event = name, id, peer, user, backend, route, reason, detail);
-        }
-        Event::LockedOut { .. } | Event::Denied { .. } => {
-            let reason = event.reason();
-            tracing::warn!(target: TARGET, event = name, id, peer, user, backend, route, reason);
+        Event::Rejected | Event::LockedOut | Event::Denied => {
+            tracing::warn!(target: TARGET, event = name, id, peer, user, backend, route, refused, detail);
         }
     }
 }
 
-/// `deny_all` judges no credential: its refusals are no events.
-fn words(reason: Reason) -> Option<(&'static str, Option<&'static str>)> {
-    match reason {
-        Reason::TokenExpired => Some(("token_expired", None)),
-        Reason::TokenInvalid(detail) => Some(("token_invalid", Some(detail))),
-        Reason::WrongPassword => Some(("wrong_password", None)),
-        Reason::Malformed(detail) => Some(("malformed_credential", Some(detail))),
-        Reason::Denied => None,
-    }
+/// The backend that did not like the credentials, and what it did not like, where that is known.
+fn blame(trail: &Trail) -> Option<(&'static str, Option<&'static str>)> {
+    trail.iter().find_map(|(backend, said)| match said {
+        Said::Rejected(Reason::TokenInvalid(detail) | Reason::Malformed(detail)) => {
+            Some((backend, Some(detail)))
+        }
+        Said::Rejected(Reason::TokenExpired | Reason::WrongPassword) | Said::Throttled => {
+            Some((backend, None))
+        }
+        Said::Rejected(Reason::Denied)
+        | Said::Accepted
+        | Said::Recalled
+        | Said::NotMine
+        | Said::Unavailable => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::exchange::testing::Sample;
+    use crate::gate::decision::Outcome;
+
+    const WRONG: Said = Said::Rejected(Reason::WrongPassword);
+
+    fn password() -> Sample {
+        let mut sample = Sample::accepted();
+        sample.grant(Origin::Upstream, "admin");
+        sample.outcome.cached = false;
+        sample
+    }
+
+    fn with(mut sample: Sample, change: impl FnOnce(&mut Outcome)) -> Sample {
+        change(&mut sample.outcome);
+        sample
+    }
 
     #[test]
     fn events() {
-        let password = |cached| {
-            let mut sample = Sample::accepted();
-            sample.grant(Origin::Upstream, "admin");
-            sample.outcome.cached = cached;
-            sample
-        };
-        let issued = {
-            let mut sample = password(false);
-            sample.outcome.issued = Some("password");
-            sample
-        };
-        let cross_site = {
-            let mut sample = password(false);
-            sample.outcome.refused = Some("cross_site");
-            sample
-        };
-        let stale_cookie = {
-            let mut sample = Sample::accepted();
-            sample.outcome.trail =
-                [("session", Said::Rejected(Reason::TokenExpired)), ("jwt", Said::Accepted)]
-                    .into_iter()
-                    .collect();
-            sample
-        };
-        let wrong = ("basic_auth", Said::Rejected(Reason::WrongPassword));
+        let stale = [("session", Said::Rejected(Reason::TokenExpired)), ("jwt", Said::Accepted)];
         let rows = [
             ("a token, from the cache", Sample::accepted(), None),
-            ("a stale cookie beside a good token", stale_cookie, None),
-            ("a password, checked", password(false), Some(Event::LoginAccepted)),
-            ("a password, from the cache", password(true), None),
-            ("a token issued", issued, Some(Event::TokenIssued { grant: "password" })),
-            ("a foreign page", cross_site, Some(Event::Denied { reason: "cross_site" })),
+            (
+                "a stale cookie beside a good token",
+                with(Sample::accepted(), |o| o.trail = stale.into_iter().collect()),
+                None,
+            ),
+            ("a password, checked", password(), Some(Event::LoginAccepted)),
+            (
+                "a password, checked, and Airflow down",
+                with(password(), |o| o.refused = Some("upstream_down")),
+                Some(Event::LoginAccepted),
+            ),
+            ("a password, from the cache", with(password(), |o| o.cached = true), None),
+            (
+                "a token issued",
+                with(password(), |o| o.issued = Some("/auth/token")),
+                Some(Event::TokenIssued),
+            ),
+            ("a foreign page", with(password(), |o| o.refused = Some("cross_site")), Some(Event::Denied)),
+            (
+                "a user that Airflow does not know",
+                with(Sample::accepted(), |o| o.refused = Some("unknown_to_airflow")),
+                Some(Event::Denied),
+            ),
             ("no credential", Sample::refused(401, "no_credential", &[("jwt", Said::NotMine)]), None),
             (
                 "deny_all",
@@ -192,30 +166,36 @@ mod tests {
             ("not authentication at all", Sample::refused(404, "no_route", &[]), None),
             (
                 "a wrong password",
-                Sample::refused(401, "wrong_password", &[("jwt", Said::NotMine), wrong]),
-                Some(Event::Rejected { backend: "basic_auth", reason: "wrong_password", detail: None }),
+                Sample::refused(401, "wrong_password", &[("basic_auth", WRONG)]),
+                Some(Event::Rejected),
             ),
             (
-                "a bad token",
-                Sample::refused(
-                    403,
-                    "token_invalid",
-                    &[("jwt", Said::Rejected(Reason::TokenInvalid("bad signature")))],
-                ),
-                Some(Event::Rejected {
-                    backend: "jwt",
-                    reason: "token_invalid",
-                    detail: Some("bad signature"),
-                }),
+                "a wrong password at a token endpoint",
+                Sample::refused(401, "wrong_password", &[]),
+                Some(Event::Rejected),
             ),
             (
                 "too many failures",
-                Sample::refused(429, "locked_out", &[wrong, ("basic_auth", Said::Throttled)]),
-                Some(Event::LockedOut { backend: "basic_auth" }),
+                Sample::refused(429, "locked_out", &[("basic_auth", Said::Throttled)]),
+                Some(Event::LockedOut),
             ),
         ];
         for (name, sample, expected) in rows {
             assert_eq!(Event::of(&sample.exchange()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_backend_to_blame() {
+        let bad = Said::Rejected(Reason::TokenInvalid("bad signature"));
+        let rows: [(&str, &[(&'static str, Said)], Option<(&str, Option<&str>)>); 4] = [
+            ("nobody", &[("jwt", Said::NotMine)], None),
+            ("a token", &[("session", Said::NotMine), ("jwt", bad)], Some(("jwt", Some("bad signature")))),
+            ("a password", &[("jwt", Said::NotMine), ("basic_auth", WRONG)], Some(("basic_auth", None))),
+            ("not deny_all", &[("deny_all", Said::Rejected(Reason::Denied))], None),
+        ];
+        for (name, said, expected) in rows {
+            assert_eq!(blame(&said.iter().copied().collect()), expected, "{name}");
         }
     }
 }

@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
     }
 
     /// A number.
-    pub(super) fn number(&mut self, name: &str, value: u64) {
+    pub(super) fn number(&mut self, name: &str, value: usize) {
         self.name(name);
         let _ = write!(self.out, "{value}");
     }

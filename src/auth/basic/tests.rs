@@ -163,20 +163,6 @@ async fn what_is_cached_helps_nobody_who_guesses_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_refused_grant_is_forgotten() {
-    let backend = backend();
-    let case = Case::default().header("authorization", &basic(b"ann:admin-pw"));
-    let Verdict::Accepted(grant) = verdict(&backend, &case).await else { panic!("not accepted") };
-    let still = case
-        .run(async |attempt| {
-            backend.forget(&attempt.credentials, attempt.request.peer, &grant);
-            backend.recall(&attempt)
-        })
-        .await;
-    assert!(still.is_none());
-}
-
-#[tokio::test]
 async fn the_challenge_names_realm_and_charset() {
     assert_eq!(backend().challenge().unwrap(), r#"Basic realm="Airflow", charset="UTF-8""#);
 }

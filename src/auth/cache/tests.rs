@@ -70,9 +70,15 @@ fn only_the_grant_that_was_refused_is_forgotten() {
     let cache = cache();
     let (key, old, new) = (key(&cache, "pw"), grant(None), grant(None));
     cache.entries.insert(key, Arc::new(verified(&new)));
-    cache.forget(&key, &old);
-    assert!(cache.get(&key, epoch(), TTL).is_some());
-    cache.forget(&key, &new);
+    let settled = epoch() + VerifiedCache::SETTLED;
+    for (name, grant, now, forgotten) in [
+        ("another grant", &old, settled, false),
+        ("too new for its age to be the reason", &new, settled - Duration::from_secs(1), false),
+        ("the same, settled", &new, settled, true),
+        ("not there any more", &new, settled, false),
+    ] {
+        assert_eq!(cache.forget(&key, grant, now), forgotten, "{name}");
+    }
     assert!(cache.get(&key, epoch(), TTL).is_none());
 }
 

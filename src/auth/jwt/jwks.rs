@@ -19,7 +19,7 @@ use crate::auth::Health;
 use crate::ports::HttpClient;
 
 /// `[api_auth] trusted_jwks_url`: a URL or the path of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum JwksSource {
     /// Fetched over HTTP.
     Url(http::Uri),
@@ -29,8 +29,8 @@ pub enum JwksSource {
 
 /// What is no source of keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither an http or https URL with a host nor the path of a file")]
-pub struct InvalidJwksSource(String);
+#[error("neither an http or https URL with a host, nor the path of a file")]
+pub struct InvalidJwksSource;
 
 impl JwksSource {
     /// Reads the option: what begins with `http://` or `https://` is a URL, else a path, as in Airflow.
@@ -38,17 +38,13 @@ impl JwksSource {
     /// # Errors
     /// Empty, a URL of another scheme, or one that cannot be read.
     pub fn parse(text: &str) -> Result<Self, InvalidJwksSource> {
-        let invalid = || InvalidJwksSource(text.to_owned());
         if !text.contains("://") {
-            return if text.is_empty() { Err(invalid()) } else { Ok(Self::File(text.into())) };
+            return if text.is_empty() { Err(InvalidJwksSource) } else { Ok(Self::File(text.into())) };
         }
-        let uri: http::Uri = text.parse().map_err(|_| invalid())?;
-        let scheme = uri.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
-        if scheme && uri.host().is_some_and(|host| !host.is_empty()) {
-            Ok(Self::Url(uri))
-        } else {
-            Err(invalid())
-        }
+        let uri: http::Uri = text.parse().map_err(|_| InvalidJwksSource)?;
+        let http = uri.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
+        let host = uri.host().is_some_and(|host| !host.is_empty());
+        if http && host { Ok(Self::Url(uri)) } else { Err(InvalidJwksSource) }
     }
 
     /// How long a good answer is good: Airflow's 3600 s for a URL; a file is looked at every 5 s.
@@ -68,12 +64,25 @@ impl JwksSource {
     }
 }
 
+/// Without user, password and query of a URL, which may be secrets.
 impl fmt::Display for JwksSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(uri) => uri.fmt(f),
+            Self::Url(uri) => {
+                write!(f, "{}://{}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())?;
+                if let Some(port) = uri.port() {
+                    write!(f, ":{port}")?;
+                }
+                f.write_str(uri.path())
+            }
             Self::File(path) => path.display().fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for JwksSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JwksSource({self})")
     }
 }
 
@@ -290,7 +299,10 @@ impl JwksStore {
                 None
             }
             Err(failure) => {
-                tracing::warn!(source = %self.source, %failure, "cannot get the keys of tokens");
+                // Once, not every ten seconds.
+                if self.status.borrow().failure.as_deref() != Some(&failure) {
+                    tracing::warn!(source = %self.source, %failure, "cannot get the keys of tokens");
+                }
                 Some(Arc::from(failure))
             }
         };

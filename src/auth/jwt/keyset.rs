@@ -9,7 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
-use super::keys;
+use super::algorithm;
 
 /// Keys by their `kid`.
 pub struct KeySet {
@@ -113,7 +113,9 @@ impl Key {
             (Some(_), _) | (None, _) => return Err("has no known `kty`"),
         };
         let algorithm = match text("alg").filter(|name| !name.is_empty()) {
-            Some(name) => keys::algorithm(name).map_err(|_| "is for an algorithm that is not supported")?,
+            Some(name) => {
+                algorithm::algorithm(name).map_err(|_| "is for an algorithm that is not supported")?
+            }
             None => default,
         };
         let fits = match kind.family() {

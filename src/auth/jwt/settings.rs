@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
 
+use super::algorithm::{AlgorithmError, algorithm, algorithm_name, is_a_key};
 use super::claims::{Rules, Subject};
 use super::jwks::{JwksSource, JwksStore};
-use super::keys::{AlgorithmError, PrivateKey, algorithm, algorithm_name, is_a_key};
+use super::private_key::PrivateKey;
 use super::signer::Signer;
 use super::verifier::{Keys, Verifier};
 use crate::secret::Secret;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::keys::algorithm_name;
+use super::algorithm::algorithm_name;
 use crate::secret::Secret;
 
 /// Mints tokens that an Airflow with the same `[api_auth]` settings accepts.

@@ -80,9 +80,9 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 async fn ask(backend: &dyn Backend, headers: &HeaderMap, now: SystemTime) -> (Verdict, bool) {
     let mut head = http::Request::new(()).into_parts().0;
     head.headers = headers.clone();
-    let peer = Peer { address: None, tls: false, trusted: false };
+    let peer = Peer { address: None, connection: None, tls: false, trusted: false };
     let id = RequestId::random();
-    let request = Request { head: &head, peer: &peer, now, id: &id };
+    let request = Request { head: &head, target: b"/", peer: &peer, now, id: &id };
     let credentials = Credentials::read(&head.headers).unwrap();
     let attempt = Attempt { request: &request, credentials, scope: Scope::Api };
     match backend.recall(&attempt) {
@@ -97,6 +97,7 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Accepted(grant) => {
             let onward = match &grant.onward {
                 Onward::Unchanged => "unchanged".to_owned(),
+                Onward::Cookies => "cookies".to_owned(),
                 Onward::Issued(_) => "issued".to_owned(),
                 Onward::Minted { jti } => format!("minted {}", jti.as_deref().unwrap_or("-")),
             };
@@ -152,7 +153,7 @@ async fn session_verdicts() {
     for (name, own, headers, when, expected) in [
         ("no credential", own(), headers(&[]), now(), "not mine"),
         ("empty", own(), headers(&[("cookie", "_token=")]), now(), "not mine"),
-        ("valid", own(), headers(&[("cookie", &cookie)]), now(), "airflow admin, unchanged, ambient"),
+        ("valid", own(), headers(&[("cookie", &cookie)]), now(), "airflow admin, cookies, ambient"),
         (
             "garbage",
             own(),
@@ -173,9 +174,9 @@ async fn session_verdicts() {
             own(),
             headers(&[("cookie", &cookie), ("authorization", "Basic dTpw")]),
             now(),
-            "airflow admin, unchanged, ambient",
+            "airflow admin, cookies, ambient",
         ),
-        ("no key", None, headers(&[("cookie", &cookie)]), now(), "unverified unverified, unchanged, ambient"),
+        ("no key", None, headers(&[("cookie", &cookie)]), now(), "unverified unverified, cookies, ambient"),
     ] {
         let backend = Session::new(own);
         assert_eq!(words(&ask(&backend, &headers, when).await.0), expected, "{name}");

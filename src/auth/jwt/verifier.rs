@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 
+use super::algorithm::algorithm_name;
 use super::claims::{Claims, Lifetime, Rules};
 use super::jwks::{Freshness, JwksStore};
-use super::keys::algorithm_name;
 use super::token::Token;
 use crate::auth::{Health, Outage, Reason};
 

@@ -90,7 +90,8 @@ impl Shared {
 }
 
 fn peer() -> Peer {
-    Peer { address: Some([192, 0, 2, 1].into()), tls: false, trusted: false }
+    let address = Some([192, 0, 2, 1].into());
+    Peer { address, connection: address, tls: false, trusted: false }
 }
 
 fn login(password: &str) -> Login<'_> {

@@ -280,3 +280,12 @@ fn sources() {
 pub(super) fn nowhere() -> Arc<JwksStore> {
     JwksStore::new(JwksSource::File("/nowhere".into()), Arc::new(Nowhere))
 }
+
+#[test]
+fn a_source_prints_no_secret() {
+    let source = JwksSource::parse("https://ann:hunter2@a.example:8443/jwks?key=hunter2").unwrap();
+    assert_eq!(
+        format!("{source} {source:?}"),
+        "https://a.example:8443/jwks JwksSource(https://a.example:8443/jwks)"
+    );
+}

@@ -1,0 +1,274 @@
+//! The command line: `run`, `check`, `config get-value`, `hash-password`.
+
+mod check;
+mod get_value;
+mod hash_password;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::errors::Note;
+use crate::config::{Assignment, Errors, Loaded, Settings, Sources, options};
+
+/// What the command line starts. The seam between it and the server, so that this module needs no
+/// server in its tests.
+pub trait Program {
+    /// Builds everything that a configuration asks for (key files, users files, …) and drops it again:
+    /// what is wrong with it goes to `errors`. `check` calls it.
+    fn assemble(&self, settings: &Settings, errors: &mut Errors);
+
+    /// Serves until told to stop. `sources` are for reading the configuration again.
+    fn run(self, loaded: Loaded, sources: Sources) -> ExitCode;
+}
+
+/// Reads the arguments (the program's name first) and does what they say. The exit code is 0, 1
+/// (wrong configuration, or a failure) or 2 (wrong usage).
+pub fn main(arguments: impl IntoIterator<Item = OsString>, program: impl Program) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe is no reason to fail: `airgate --help | head`.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let SourceArguments { conf, assignments } = arguments.sources;
+    let sources = || Sources::of_process(conf, assignments);
+    let mut out = io::stdout().lock();
+    let mut err = io::stderr();
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => {
+            drop(out);
+            run::run(sources(), program, &mut err)
+        }
+        Command::Check => check::check(&sources(), &program, &mut out, &mut err).into(),
+        Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets } } => {
+            let secrets = if show_secrets { get_value::Secrets::Shown } else { get_value::Secrets::Kept };
+            get_value::get_value(&sources(), &section, &key, secrets, &mut out, &mut err).into()
+        }
+        Command::HashPassword => hash_password::hash_password(io::stdin(), &mut out, &mut err).into(),
+    }
+}
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// 0.
+    Success,
+    /// 1.
+    Failure,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::SUCCESS,
+            Exit::Failure => Self::FAILURE,
+        }
+    }
+}
+
+/// Writes warnings and errors, one a line, and how many errors there are.
+fn report(warnings: &[Note], errors: &Errors, err: &mut impl Write) {
+    // Nobody is left to tell when standard error is closed.
+    for warning in warnings {
+        let _ = writeln!(err, "warning: {warning}");
+    }
+    for error in errors.iter() {
+        let _ = writeln!(err, "error: {error}");
+    }
+    let _ = match errors.len() {
+        0 => Ok(()),
+        1 => writeln!(err, "airgate: the configuration has 1 error"),
+        many => writeln!(err, "airgate: the configuration has {many} errors"),
+    };
+}
+
+/// Authenticating reverse proxy in front of the Apache Airflow REST API
+///
+/// airgate stands in front of an unmodified Airflow. It answers the token endpoints, accepts Bearer
+/// tokens, Airflow's session cookie, and names with passwords, adds CORS headers, caps the page size,
+/// and forwards requests with an identity that Airflow understands. Without any configuration it
+/// listens on 127.0.0.1:8081 and forwards to http://127.0.0.1:8080.
+#[derive(Parser)]
+#[command(
+    name = "airgate",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "`airgate --help` describes files, environment variables and every option of the configuration.",
+    after_long_help = after_long_help()
+)]
+struct Arguments {
+    #[command(flatten)]
+    sources: SourceArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct SourceArguments {
+    /// Read this configuration file
+    ///
+    /// Default: $AIRGATE_CONF, else ./airgate.toml, else /etc/airgate/airgate.toml, whichever is there
+    /// first; without any, defaults are used. A file that is named must exist.
+    #[arg(long, value_name = "FILE", global = true)]
+    conf: Option<PathBuf>,
+
+    /// Set one option, above all other sources; may be repeated
+    ///
+    /// A list is written with commas: --set upstream.url=http://a:8080,http://b:8080
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
+    assignments: Vec<Assignment>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, until SIGTERM. What is done when no command is given
+    ///
+    /// SIGHUP reads the configuration again; one that is wrong changes nothing, and the log says why.
+    /// SIGTERM drains: /readyz says no, running requests end, then airgate ends.
+    Run,
+
+    /// Say everything that is wrong with the configuration
+    ///
+    /// Reads every source, and the key and user files it names, prints all warnings and errors at once
+    /// with the places they were written, and serves nothing. Exit status 1 when there is an error.
+    Check,
+
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+
+    /// Read a password and print its hash for [basic] users_file
+    ///
+    /// The password is read from standard input, up to the end of the line; without echo, and twice,
+    /// from a terminal. The hash is argon2id, with a random salt.
+    HashPassword,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the value in force of one option, as it was written
+    ///
+    /// Like `airflow config get-value`. Exit status 1 when there is no such option or no value.
+    GetValue {
+        /// Section, such as api
+        section: String,
+        /// Key, such as auth_backends
+        key: String,
+        /// Print secrets too
+        #[arg(long)]
+        show_secrets: bool,
+    },
+}
+
+fn after_long_help() -> String {
+    format!("{NOTES}\n\nCONFIGURATION\n\n{}", options::reference())
+}
+
+const NOTES: &str = "\
+EXAMPLES
+  airgate --set upstream.url=http://airflow:8080
+      Basic authentication in front of an Airflow 3, with nothing shared: passwords are checked by
+      Airflow itself.
+  airgate check --conf /etc/airgate/airgate.toml
+      Say what is wrong with a configuration.
+  airgate config get-value api auth_backends
+      Print one value.
+  airgate hash-password < password.txt
+      Print the hash of a password.
+
+SOURCES
+  An option is taken from the last of these that has it:
+    1. the default
+    2. airflow.cfg: the one that [gate] airflow_cfg names, else $AIRFLOW_CONFIG, else
+       $AIRFLOW_HOME/airflow.cfg, if there is one. Only the options below that Airflow has too.
+    3. AIRFLOW__SECTION__KEY, likewise; AIRFLOW__API_AUTH__JWT_SECRET_CMD runs a command
+    4. the configuration file
+    5. AIRGATE__SECTION__KEY, e.g. AIRGATE__UPSTREAM__URL; AIRGATE__API_AUTH__JWT_SECRET_CMD runs a
+       command
+    6. --set section.key=value
+  Unknown options are errors, except in Airflow's own sources. Any value in the configuration file may
+  be { file = \"/path\" }: the content of that file without the newline at its end. Relative paths
+  start at the folder of the configuration file, those of other sources at the working directory.
+  Lists are arrays of TOML, or texts with commas or spaces; a secret is a list only as an array.
+
+FILES
+  ./airgate.toml, /etc/airgate/airgate.toml
+      The configuration, when neither --conf nor $AIRGATE_CONF names one.
+
+ENVIRONMENT
+  AIRGATE_CONF         The configuration file.
+  AIRGATE__…           Options, as above.
+  AIRFLOW_CONFIG, AIRFLOW_HOME, AIRFLOW__…
+                       As in Airflow.
+
+EXIT STATUS
+  0  Success.
+  1  The configuration is wrong, or something failed.
+  2  The command line is wrong.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, clap::error::ErrorKind> {
+        let all = ["airgate"].iter().chain(arguments);
+        Arguments::try_parse_from(all).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_run_and_options_stand_anywhere() {
+        for arguments in [
+            &["--conf", "a.toml", "--set", "api.x=1"][..],
+            &["run", "--conf", "a.toml", "--set", "api.x=1"],
+            &["--conf", "a.toml", "run", "--set", "api.x=1"],
+        ] {
+            let parsed = parse(arguments).unwrap();
+            assert!(matches!(parsed.command.unwrap_or(Command::Run), Command::Run), "{arguments:?}");
+            assert_eq!(parsed.sources.conf, Some(PathBuf::from("a.toml")), "{arguments:?}");
+            let set = Assignment { section: "api".into(), key: "x".into(), value: "1".into() };
+            assert_eq!(parsed.sources.assignments, [set], "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
+        use clap::error::ErrorKind;
+        for (arguments, expected) in [
+            (&["--set", "novalue"][..], ErrorKind::ValueValidation),
+            (&["--set", "nosection=1"], ErrorKind::ValueValidation),
+            (&["--set", ".key=1"], ErrorKind::ValueValidation),
+            (&["--set", "section.=1"], ErrorKind::ValueValidation),
+            (&["config", "get-value", "api"], ErrorKind::MissingRequiredArgument),
+            (&["nonsense"], ErrorKind::InvalidSubcommand),
+            (&["--version"], ErrorKind::DisplayVersion),
+            (&["--help"], ErrorKind::DisplayHelp),
+        ] {
+            assert_eq!(parse(arguments).err(), Some(expected), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_long_help_has_every_option() {
+        use clap::CommandFactory;
+        let help = Arguments::command().render_long_help().to_string();
+        for option in options::ALL {
+            assert!(help.contains(&format!("\n  {}\n", option.key)), "{}", option.title());
+        }
+    }
+}

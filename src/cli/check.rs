@@ -1,0 +1,28 @@
+//! `airgate check`.
+
+use std::io::Write;
+
+use super::{Exit, Program, report};
+use crate::config::{Errors, Sources};
+
+/// Prints all warnings and errors; without errors, one line that says what was read.
+pub fn check(sources: &Sources, program: &impl Program, out: &mut impl Write, err: &mut impl Write) -> Exit {
+    let (warnings, errors, read) = match sources.load() {
+        Ok(loaded) => {
+            let mut errors = Errors::new();
+            program.assemble(&loaded.settings, &mut errors);
+            let read = loaded.places().join(", ");
+            (loaded.warnings, errors, read)
+        }
+        Err(rejected) => (rejected.warnings, rejected.errors, String::new()),
+    };
+    report(&warnings, &errors, err);
+    if !errors.is_empty() {
+        return Exit::Failure;
+    }
+    let _ = match read.as_str() {
+        "" => writeln!(out, "ok: nothing is configured, all options have their defaults"),
+        read => writeln!(out, "ok: read from {read}"),
+    };
+    Exit::Success
+}

@@ -1,0 +1,57 @@
+//! `airgate config get-value`.
+
+use std::io::Write;
+
+use super::{Exit, report};
+use crate::config::Sources;
+use crate::config::names::{self, Known};
+
+/// Whether secrets are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are refused.
+    Kept,
+    /// They are printed.
+    Shown,
+}
+
+/// Prints one value as it was written, and nothing else, to `out`.
+pub fn get_value(
+    sources: &Sources,
+    section: &str,
+    key: &str,
+    secrets: Secrets,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Exit {
+    let fail = |message: &str, err: &mut dyn Write| {
+        let _ = writeln!(err, "airgate: {message}");
+        Exit::Failure
+    };
+    let option = match names::lookup(&section.to_lowercase(), &key.to_lowercase()) {
+        Known::Option(option) if option.repeats() => {
+            return fail("[[jwt.issuers]] may occur several times: it has no single value", err);
+        }
+        Known::Option(option) | Known::Alias(option, _) => option,
+        Known::Unavailable(message) | Known::Unknown(message) => return fail(&message, err),
+    };
+    if option.secret && secrets == Secrets::Kept {
+        return fail(&format!("{} is a secret: --show-secrets prints it", option.title()), err);
+    }
+    let read = sources.read();
+    if !read.findings.errors.is_empty() {
+        report(&[], &read.findings.errors, err);
+        return Exit::Failure;
+    }
+    match read.written(option, &sources.environment) {
+        Ok(Some(value)) => {
+            let _ = writeln!(out, "{value}");
+            Exit::Success
+        }
+        Ok(None) => fail(&format!("{} is not set", option.title()), err),
+        Err(errors) => {
+            report(&[], &errors, err);
+            Exit::Failure
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is read anew for each scrape.
+
+use std::path::Path;
+use std::time::Duration;
+
+use prometheus::{Error, GaugeVec, Opts, Registry};
+
+use super::{Maker, process};
+use crate::auth::Health;
+
+/// What is not counted as it happens but read for each scrape.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Whether `/readyz` answers 200.
+    pub ready: bool,
+    /// Each upstream by its address, and whether it answers.
+    pub upstreams: Vec<(String, bool)>,
+    /// Each backend of the chain, and how it fares.
+    pub backends: Vec<(&'static str, Health)>,
+    /// Each set of keys by its issuer or URL (without query and user), and the time since it was
+    /// last read with success.
+    pub key_sets: Vec<(String, Duration)>,
+    /// Each certificate of a listener by its file, and the time since it was loaded.
+    pub certificates: Vec<(String, Duration)>,
+    /// Access log lines dropped since the start.
+    pub access_log_dropped: u64,
+    /// Lines of the application log dropped since the start.
+    pub log_dropped: u64,
+}
+
+impl Gauges {
+    /// At most so many values of one series are shown: their number is the operator's, not a
+    /// client's, but nothing is unbounded.
+    const MAX: usize = 64;
+
+    /// A registry for this one scrape, so that nothing outlives what it was read from.
+    pub(super) fn registry(&self, proc: &Path) -> Result<Registry, Error> {
+        let make = Maker(Registry::new());
+        make.gauge("airgate_ready", "Whether /readyz answers 200.")?.set(self.ready.into());
+        let healthy =
+            make.labelled_gauge("airgate_upstream_healthy", "Whether an upstream answers.", &["upstream"])?;
+        for (name, up) in self.upstreams.iter().take(Self::MAX) {
+            healthy.get_metric_with_label_values(&[bounded(name)])?.set((*up).into());
+        }
+        let health = make.labelled_gauge(
+            "airgate_backend_health",
+            "How a backend of the chain fares: 1 for the state that it is in, 0 for the others.",
+            &["backend", "state"],
+        )?;
+        for (name, now) in self.backends.iter().take(Self::MAX) {
+            for state in ["up", "degraded", "down"] {
+                health
+                    .get_metric_with_label_values(&[*name, state])?
+                    .set((state == health_label(now)).into());
+            }
+        }
+        ages(
+            &make,
+            "airgate_jwks_age_seconds",
+            "Time since a set of keys was last read with success.",
+            "issuer",
+            &self.key_sets,
+        )?;
+        ages(
+            &make,
+            "airgate_certificate_age_seconds",
+            "Time since a listener's certificate was loaded.",
+            "certificate",
+            &self.certificates,
+        )?;
+        make.counter("airgate_access_log_dropped_total", "Lines of the access log that were dropped.")?
+            .inc_by(self.access_log_dropped);
+        make.counter("airgate_log_dropped_total", "Lines of the application log that were dropped.")?
+            .inc_by(self.log_dropped);
+        process::register(&make.0, proc)?;
+        Ok(make.0)
+    }
+}
+
+/// The name of a state, in metrics and in `/readyz`.
+pub(crate) fn health_label(health: &Health) -> &'static str {
+    match health {
+        Health::Up => "up",
+        Health::Degraded(_) => "degraded",
+        Health::Down(_) => "down",
+    }
+}
+
+/// The start of a label value, at most 200 bytes of it.
+fn bounded(value: &str) -> &str {
+    &value[..value.floor_char_boundary(200)]
+}
+
+fn ages(make: &Maker, name: &str, help: &str, label: &str, ages: &[(String, Duration)]) -> Result<(), Error> {
+    let series = make.add(GaugeVec::new(Opts::new(name, help), &[label])?)?;
+    for (value, age) in ages.iter().take(Gauges::MAX) {
+        series.get_metric_with_label_values(&[bounded(value)])?.set(age.as_secs_f64());
+    }
+    Ok(())
+}
