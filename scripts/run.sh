@@ -95,9 +95,9 @@ cat <<TEXT
 airgate answers on $URL, in front of Airflow on $("$AIRFLOW" url demo). Try:
 
 TOKEN=\$(curl -s $URL/auth/token -H 'Content-Type: application/json' -d '{"username": "admin", "password": "admin"}' | sed 's/.*"access_token": *"\([^"]*\)".*/\1/'); echo "\$TOKEN"
-curl -s -H "Authorization: Bearer \$TOKEN" '$URL/api/v2/dags?limit=2'
-curl -s --user admin:admin $URL/api/v2/pools
-curl -si -X OPTIONS $URL/api/v2/dags -H 'Origin: https://ui.example.com' -H 'Access-Control-Request-Method: GET' -H 'Access-Control-Request-Headers: authorization'
+curl -s -H "Authorization: Bearer \$TOKEN" '$URL/api/v2/dags?limit=2'; echo
+curl -s --user admin:admin $URL/api/v2/pools; echo
+curl -si -X OPTIONS $URL/api/v2/dags -H 'Origin: https://ui.example.com' -H 'Access-Control-Request-Method: GET' -H 'Access-Control-Request-Headers: authorization'; echo
 curl -s -o /dev/null -D - --user admin:admin '$URL/api/v2/dags?limit=1000' | grep -i x-airgate-page-limit
 
 Metrics, health:  $ADMIN_URL/metrics  $ADMIN_URL/readyz
