@@ -165,7 +165,7 @@ impl Admin {
             upstreams: readiness
                 .upstreams
                 .iter()
-                .map(|upstream| (redact::url(&upstream.name).into_owned(), upstream.healthy))
+                .map(|upstream| (upstream.name.clone(), upstream.healthy))
                 .collect(),
             backends: readiness.backends,
             ..self.status.gauges()
@@ -231,7 +231,10 @@ mod tests {
             self.0.clone()
         }
         fn gauges(&self) -> Gauges {
-            Gauges { key_sets: vec![("https://idp".to_owned(), Duration::from_secs(7))], ..Gauges::default() }
+            Gauges {
+                key_sets: vec![("https://u:s3cret@idp?s3cret".to_owned(), Duration::from_secs(7))],
+                ..Gauges::default()
+            }
         }
     }
 
@@ -355,7 +358,7 @@ mod tests {
             "airgate_ready 0",
             "airgate_upstream_healthy{upstream=\"http://a\"} 0",
             "airgate_backend_health{backend=\"jwt\",state=\"up\"} 1",
-            "airgate_jwks_age_seconds{issuer=\"https://idp\"} 7",
+            "airgate_jwks_age_seconds{source=\"https://idp\"} 7",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -202,7 +202,7 @@ mod tests {
             ),
         ] {
             let refusal = Refusal { cause, challenges: smallvec::SmallVec::new(), clear_cookie: false };
-            let sample = testing::Sample::refused(401, Problem::Refused(refusal).label(), &[]);
+            let sample = testing::Sample::refused(401, Problem::Refused(refusal.into()).label(), &[]);
             assert_eq!(sample.exchange().fault(), expected, "{name}");
         }
     }

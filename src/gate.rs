@@ -100,7 +100,9 @@ impl Gate {
     /// The answer to a problem, as complete as any other.
     pub fn fail(&self, request: &Request<'_>, problem: &Problem, outcome: &mut Outcome) -> Reply {
         outcome.refused = Some(problem.label());
-        if let Problem::Refused(Refusal { cause: Cause::Unavailable { outages, .. }, .. }) = problem {
+        if let Problem::Refused(refusal) = problem
+            && let Cause::Unavailable { outages, .. } = &refusal.cause
+        {
             let causes: Vec<_> =
                 outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
             outcome.cause = Some(causes.join("; "));
@@ -184,7 +186,8 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Arc<Grant>, Problem> {
         let evaluated = self.chain.evaluate(attempt, &mut outcome.trail).await;
-        let Accepted { grant, backend, cached } = evaluated.map_err(Problem::Refused)?;
+        let Accepted { grant, backend, cached } =
+            evaluated.map_err(|refusal| Problem::Refused(refusal.into()))?;
         outcome.backend = Some(backend);
         outcome.cached = cached;
         outcome.grant = Some(grant.clone());
@@ -421,7 +424,8 @@ fn rejected() -> Problem {
 }
 
 fn refused(cause: Cause) -> Problem {
-    Problem::Refused(Refusal { cause, challenges: smallvec::SmallVec::new(), clear_cookie: false })
+    let refusal = Refusal { cause, challenges: smallvec::SmallVec::new(), clear_cookie: false };
+    Problem::Refused(refusal.into())
 }
 
 fn mint_problem(error: &MintError, outcome: &mut Outcome) -> Problem {

@@ -150,15 +150,10 @@ async fn serve(
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 ) {
-    loop {
-        match signals.next().await {
-            Signal::Reload => {
-                let reloader = reloader.clone();
-                if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
-                    tracing::error!("the reload panicked; the old configuration stays in force");
-                }
-            }
-            Signal::Stop => break,
+    while signals.next().await == Signal::Reload {
+        let reloader = reloader.clone();
+        if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
+            tracing::error!("the reload panicked; the old configuration stays in force");
         }
     }
     drain.leave();

@@ -64,7 +64,7 @@ impl<'a> Credentials<'a> {
                 (pair[..at].trim_ascii_end() == name.as_bytes())
                     .then(|| unquote(pair[at + 1..].trim_ascii_start()))
             })
-            .last()
+            .next_back()
     }
 }
 
@@ -140,9 +140,12 @@ mod tests {
         assert_eq!(Credentials::read(&map).err(), Some(InvalidCredentials::Repeated));
     }
 
+    /// A name, `Cookie` headers, and the value of `_token` in them.
+    type Row<'a> = (&'a str, &'a [&'a [u8]], Option<&'a [u8]>);
+
     #[test]
     fn cookies() {
-        let rows: &[(&str, &[&[u8]], Option<&[u8]>)] = &[
+        let rows: &[Row<'_>] = &[
             ("alone", &[b"_token=x"], Some(b"x")),
             ("among others", &[b"a=b; _token=x; c=d"], Some(b"x")),
             ("twice, the last", &[b"_token=x; _token=y"], Some(b"y")),

@@ -40,7 +40,7 @@ pub enum Problem {
     /// Neither API nor token, and `[gate] other_routes` does not let it through.
     NoRoute,
     /// Nobody accepted the credentials.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// A change asked for by a foreign page, with a credential that the browser sent by itself.
     CrossSite(CrossSite),
     /// Accepted here, but unknown to Airflow, or not to be given an identity there.

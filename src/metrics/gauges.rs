@@ -7,6 +7,7 @@ use prometheus::{Error, GaugeVec, Opts, Registry};
 
 use super::{Maker, process};
 use crate::auth::Health;
+use crate::telemetry::redact;
 
 /// What is not counted as it happens but read for each scrape.
 #[derive(Debug, Default)]
@@ -17,8 +18,8 @@ pub struct Gauges {
     pub upstreams: Vec<(String, bool)>,
     /// Each backend of the chain, and how it fares.
     pub backends: Vec<(&'static str, Health)>,
-    /// Each set of keys by its issuer or URL (without query and user), and the time since it was
-    /// last read with success.
+    /// Each set of keys by its URL or file, and the time since it was last read with success. Of a
+    /// URL, user, password and query are not shown.
     pub key_sets: Vec<(String, Duration)>,
     /// Each certificate of a listener by its file, and the time since it was loaded.
     pub certificates: Vec<(String, Duration)>,
@@ -40,7 +41,7 @@ impl Gauges {
         let healthy =
             make.labelled_gauge("airgate_upstream_healthy", "Whether an upstream answers.", &["upstream"])?;
         for (name, up) in self.upstreams.iter().take(Self::MAX) {
-            healthy.get_metric_with_label_values(&[bounded(name)])?.set((*up).into());
+            healthy.get_metric_with_label_values(&[bounded(&redact::url(name))])?.set((*up).into());
         }
         let health = make.labelled_gauge(
             "airgate_backend_health",
@@ -58,7 +59,7 @@ impl Gauges {
             &make,
             "airgate_jwks_age_seconds",
             "Time since a set of keys was last read with success.",
-            "issuer",
+            "source",
             &self.key_sets,
         )?;
         ages(
@@ -94,7 +95,9 @@ fn bounded(value: &str) -> &str {
 fn ages(make: &Maker, name: &str, help: &str, label: &str, ages: &[(String, Duration)]) -> Result<(), Error> {
     let series = make.add(GaugeVec::new(Opts::new(name, help), &[label])?)?;
     for (value, age) in ages.iter().take(Gauges::MAX) {
-        series.get_metric_with_label_values(&[bounded(value)])?.set(age.as_secs_f64());
+        // An address may hold a password.
+        let value = redact::url(value);
+        series.get_metric_with_label_values(&[bounded(&value)])?.set(age.as_secs_f64());
     }
     Ok(())
 }

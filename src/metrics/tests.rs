@@ -2,7 +2,9 @@ use super::*;
 use crate::auth::chain::Said;
 use crate::auth::{Health, Reason};
 use crate::exchange::testing::{Random, Sample};
+use http::{Method, StatusCode};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Name and labels of each series, with its value. Fails on a line that is not of the text
 /// format, and on a series that comes twice.
@@ -219,7 +221,7 @@ fn gauges_are_those_of_the_scrape_alone() {
         ("airgate_upstream_healthy{upstream=\"http://a\\n\\\"\\\\\"}", 1.0),
         ("airgate_backend_health{backend=\"jwt\",state=\"up\"}", 0.0),
         ("airgate_backend_health{backend=\"jwt\",state=\"degraded\"}", 1.0),
-        ("airgate_jwks_age_seconds{issuer=\"idp\"}", 1.5),
+        ("airgate_jwks_age_seconds{source=\"idp\"}", 1.5),
         ("airgate_certificate_age_seconds{certificate=\"tls.pem\"}", 2.0),
         ("airgate_access_log_dropped_total", 3.0),
         ("airgate_log_dropped_total", 4.0),
@@ -227,7 +229,7 @@ fn gauges_are_those_of_the_scrape_alone() {
         assert_eq!(all.get(id), Some(&value), "{id}: {all:?}");
     }
     let next = render(&metrics, &Gauges::default());
-    assert!(!next.keys().any(|id| id.contains("upstream=") || id.contains("issuer=")), "{next:?}");
+    assert!(!next.keys().any(|id| id.contains("upstream=") || id.contains("source=")), "{next:?}");
 }
 
 /// Whatever clients send and upstreams answer, there is a bounded number of series.

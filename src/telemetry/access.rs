@@ -1,8 +1,8 @@
 //! The access log: one line of JSON for each request.
 
 use std::cell::RefCell;
-use std::io;
-use std::time::{Duration, UNIX_EPOCH};
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::json::Object;
 use super::redact;
@@ -41,11 +41,11 @@ impl AccessLog {
     /// Logs a finished request.
     pub fn write(&self, exchange: &Exchange<'_>) {
         thread_local! {
-            static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
+            static LINE: RefCell<(Stamp, Vec<u8>)> = RefCell::new((Stamp::default(), Vec::with_capacity(1024)));
         }
-        LINE.with_borrow_mut(|line| {
+        LINE.with_borrow_mut(|(stamp, line)| {
             line.clear();
-            format(line, exchange);
+            format(line, stamp, exchange);
             self.writer.append(line);
         });
     }
@@ -70,15 +70,15 @@ impl AccessLog {
 const MAX_PATH: usize = 1024;
 const MAX_TEXT: usize = 256;
 
-fn format(line: &mut Vec<u8>, exchange: &Exchange<'_>) {
+fn format(line: &mut Vec<u8>, stamp: &mut Stamp, exchange: &Exchange<'_>) {
     let outcome = exchange.outcome;
     let mut object = Object::open(line);
-    object.plain("timestamp", humantime::format_rfc3339_millis(exchange.at.max(UNIX_EPOCH)));
-    object.plain("level", "INFO");
-    object.plain("target", "airgate::access");
+    object.plain("timestamp", stamp.format(exchange.at));
+    object.literal("level", "INFO");
+    object.literal("target", "airgate::access");
     object.text("id", &[exchange.id.as_str()], MAX_TEXT);
     if let Some(peer) = exchange.peer.address {
-        object.plain("peer", peer);
+        object.address("peer", peer);
     }
     if let Some(grant) = &outcome.grant {
         let identity = &grant.identity;
@@ -108,8 +108,36 @@ fn format(line: &mut Vec<u8>, exchange: &Exchange<'_>) {
     if let Some(first_byte) = exchange.first_byte {
         object.millis("first_byte_ms", first_byte);
     }
-    object.number("bytes", exchange.bytes_sent);
+    object.number("bytes", u64::try_from(exchange.bytes_sent).unwrap_or(u64::MAX));
     object.close();
+}
+
+/// The text of a time, of which only the milliseconds are made anew within a second.
+#[derive(Default)]
+struct Stamp {
+    second: Option<u64>,
+    text: Vec<u8>,
+}
+
+impl Stamp {
+    /// RFC 3339 with milliseconds, in UTC. A time before 1970 counts as 1970.
+    fn format(&mut self, at: SystemTime) -> &[u8] {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second != Some(since.as_secs()) {
+            self.second = Some(since.as_secs());
+            self.text.clear();
+            // Fails for a year with five digits, and leaves nothing then.
+            let _ = write!(self.text, "{}", humantime::format_rfc3339_seconds(UNIX_EPOCH + since));
+            self.text.pop();
+            self.text.extend_from_slice(b".000Z");
+        }
+        let millis = since.subsec_millis();
+        if let [.., hundreds, tens, ones, _] = self.text.as_mut_slice() {
+            let digit = |n: u32| b'0' + (n % 10) as u8;
+            (*hundreds, *tens, *ones) = (digit(millis / 100), digit(millis / 10), digit(millis));
+        }
+        &self.text
+    }
 }
 
 #[cfg(test)]
@@ -117,11 +145,10 @@ mod tests {
     use super::*;
     use crate::exchange::testing::Sample;
     use serde_json::{Value, json};
-    use std::time::SystemTime;
 
     fn line(sample: &Sample) -> String {
         let mut line = Vec::new();
-        format(&mut line, &sample.exchange());
+        format(&mut line, &mut Stamp::default(), &sample.exchange());
         String::from_utf8(line).unwrap()
     }
 
@@ -171,6 +198,22 @@ mod tests {
         let mut sample = Sample::accepted();
         sample.at = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
         assert!(line(&sample).starts_with(r#"{"timestamp":"1970-01-01T00:00:00.000Z""#));
+    }
+
+    #[test]
+    fn timestamps() {
+        let mut stamp = Stamp::default();
+        for (millis, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1, "1970-01-01T00:00:00.001Z"),
+            (999, "1970-01-01T00:00:00.999Z"),
+            (1_000, "1970-01-01T00:00:01.000Z"),
+            (1_709_210_096_045, "2024-02-29T12:34:56.045Z"),
+            (1_709_210_096_000, "2024-02-29T12:34:56.000Z"),
+        ] {
+            let at = UNIX_EPOCH + Duration::from_millis(millis);
+            assert_eq!(std::str::from_utf8(stamp.format(at)).unwrap(), expected);
+        }
     }
 
     /// Whatever a client, a user name or a cause holds, a line is one line, is JSON, and says what

@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn the_backend_to_blame() {
         let bad = Said::Rejected(Reason::TokenInvalid("bad signature"));
-        let rows: [(&str, &[(&'static str, Said)], Option<(&str, Option<&str>)>); 4] = [
+        type Row<'a> = (&'a str, &'a [(&'static str, Said)], Option<(&'a str, Option<&'a str>)>);
+        let rows: [Row<'_>; 4] = [
             ("nobody", &[("jwt", Said::NotMine)], None),
             ("a token", &[("session", Said::NotMine), ("jwt", bad)], Some(("jwt", Some("bad signature")))),
             ("a password", &[("jwt", Said::NotMine), ("basic_auth", WRONG)], Some(("basic_auth", None))),

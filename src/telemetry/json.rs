@@ -1,6 +1,7 @@
 //! JSON written into a buffer, without allocation, and always on one line.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// An object under construction, whose members are written as they come.
@@ -40,19 +41,44 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
-    /// A member whose value prints as something that needs no escape, in quotes.
-    pub(super) fn plain(&mut self, name: &str, value: impl std::fmt::Display) {
+    /// A member whose value is a text of the program's own that needs no escape.
+    pub(super) fn literal(&mut self, name: &str, value: &'static str) {
+        self.plain(name, value.as_bytes());
+    }
+
+    /// A member whose value is known to need no escape.
+    pub(super) fn plain(&mut self, name: &str, value: &[u8]) {
         self.name(name);
         self.out.push(b'"');
-        // Writing into memory does not fail.
-        let _ = write!(self.out, "{value}");
+        self.out.extend_from_slice(value);
+        self.out.push(b'"');
+    }
+
+    /// An address.
+    pub(super) fn address(&mut self, name: &str, value: IpAddr) {
+        self.name(name);
+        self.out.push(b'"');
+        match value {
+            IpAddr::V4(address) => {
+                for (n, octet) in address.octets().into_iter().enumerate() {
+                    if n > 0 {
+                        self.out.push(b'.');
+                    }
+                    digits(self.out, octet.into());
+                }
+            }
+            IpAddr::V6(address) => {
+                // Writing into memory does not fail.
+                let _ = write!(self.out, "{address}");
+            }
+        }
         self.out.push(b'"');
     }
 
     /// A number.
-    pub(super) fn number(&mut self, name: &str, value: usize) {
+    pub(super) fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        let _ = write!(self.out, "{value}");
+        digits(self.out, value);
     }
 
     /// A boolean.
@@ -64,8 +90,10 @@ impl<'a> Object<'a> {
     /// A time span in milliseconds, to the microsecond.
     pub(super) fn millis(&mut self, name: &str, value: Duration) {
         self.name(name);
-        let micros = value.as_micros();
-        let _ = write!(self.out, "{}.{:03}", micros / 1000, micros % 1000);
+        digits(self.out, value.as_secs() * 1000 + u64::from(value.subsec_millis()));
+        let rest = value.subsec_micros() % 1000;
+        self.out.push(b'.');
+        self.out.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
     }
 
     fn name(&mut self, name: &str) {
@@ -79,39 +107,47 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Decimal digits, several times faster than by `std::fmt`.
+fn digits(out: &mut Vec<u8>, mut value: u64) {
+    let mut buffer = [b'0'; 20];
+    let mut start = buffer.len();
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + (value % 10) as u8;
+        value /= 10;
+        start -= 1;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&buffer[start..]);
+}
+
 /// Writes the start of a string's inside; an ellipsis tells that there was more.
 ///
 /// Beyond what JSON asks, DEL, the C1 controls and the two line separators of Unicode are escaped:
 /// a line must stay one line in every viewer, and no terminal may obey it.
 fn escape(out: &mut Vec<u8>, text: &[u8], max: usize) {
-    let (text, cut) = match text.get(..max) {
+    let (mut rest, cut) = match text.get(..max) {
         Some(start) if start.len() < text.len() => (start, true),
         _ => (text, false),
     };
-    let mut chunks = text.utf8_chunks().peekable();
-    while let Some(chunk) = chunks.next() {
-        let mut rest = chunk.valid();
-        while let Some(at) = rest.find(needs_escape) {
-            out.extend_from_slice(&rest.as_bytes()[..at]);
-            let mut after = rest[at..].chars();
-            match after.next() {
-                Some(c @ ('"' | '\\')) => out.extend_from_slice(&[b'\\', c as u8]),
-                Some('\n') => out.extend_from_slice(b"\\n"),
-                Some('\r') => out.extend_from_slice(b"\\r"),
-                Some('\t') => out.extend_from_slice(b"\\t"),
-                Some(c) => {
-                    // All of them are below U+10000.
-                    let _ = write!(out, "\\u{:04x}", u32::from(c));
-                }
-                None => {}
+    loop {
+        let plain = rest.iter().position(|&b| !PLAIN[usize::from(b)]).unwrap_or(rest.len());
+        out.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        // No character is longer than four bytes.
+        let Some(chunk) = rest[..rest.len().min(4)].utf8_chunks().next() else { break };
+        match chunk.valid().chars().next() {
+            Some(c) => {
+                escape_char(out, c);
+                rest = &rest[c.len_utf8()..];
             }
-            rest = after.as_str();
-        }
-        out.extend_from_slice(rest.as_bytes());
-        // The cut may have gone through a character.
-        let cut_in_two = cut && chunks.peek().is_none();
-        if !chunk.invalid().is_empty() && !cut_in_two {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+            // The cut went through a character.
+            None if cut && chunk.invalid().len() == rest.len() => break,
+            None => {
+                out.extend_from_slice("\u{fffd}".as_bytes());
+                rest = &rest[chunk.invalid().len()..];
+            }
         }
     }
     if cut {
@@ -119,9 +155,34 @@ fn escape(out: &mut Vec<u8>, text: &[u8], max: usize) {
     }
 }
 
-fn needs_escape(c: char) -> bool {
-    matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}') || c.is_control()
+fn escape_char(out: &mut Vec<u8>, c: char) {
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        '\u{2028}' | '\u{2029}' => escape_code(out, c),
+        c if c.is_control() => escape_code(out, c),
+        c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }
+
+/// For characters below U+10000.
+fn escape_code(out: &mut Vec<u8>, c: char) {
+    let _ = write!(out, "\\u{:04x}", u32::from(c));
+}
+
+/// ASCII that stands for itself in a string of JSON.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        table[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -161,14 +222,24 @@ mod tests {
     fn members() {
         let line = object(|object| {
             object.text("user", &["airflow", ":", "admin"], 99);
-            object.plain("peer", std::net::Ipv4Addr::LOCALHOST);
+            object.literal("level", "INFO");
+            object.address("v4", "192.0.2.133".parse().unwrap());
+            object.address("v6", "2001:db8::1".parse().unwrap());
+            object.number("zero", 0);
             object.number("status", 200);
+            object.number("most", u64::MAX);
             object.flag("cached", true);
             object.millis("duration_ms", Duration::from_micros(12_034));
+            object.millis("long_ms", Duration::from_nanos(61_000_999_999));
         });
         assert_eq!(
             line,
-            "{\"user\":\"airflow:admin\",\"peer\":\"127.0.0.1\",\"status\":200,\"cached\":true,\"duration_ms\":12.034}\n"
+            concat!(
+                r#"{"user":"airflow:admin","level":"INFO","v4":"192.0.2.133","v6":"2001:db8::1","#,
+                r#""zero":0,"status":200,"most":18446744073709551615,"cached":true,"#,
+                r#""duration_ms":12.034,"long_ms":61000.999}"#,
+                "\n"
+            )
         );
     }
 }

@@ -305,9 +305,12 @@ mod tests {
         }
     }
 
+    /// A name, a file, and its bad lines with what is said of them.
+    type Row<'a> = (&'a str, &'a str, &'a [(usize, &'a str)]);
+
     #[test]
     fn every_bad_line_is_told() {
-        let rows: &[(&str, &str, &[(usize, &str)])] = &[
+        let rows: &[Row<'_>] = &[
             ("nothing", "", &[]),
             ("byte order mark", "\u{feff}[core]\nx=1\n", &[]),
             ("no section", "x = 1\n[core]\n", &[(1, "expected a [section] before the first option")]),
