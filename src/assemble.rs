@@ -113,11 +113,7 @@ impl Kept {
     /// Each set of keys by its source, and how it fares.
     pub fn key_sets(&self) -> Vec<(String, JwksStatus)> {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = |source: &JwksSource| match source {
-            JwksSource::Url(uri) => uri.to_string(),
-            JwksSource::File(path) => path.display().to_string(),
-        };
-        keys.values().map(|kept| (name(kept.store.source()), kept.store.status())).collect()
+        keys.values().map(|kept| (kept.store.source().to_string(), kept.store.status())).collect()
     }
 
     fn upstreams(&self, settings: upstream::Settings) -> Arc<Upstreams> {
@@ -299,11 +295,12 @@ fn policy(settings: &Settings, errors: &mut Errors) -> Option<cors::Policy> {
     for origin in &cors.origins {
         match cors::Origin::parse(origin) {
             Ok(parsed) => origins.push(parsed),
-            Err(error) => errors.push(&Location::Default, error.to_string()),
+            Err(error) => errors.push(&origin.at, error.to_string()),
         }
     }
+    let place = cors.origins.first().map_or(&Location::Default, |origin| &origin.at);
     let policy = cors::Policy::new(origins, &cors.methods, &cors.headers);
-    policy.map_err(|error| errors.push(&Location::Default, error.to_string())).ok().flatten()
+    policy.map_err(|error| errors.push(place, error.to_string())).ok().flatten()
 }
 
 fn base_path(settings: &Settings, errors: &mut Errors) -> Option<BasePath> {

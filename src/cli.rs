@@ -171,7 +171,7 @@ enum ConfigCommand {
 }
 
 fn after_long_help() -> String {
-    format!("{NOTES}\n\nCONFIGURATION\n\n{}", options::reference())
+    format!("{NOTES}\n\nCONFIGURATION\n\n{}", options::reference::reference())
 }
 
 const NOTES: &str = "\
@@ -219,6 +219,7 @@ EXIT STATUS
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Location;
 
     fn parse(arguments: &[&str]) -> Result<Arguments, clap::error::ErrorKind> {
         let all = ["airgate"].iter().chain(arguments);
@@ -269,6 +270,126 @@ mod tests {
         let help = Arguments::command().render_long_help().to_string();
         for option in options::ALL {
             assert!(help.contains(&format!("\n  {}\n", option.key)), "{}", option.title());
+        }
+    }
+
+    /// A program that finds one thing wrong with threads, and tells what it was started with.
+    struct Fake;
+
+    impl Program for Fake {
+        fn assemble(&self, settings: &Settings, errors: &mut Errors) {
+            if settings.server.threads.is_some() {
+                errors.push(&Location::Set("server.threads".into()), "no thread to be had");
+            }
+        }
+
+        fn run(self, loaded: Loaded, _: Sources) -> ExitCode {
+            assert_eq!(loaded.settings.api.maximum_page_limit.value, 100);
+            ExitCode::from(42)
+        }
+    }
+
+    fn sources(assignments: &[&str]) -> Sources {
+        Sources {
+            conf: None,
+            assignments: assignments.iter().map(|a| a.parse().unwrap()).collect(),
+            environment: [("AIRGATE__API__PAGE_SIZE".to_owned(), "20".to_owned())].into(),
+            unreadable: Vec::new(),
+            directory: PathBuf::from("/nonexistent"),
+            system_file: PathBuf::from("/nonexistent/airgate.toml"),
+        }
+    }
+
+    const WARNING: &str = "warning: AIRGATE__API__PAGE_SIZE: [api] page_size is read as [api] fallback_page_limit: \
+                           please rename it\n";
+
+    #[test]
+    fn check_says_everything_at_once() {
+        let rows: &[(&[&str], Exit, &str, &str)] = &[
+            (
+                &["log.level=warn"],
+                Exit::Success,
+                "ok: read from AIRGATE__API__PAGE_SIZE, --set log.level\n",
+                "",
+            ),
+            (
+                &["server.threads=1"],
+                Exit::Failure,
+                "",
+                "error: --set server.threads: no thread to be had\nairgate: the configuration has 1 error\n",
+            ),
+            (
+                &["log.level=loud", "log.access=yes"],
+                Exit::Failure,
+                "",
+                "error: --set log.level: [log] level: expected error, warn, info, debug or trace, found \"loud\"\n\
+                 error: --set log.access: [log] access: expected true or false, found \"yes\"\n\
+                 airgate: the configuration has 2 errors\n",
+            ),
+        ];
+        for (assignments, exit, expected_out, expected_err) in rows {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let found = check::check(&sources(assignments), &Fake, &mut out, &mut err);
+            assert_eq!(found, *exit, "{assignments:?}");
+            assert_eq!(String::from_utf8(out).unwrap(), *expected_out, "{assignments:?}");
+            assert_eq!(
+                String::from_utf8(err).unwrap(),
+                format!("{WARNING}{expected_err}"),
+                "{assignments:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn run_starts_only_what_is_right() {
+        let mut err = Vec::new();
+        assert_eq!(run::run(sources(&[]), Fake, &mut err), ExitCode::from(42));
+        assert!(err.is_empty());
+        assert_eq!(run::run(sources(&["log.level=loud"]), Fake, &mut err), ExitCode::FAILURE);
+        assert!(String::from_utf8(err).unwrap().ends_with("airgate: the configuration has 1 error\n"));
+    }
+
+    #[test]
+    fn get_value_prints_the_value_or_says_why_not() {
+        use get_value::Secrets::{Kept, Shown};
+        let secret = "api_auth.jwt_secret=hunter2";
+        let rows = [
+            ("api", "fallback_page_limit", Kept, Ok("20\n")),
+            ("api", "page_size", Kept, Ok("20\n")),
+            ("API", "Fallback_Page_Limit", Kept, Ok("20\n")),
+            ("api", "maximum_page_limit", Kept, Ok("100\n")),
+            ("api_auth", "jwt_secret", Shown, Ok("hunter2\n")),
+            (
+                "api_auth",
+                "jwt_secret",
+                Kept,
+                Err("airgate: [api_auth] jwt_secret is a secret: --show-secrets prints it\n"),
+            ),
+            ("api", "base_url", Kept, Err("airgate: [api] base_url is not set\n")),
+            (
+                "api",
+                "auth_backnds",
+                Kept,
+                Err("airgate: unknown key auth_backnds in [api]; the nearest is auth_backends\n"),
+            ),
+            ("redis", "url", Kept, Err("airgate: section [redis] is not available in this release\n")),
+            (
+                "jwt.issuers",
+                "issuer",
+                Kept,
+                Err("airgate: [[jwt.issuers]] may occur several times: it has no single value\n"),
+            ),
+        ];
+        for (section, key, secrets, expected) in rows {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let exit = get_value::get_value(&sources(&[secret]), section, key, secrets, &mut out, &mut err);
+            let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+            match expected {
+                Ok(expected) => assert_eq!((exit, out.as_str(), err.as_str()), (Exit::Success, expected, "")),
+                Err(expected) => {
+                    assert_eq!((exit, out.as_str(), err.as_str()), (Exit::Failure, "", expected))
+                }
+            }
         }
     }
 }

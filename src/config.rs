@@ -14,6 +14,8 @@ pub mod names;
 pub mod options;
 pub mod resolve;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub struct Sources {
     pub assignments: Vec<Assignment>,
     /// The environment.
     pub environment: Environment,
+    /// Names of variables whose values are not UTF-8, so that they cannot be read.
+    pub unreadable: Vec<String>,
     /// The working directory.
     pub directory: PathBuf,
     /// The last place to look for our own file: `/etc/airgate/airgate.toml`.
@@ -46,18 +50,20 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources of this process. Variables that are not UTF-8 are not seen.
+    /// The sources of this process.
     pub fn of_process(conf: Option<PathBuf>, assignments: Vec<Assignment>) -> Self {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self {
-            conf,
-            assignments,
-            environment,
-            directory: std::env::current_dir().unwrap_or_default(),
-            system_file: PathBuf::from("/etc/airgate/airgate.toml"),
+        let mut environment = Environment::new();
+        let mut unreadable = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
+                (Ok(name), Err(_)) => unreadable.push(name),
+                (Err(_), Ok(_) | Err(_)) => {}
+            }
         }
+        let directory = std::env::current_dir().unwrap_or_default();
+        let system_file = PathBuf::from("/etc/airgate/airgate.toml");
+        Self { conf, assignments, environment, unreadable, directory, system_file }
     }
 
     /// Reads and types everything.
@@ -84,6 +90,10 @@ impl Sources {
         let mut findings = Findings::default();
         let mut sources = Vec::new();
         let mut files = Vec::new();
+        for name in self.unreadable.iter().filter(|n| n.starts_with("AIRGATE_") || n.starts_with("AIRFLOW_"))
+        {
+            findings.warn(&Location::Variable(name.as_str().into()), "is not UTF-8, and not read");
+        }
         let (file, folder) = self.own_file(&mut findings, &mut sources, &mut files);
         let mut own = file;
         own.overlay(environment::read_variables(&self.environment, &mut findings));
@@ -153,21 +163,24 @@ impl Sources {
         findings: &mut Findings,
         files: &mut Vec<PathBuf>,
     ) -> Option<(String, String)> {
-        let (path, at) = match own.get(&options::GATE_AIRFLOW_CFG) {
+        let (path, name, at) = match own.get(&options::GATE_AIRFLOW_CFG) {
             Some(Entry { value: Value::Text(text) | Value::Untyped(text), at, .. }) => {
                 if text.is_empty() {
                     return None;
                 }
-                (folders.of(at).join(text), Some(at))
+                (folders.of(at).join(text), text.clone(), Some(at))
             }
             Some(Entry { at, .. }) => {
                 let option = options::GATE_AIRFLOW_CFG;
                 findings.errors.push(at, format!("{}: expected {}", option.title(), option.allowed));
                 return None;
             }
-            None => (self.airflows_own_cfg()?, None),
+            None => {
+                let path = self.airflows_own_cfg()?;
+                let name = path.display().to_string();
+                (path, name, None)
+            }
         };
-        let name = path.display().to_string();
         match std::fs::read(&path) {
             Ok(bytes) => {
                 files.push(path);

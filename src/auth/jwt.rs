@@ -56,7 +56,7 @@ impl Jwt {
             own,
             issuers: issuers.into_iter().map(|(name, verifier)| Issuer { name, verifier }).collect(),
             cache: TokenCache::new(),
-            unverified: Arc::new(unverified(false)),
+            unverified: Arc::new(unverified(false, Onward::Unchanged)),
         }
     }
 
@@ -130,12 +130,12 @@ fn rejected(reason: Reason) -> Verdict {
 }
 
 /// What a token is good for that nobody here can judge: for the upstream to do so.
-pub(super) fn unverified(ambient: bool) -> Grant {
+pub(super) fn unverified(ambient: bool, onward: Onward) -> Grant {
     Grant {
         identity: Identity { origin: Origin::Unverified, name: "unverified".into() },
         ambient,
         expires: None,
-        onward: if ambient { Onward::Cookies } else { Onward::Unchanged },
+        onward,
     }
 }
 

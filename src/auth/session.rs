@@ -26,7 +26,7 @@ impl Session {
 
     /// Makes the backend. Without any key of Airflow's the cookie is passed on for the upstream to judge.
     pub fn new(verifier: Option<Arc<Verifier>>) -> Self {
-        Self { verifier, cache: TokenCache::new(), unverified: Arc::new(unverified(true)) }
+        Self { verifier, cache: TokenCache::new(), unverified: Arc::new(unverified(true, Onward::Cookies)) }
     }
 }
 

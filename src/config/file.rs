@@ -17,11 +17,21 @@ use super::options;
 pub fn read(text: &str, name: &str, folder: &Path, findings: &mut Findings) -> Layer {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut reader =
-        Reader { text, name: name.into(), folder, findings, layer: Layer::default(), seen: BTreeMap::new() };
+    let mut reader = Reader {
+        text,
+        name: name.into(),
+        folder,
+        findings,
+        layer: Layer::default(),
+        seen: BTreeMap::new(),
+        broken: Vec::new(),
+    };
     for error in errors {
         let at = match error.span() {
-            Some(span) => reader.at(span.start),
+            Some(span) => {
+                reader.broken.push(span.start);
+                reader.at(span.start)
+            }
             None => Location::File(Arc::clone(&reader.name)),
         };
         reader.findings.errors.push(&at, error.message());
@@ -38,6 +48,8 @@ struct Reader<'a> {
     layer: Layer,
     /// How the options read so far were written.
     seen: BTreeMap<Key, String>,
+    /// Where the text is no TOML. What the parser made of a value there says nothing.
+    broken: Vec<usize>,
 }
 
 impl Reader<'_> {
@@ -145,7 +157,11 @@ impl Reader<'_> {
 
     fn value(&mut self, value: &Spanned<DeValue<'_>>) -> Located<Value> {
         let at = self.at(value.span().start);
+        let span = value.span();
         let value = match value.get_ref() {
+            _ if self.broken.iter().any(|at| (span.start..=span.end).contains(at)) => {
+                Value::Refused(String::new())
+            }
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Integer(number) => {
                 let digits = number.as_str().replace('_', "");

@@ -1,7 +1,7 @@
 //! Every option there is, in one table: `check`, `config get-value`, `--help`, the nearest-key
 //! suggestions and `conf/airgate.toml` all come from it.
 
-use std::fmt::Write as _;
+pub mod reference;
 
 /// One option of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,7 +323,7 @@ options! {
     }
     LOG_FILE {
         section: "log", key: "file", allowed: "a path", example: "/var/log/airgate.log",
-        help: "The file that the log is appended to. Default: standard error"
+        help: "The file that the access log is appended to; opened anew on reload, so that it can be rotated. Default: standard output. The log itself goes to standard error"
     }
     LOG_ACCESS {
         section: "log", key: "access", shape: Shape::Boolean, allowed: "true or false", default: "true",
@@ -395,91 +395,4 @@ impl Opt {
     pub fn repeats(&self) -> bool {
         self.section == ISSUERS
     }
-
-    /// A value in the notation of TOML.
-    fn toml(&self, text: &str) -> String {
-        let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        match self.shape {
-            _ if text.starts_with('{') => text.to_owned(),
-            Shape::Integer | Shape::Boolean => text.to_owned(),
-            Shape::Duration if text.parse::<u64>().is_ok() => text.to_owned(),
-            Shape::Text | Shape::Duration | Shape::ArrayList => quoted(text),
-            Shape::List | Shape::CommaList => {
-                let items: Vec<String> =
-                    text.split(',').map(str::trim).filter(|i| !i.is_empty()).map(quoted).collect();
-                format!("[{}]", items.join(", "))
-            }
-        }
-    }
-}
-
-/// `conf/airgate.toml`: every option with its effect and its default, all of it commented out.
-pub fn sample_file() -> String {
-    let mut out = String::from(
-        "# Configuration of airgate. Every option is here, commented out, with its default, or with an\n\
-         # example where it has none.\n\
-         #\n\
-         # A value is taken from the last of these that has it: the default, airflow.cfg,\n\
-         # AIRFLOW__SECTION__KEY, this file, AIRGATE__SECTION__KEY, --set section.key=value.\n\
-         # Any value may be { file = \"/path\" }: the content of that file, read again on reload.\n\
-         # Relative paths start at the folder of this file.\n\
-         # `airgate check` says what is wrong, all at once.\n",
-    );
-    for (section, about) in SECTIONS {
-        let _ = writeln!(out, "\n# {about}");
-        let _ = match *section {
-            ISSUERS => writeln!(out, "# [[{section}]]"),
-            _ => writeln!(out, "[{section}]"),
-        };
-        for option in ALL.iter().filter(|o| o.section == *section) {
-            for line in wrap(&format!("{}.", option.help), 96) {
-                let _ = writeln!(out, "# {line}");
-            }
-            let (text, note) = match (option.default, option.example) {
-                ("", example) => (example, "# example, not set by default: "),
-                (default, _) => (default, "# "),
-            };
-            let _ = writeln!(out, "{note}{} = {}", option.key, option.toml(text));
-        }
-    }
-    out
-}
-
-/// The reference of all options for `--help`.
-pub fn reference() -> String {
-    let mut out = String::new();
-    for (section, about) in SECTIONS {
-        let _ = match *section {
-            ISSUERS => writeln!(out, "[[{section}]]  {about}"),
-            _ => writeln!(out, "[{section}]  {about}"),
-        };
-        for option in ALL.iter().filter(|o| o.section == *section) {
-            let default = match option.default {
-                "" => "",
-                text => &format!(" [default: {text}]"),
-            };
-            let _ = writeln!(out, "  {}", option.key);
-            for line in wrap(&format!("{}.{default}", option.help), 84) {
-                let _ = writeln!(out, "      {line}");
-            }
-        }
-        out.push('\n');
-    }
-    out.truncate(out.trim_end().len());
-    out
-}
-
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

@@ -2,15 +2,15 @@
 
 pub mod checks;
 pub mod parse;
+mod reader;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use self::parse::{Fault, Parsed};
+use self::reader::{Failed, Reader, Resolved};
 use super::airflow::expand::{self, Environment};
-use super::layer::{Entry, Findings, Key, Layer, Newline, Source, Value};
+use super::layer::{Findings, Layer, Source, Value};
 use super::location::{Located, Location};
-use super::options::{self as o, Opt, Shape};
+use super::options::{self as o, Opt};
 use super::settings::*;
 use crate::secret::Secret;
 
@@ -45,7 +45,7 @@ pub fn resolve(
     findings: &mut Findings,
     files: &mut Vec<PathBuf>,
 ) -> Option<Settings> {
-    let mut r = Resolver { entries: &layer.entries, folders, environment, findings, files };
+    let mut r = Reader { entries: &layer.entries, folders, environment, findings, files };
     let server = r.server();
     let admin = r.admin();
     let upstream = r.upstream();
@@ -60,9 +60,7 @@ pub fn resolve(
     let issuers: Vec<_> = layer
         .issuers
         .iter()
-        .map(|(at, entries)| {
-            Resolver { entries, ..r.again() }.issuer(at).map(|i| Located::new(i, at.clone()))
-        })
+        .map(|(at, entries)| Reader { entries, ..r.again() }.issuer(at).map(|i| Located::new(i, at.clone())))
         .collect();
     let settings = move || {
         Ok::<_, Failed>(Settings {
@@ -92,7 +90,7 @@ pub fn text_of(
     findings: &mut Findings,
 ) -> Option<String> {
     let files = &mut Vec::new();
-    let mut r = Resolver { entries: &layer.entries, folders, environment, findings, files };
+    let mut r = Reader { entries: &layer.entries, folders, environment, findings, files };
     r.given(option).ok().flatten().map(|given| given.text)
 }
 
@@ -114,36 +112,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("trace", LogLevel::Trace),
 ];
 
-/// The error is already among the findings.
-struct Failed;
-
-type Resolved<T> = Result<T, Failed>;
-
-/// A text, and where it was written.
-struct Given {
-    text: String,
-    at: Location,
-}
-
-struct Resolver<'a> {
-    entries: &'a BTreeMap<Key, Entry>,
-    folders: &'a Folders,
-    environment: &'a Environment,
-    findings: &'a mut Findings,
-    files: &'a mut Vec<PathBuf>,
-}
-
-impl Resolver<'_> {
-    fn again(&mut self) -> Resolver<'_> {
-        Resolver {
-            entries: self.entries,
-            folders: self.folders,
-            environment: self.environment,
-            findings: self.findings,
-            files: self.files,
-        }
-    }
-
+impl Reader<'_> {
     fn server(&mut self) -> Resolved<Server> {
         let listen = self.some(&o::SERVER_LISTEN, parse::listen);
         let threads = self.one(&o::SERVER_THREADS, parse::number_or_none(1024));
@@ -250,7 +219,7 @@ impl Resolver<'_> {
             }
             fallback.value = maximum.value;
         }
-        let cors = Cors { origins: values(origins?), methods: values(methods?), headers: values(headers?) };
+        let cors = Cors { origins: origins?, methods: values(methods?), headers: values(headers?) };
         Ok(Api {
             base_url: base_url?,
             auth_backends: auth_backends?,
@@ -285,8 +254,7 @@ impl Resolver<'_> {
         let issuers = self.list(&o::API_AUTH_JWT_ISSUER, parse::text);
         let audiences = self.list(&o::API_AUTH_JWT_AUDIENCE, parse::text);
         let leeway = self.one(&o::API_AUTH_JWT_LEEWAY, parse::duration);
-        let jwks = self.optional(&o::API_AUTH_TRUSTED_JWKS_URL, parse::any);
-        let jwks = self.jwks(&o::API_AUTH_TRUSTED_JWKS_URL, jwks);
+        let jwks = self.optional(&o::API_AUTH_TRUSTED_JWKS_URL, parse::jwks);
         let expiration = self.one(&o::API_AUTH_JWT_EXPIRATION_TIME, parse::some_duration);
         let cli_expiration = self.one(&o::API_AUTH_JWT_CLI_EXPIRATION_TIME, parse::some_duration);
         let mut audiences = values(audiences?);
@@ -304,7 +272,7 @@ impl Resolver<'_> {
             jwt_issuers: values(issuers?),
             jwt_audiences: audiences,
             jwt_leeway: leeway?.value,
-            trusted_jwks_url: jwks?,
+            trusted_jwks_url: jwks?.map(|jwks| self.jwks(jwks)),
             jwt_expiration_time: expiration?.value,
             jwt_cli_expiration_time: cli_expiration?.value,
         })
@@ -332,10 +300,18 @@ impl Resolver<'_> {
         if failed { Err(Failed) } else { Ok(secrets) }
     }
 
+    /// A file of keys is found from where it was written.
+    fn jwks(&self, source: Located<JwksSource>) -> Located<JwksSource> {
+        let folder = self.folders.of(&source.at).to_owned();
+        source.map(|source| match source {
+            JwksSource::Url(url) => JwksSource::Url(url),
+            JwksSource::File(path) => JwksSource::File(folder.join(path)),
+        })
+    }
+
     fn issuer(&mut self, at: &Location) -> Resolved<JwtIssuer> {
         let issuer = self.required(&o::ISSUER_ISSUER, at, parse::text);
-        let jwks = self.required(&o::ISSUER_JWKS_URL, at, parse::text);
-        let jwks = self.jwks(&o::ISSUER_JWKS_URL, jwks.map(Some));
+        let jwks = self.required(&o::ISSUER_JWKS_URL, at, parse::jwks);
         let audiences = match self.given_somewhere(&o::ISSUER_AUDIENCE, at) {
             Ok(()) => self.some(&o::ISSUER_AUDIENCE, parse::text),
             Err(failed) => Err(failed),
@@ -345,7 +321,7 @@ impl Resolver<'_> {
         let username_prefix = self.required(&o::ISSUER_USERNAME_PREFIX, at, parse::any);
         Ok(JwtIssuer {
             issuer: issuer?.value,
-            jwks: jwks?.ok_or(Failed)?,
+            jwks: self.jwks(jwks?),
             audiences: values(audiences?),
             algorithms: values(algorithms?),
             username_claim: username_claim?.value,
@@ -385,250 +361,6 @@ impl Resolver<'_> {
     }
 }
 
-/// How one option is read.
-impl Resolver<'_> {
-    fn entry(&self, option: &Opt) -> Option<&Entry> {
-        self.entries.get(&(option.section, option.key))
-    }
-
-    fn at(&self, option: &Opt) -> Option<Location> {
-        self.entry(option).map(|entry| entry.at.clone())
-    }
-
-    /// A value that is there, or has a default.
-    fn one<T>(&mut self, option: &Opt, parse: impl Fn(&str) -> Parsed<T>) -> Resolved<Located<T>> {
-        let given = match self.given(option)? {
-            Some(given) => given,
-            None => Given { text: option.default.to_owned(), at: Location::Default },
-        };
-        self.parsed(option, given, &parse)
-    }
-
-    /// A value that may be absent. The empty text counts as absent.
-    fn optional<T>(
-        &mut self,
-        option: &Opt,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Resolved<Option<Located<T>>> {
-        match self.given(option)?.filter(|given| !given.text.is_empty()) {
-            Some(given) => self.parsed(option, given, &parse).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// A value that must be there: `at` is the table that lacks it.
-    fn required<T>(
-        &mut self,
-        option: &Opt,
-        at: &Location,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Resolved<Located<T>> {
-        self.given_somewhere(option, at)?;
-        self.one(option, parse)
-    }
-
-    fn given_somewhere(&mut self, option: &Opt, at: &Location) -> Resolved<()> {
-        if self.entry(option).is_some() {
-            return Ok(());
-        }
-        let message = format!("[[{}]]: {} is missing", option.section, option.key);
-        self.findings.errors.push(at, message);
-        Err(Failed)
-    }
-
-    /// A list, which may be empty.
-    fn list<T>(&mut self, option: &Opt, parse: impl Fn(&str) -> Parsed<T>) -> Resolved<Vec<Located<T>>> {
-        let given = self.items(option)?;
-        let parsed: Vec<_> = given
-            .into_iter()
-            .filter(|given| !given.text.is_empty())
-            .map(|given| self.parsed(option, given, &parse))
-            .collect();
-        parsed.into_iter().collect()
-    }
-
-    /// A list of at least one.
-    fn some<T>(&mut self, option: &Opt, parse: impl Fn(&str) -> Parsed<T>) -> Resolved<Vec<Located<T>>> {
-        let list = self.list(option, parse)?;
-        if list.is_empty() {
-            let at = self.at(option).unwrap_or(Location::Default);
-            let message = format!("{}: expected at least one: {}", option.title(), option.allowed);
-            self.findings.errors.push(&at, message);
-            return Err(Failed);
-        }
-        Ok(list)
-    }
-
-    /// Drops what a list has twice, with a warning.
-    fn once<T: PartialEq>(&mut self, option: &Opt, list: Vec<Located<T>>) -> Vec<Located<T>> {
-        let mut once: Vec<Located<T>> = Vec::with_capacity(list.len());
-        for item in list {
-            if once.iter().any(|seen| seen.value == item.value) {
-                self.findings.warn(&item.at, format!("{}: names one thing twice", option.title()));
-            } else {
-                once.push(item);
-            }
-        }
-        once
-    }
-
-    fn path(&mut self, option: &Opt) -> Resolved<Option<Located<PathBuf>>> {
-        let path = self.optional(option, parse::any)?;
-        Ok(path.map(|path| {
-            let folder = self.folders.of(&path.at);
-            path.map(|text| folder.join(text))
-        }))
-    }
-
-    fn jwks(
-        &mut self,
-        option: &Opt,
-        text: Resolved<Option<Located<String>>>,
-    ) -> Resolved<Option<Located<JwksSource>>> {
-        let Some(text) = text? else { return Ok(None) };
-        let source = if text.starts_with("http://") || text.starts_with("https://") {
-            match text.parse::<http::Uri>() {
-                Ok(uri) if uri.host().is_some_and(|h| !h.is_empty()) => JwksSource::Url(text.value),
-                Ok(_) | Err(_) => return Err(self.fault(option, &text.at, &text.value, Fault::Expected)),
-            }
-        } else if text.contains("://") {
-            return Err(self.fault(option, &text.at, &text.value, Fault::Expected));
-        } else {
-            JwksSource::File(self.folders.of(&text.at).join(&text.value))
-        };
-        Ok(Some(Located::new(source, text.at)))
-    }
-
-    fn parsed<T>(
-        &mut self,
-        option: &Opt,
-        given: Given,
-        parse: &impl Fn(&str) -> Parsed<T>,
-    ) -> Resolved<Located<T>> {
-        match parse(&given.text) {
-            Ok(value) => Ok(Located::new(value, given.at)),
-            Err(fault) => Err(self.fault(option, &given.at, &given.text, fault)),
-        }
-    }
-
-    fn fault(&mut self, option: &Opt, at: &Location, text: &str, fault: Fault) -> Failed {
-        let message = match fault {
-            Fault::Expected if option.secret => format!("{}: expected {}", option.title(), option.allowed),
-            Fault::Expected => {
-                format!("{}: expected {}, found {text:?}", option.title(), option.allowed)
-            }
-            Fault::Because(reason) => format!("{}: {reason}", option.title()),
-        };
-        self.findings.errors.push(at, message);
-        Failed
-    }
-
-    /// The value of an option that is one text, whatever it was written as.
-    fn given(&mut self, option: &Opt) -> Resolved<Option<Given>> {
-        let Some(entry) = self.entry(option).cloned() else { return Ok(None) };
-        let text = self.text(option, entry.value, &entry.at)?;
-        Ok(Some(Given { text, at: entry.at }))
-    }
-
-    /// The items of a list.
-    fn items(&mut self, option: &Opt) -> Resolved<Vec<Given>> {
-        let Some(Entry { value, at, .. }) = self.entry(option).cloned() else {
-            return Ok(cut(option.shape, option.default, &Location::Default));
-        };
-        let Value::Array(items) = value else {
-            let text = self.text(option, value, &at)?;
-            return Ok(cut(option.shape, &text, &at));
-        };
-        let given: Vec<_> = items
-            .into_iter()
-            .map(|item| {
-                let text = self.text(option, item.value, &item.at)?;
-                Ok(Given { text, at: item.at })
-            })
-            .collect();
-        given.into_iter().collect()
-    }
-
-    /// A value as text, when its type is one that the option may have. Files are read and commands
-    /// run here, so only for values that nothing overrides.
-    fn text(&mut self, option: &Opt, value: Value, at: &Location) -> Resolved<String> {
-        let found = match (value, option.shape) {
-            (Value::Untyped(text), _) => return Ok(text),
-            (Value::Text(text), Shape::Integer | Shape::Boolean) => format!("the text {text:?}"),
-            (Value::Text(text), _) => return Ok(text),
-            (Value::Integer(digits), Shape::Integer | Shape::Duration) => return Ok(digits),
-            (Value::Integer(digits), _) => format!("the number {digits}"),
-            (Value::Boolean(flag), Shape::Boolean) => return Ok(flag.to_string()),
-            (Value::Boolean(flag), _) => flag.to_string(),
-            (Value::Array(_), _) => "an array".to_owned(),
-            (Value::Other(kind), _) => kind.to_owned(),
-            (Value::File(path), _) => return self.content(option, &path, at),
-            (Value::Command { line, newline }, _) => return self.output(option, &line, newline, at),
-            (Value::Refused(message), _) => {
-                if !message.is_empty() {
-                    self.findings.errors.push(at, message);
-                }
-                return Err(Failed);
-            }
-        };
-        let found = if option.secret { String::new() } else { format!(", found {found}") };
-        let message = format!("{}: expected {}{found}", option.title(), option.allowed);
-        self.findings.errors.push(at, message);
-        Err(Failed)
-    }
-
-    fn content(&mut self, option: &Opt, path: &Path, at: &Location) -> Resolved<String> {
-        self.files.push(path.to_owned());
-        match std::fs::read_to_string(path) {
-            Ok(mut text) => {
-                drop_newline(&mut text);
-                Ok(text)
-            }
-            Err(error) => {
-                let message = format!("{}: {} cannot be read: {error}", option.title(), path.display());
-                self.findings.errors.push(at, message);
-                Err(Failed)
-            }
-        }
-    }
-
-    fn output(&mut self, option: &Opt, line: &str, newline: Newline, at: &Location) -> Resolved<String> {
-        match expand::run(line, self.environment) {
-            Ok(mut text) => {
-                if newline == Newline::Dropped {
-                    drop_newline(&mut text);
-                }
-                Ok(text)
-            }
-            Err(error) => {
-                self.findings.errors.push(at, format!("{}: {error}", option.title()));
-                Err(Failed)
-            }
-        }
-    }
-}
-
 fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
     list.into_iter().map(|item| item.value).collect()
-}
-
-fn drop_newline(text: &mut String) {
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-}
-
-/// Cuts a text into the items of a list.
-fn cut(shape: Shape, text: &str, at: &Location) -> Vec<Given> {
-    let given = |item: &str| Given { text: item.to_owned(), at: at.clone() };
-    match shape {
-        Shape::List => text.split(|c: char| c == ',' || c.is_whitespace()).map(given).collect(),
-        Shape::CommaList => text.split(',').map(|item| given(item.trim())).collect(),
-        Shape::ArrayList | Shape::Text | Shape::Integer | Shape::Duration | Shape::Boolean => {
-            vec![given(text)]
-        }
-    }
 }

@@ -266,7 +266,7 @@ pub enum BackendName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// `access_control_allow_origins`: at least one, `scheme://host[:port]`, never `*` or `null`.
-    pub origins: Vec<String>,
+    pub origins: Vec<Located<String>>,
     /// `access_control_allow_methods`; `*` is all. May be empty.
     pub methods: Vec<String>,
     /// `access_control_allow_headers`; `*` is all. May be empty.
@@ -385,7 +385,7 @@ pub struct Limits {
 pub struct Log {
     /// `level`. Default info.
     pub level: LogLevel,
-    /// `file` that the log is appended to. Default: standard error.
+    /// `file` that the access log is appended to. Default: standard output.
     pub file: Option<Located<PathBuf>>,
     /// `access`: one line a request. Default on.
     pub access: AccessLog,

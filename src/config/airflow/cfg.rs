@@ -305,11 +305,9 @@ mod tests {
         }
     }
 
-    /// A name, a file, and its bad lines with what is said of them.
-    type Row<'a> = (&'a str, &'a str, &'a [(usize, &'a str)]);
-
     #[test]
     fn every_bad_line_is_told() {
+        type Row<'a> = (&'a str, &'a str, &'a [(usize, &'a str)]);
         let rows: &[Row<'_>] = &[
             ("nothing", "", &[]),
             ("byte order mark", "\u{feff}[core]\nx=1\n", &[]),

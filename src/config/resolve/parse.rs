@@ -127,6 +127,9 @@ struct Parts<'a> {
 }
 
 fn url(text: &str) -> Parsed<Parts<'_>> {
+    if text.contains('@') {
+        return because("a URL with a user or password in it is refused: it would end up in logs");
+    }
     let (scheme, rest) = text.split_once("://").ok_or(Fault::Expected)?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" => Scheme::Http,
@@ -134,9 +137,6 @@ fn url(text: &str) -> Parsed<Parts<'_>> {
         _ => return Err(Fault::Expected),
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    if authority.contains('@') {
-        return because("a URL with a user or password in it is refused: it would end up in logs");
-    }
     if path.contains(['?', '#']) {
         return because("a URL with a query or fragment is refused");
     }
@@ -187,6 +187,19 @@ pub fn base_url(text: &str) -> Parsed<BaseUrl> {
         );
     }
     Ok(BaseUrl { scheme: parts.scheme, authority: parts.authority.to_owned(), path: path.to_owned() })
+}
+
+/// Where a set of keys is found. A path is as it was written.
+pub fn jwks(text: &str) -> Parsed<JwksSource> {
+    if !text.contains("://") {
+        return Ok(JwksSource::File(PathBuf::from(text)));
+    }
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    url(&text[..end])?;
+    match text.parse::<http::Uri>() {
+        Ok(_) => Ok(JwksSource::Url(text.to_owned())),
+        Err(_) => Err(Fault::Expected),
+    }
 }
 
 /// The name in a certificate. Never empty: without a name, the certificate would not be checked.

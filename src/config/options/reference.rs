@@ -1,0 +1,117 @@
+//! The table of options as text: `conf/airgate.toml` and `--help`.
+
+use std::fmt::Write as _;
+
+use super::{ALL, ISSUERS, Opt, SECTIONS, Shape};
+
+/// `conf/airgate.toml`: every option with its effect and its default, all of it commented out.
+pub fn sample_file() -> String {
+    let mut out = String::from(
+        "# Configuration of airgate. Every option is here, commented out, with its default, or with an\n\
+         # example where it has none.\n\
+         #\n\
+         # A value is taken from the last of these that has it: the default, airflow.cfg,\n\
+         # AIRFLOW__SECTION__KEY, this file, AIRGATE__SECTION__KEY, --set section.key=value.\n\
+         # Any value may be { file = \"/path\" }: the content of that file, read again on reload.\n\
+         # Relative paths start at the folder of this file.\n\
+         # `airgate check` says what is wrong, all at once.\n",
+    );
+    for (section, about) in SECTIONS {
+        let _ = writeln!(out, "\n# {about}");
+        let _ = match *section {
+            ISSUERS => writeln!(out, "#[[{section}]]"),
+            _ => writeln!(out, "[{section}]"),
+        };
+        for option in ALL.iter().filter(|o| o.section == *section) {
+            out.push('\n');
+            for line in wrap(&format!("{}.", option.help), 96) {
+                let _ = writeln!(out, "# {line}");
+            }
+            let _ = match option.default {
+                "" => {
+                    writeln!(out, "#{} = {}  # an example; not set", option.key, toml(option, option.example))
+                }
+                default => writeln!(out, "#{} = {}", option.key, toml(option, default)),
+            };
+        }
+    }
+    out
+}
+
+/// The reference of all options for `--help`.
+pub fn reference() -> String {
+    let mut out = String::new();
+    for (section, about) in SECTIONS {
+        let _ = match *section {
+            ISSUERS => writeln!(out, "[[{section}]]  {about}"),
+            _ => writeln!(out, "[{section}]  {about}"),
+        };
+        for option in ALL.iter().filter(|o| o.section == *section) {
+            let default = match option.default {
+                "" => "",
+                text => &format!(" [default: {text}]"),
+            };
+            let _ = writeln!(out, "  {}", option.key);
+            for line in wrap(&format!("{}.{default}", option.help), 84) {
+                let _ = writeln!(out, "      {line}");
+            }
+        }
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// A value of an option in the notation of TOML.
+fn toml(option: &Opt, text: &str) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    match option.shape {
+        _ if text.starts_with('{') => text.to_owned(),
+        Shape::Integer | Shape::Boolean => text.to_owned(),
+        Shape::Duration if text.parse::<u64>().is_ok() => text.to_owned(),
+        Shape::Text | Shape::Duration | Shape::ArrayList => quoted(text),
+        Shape::List | Shape::CommaList => {
+            let items: Vec<String> =
+                text.split(',').map(str::trim).filter(|i| !i.is_empty()).map(quoted).collect();
+            format!("[{}]", items.join(", "))
+        }
+    }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_sample_file_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/airgate.toml");
+        if std::env::var_os("AIRGATE_WRITE_SAMPLE").is_some() {
+            std::fs::write(&path, sample_file()).unwrap();
+        }
+        let message = "`AIRGATE_WRITE_SAMPLE=1 cargo test sample_file` writes it";
+        assert_eq!(std::fs::read_to_string(path).unwrap(), sample_file(), "{message}");
+    }
+
+    #[test]
+    fn lines_are_wrapped_at_words() {
+        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrap("aaaaaaaa b", 5), ["aaaaaaaa", "b"]);
+    }
+}
