@@ -1,0 +1,173 @@
+//! A row of a file of recorded answers: what was asked, and what of the answer must be the same.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use crate::support::client::{Answer, ask};
+
+/// The headers that are compared line by line. `Vary` is compared as a set.
+const COMPARED: [&str; 9] = [
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-max-age",
+    "access-control-expose-headers",
+    "allow",
+    "content-type",
+    "www-authenticate",
+];
+
+/// A recorded request and Airflow's answer to it.
+pub struct Row(Value);
+
+impl Row {
+    /// The rows of a file with these groups, as Airflow was set up by default.
+    pub fn read(file: &str, groups: &[&str]) -> Vec<Self> {
+        let path = format!("{}/tests/goldens/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows = text.lines().map(|line| Self(serde_json::from_str(line).unwrap()));
+        let asked = |row: &Self| row.0["variant"] == "default" && row.0["request"].is_object();
+        rows.filter(|row| asked(row) && groups.contains(&row.group())).collect()
+    }
+
+    pub fn name(&self) -> &str {
+        self.0["name"].as_str().unwrap()
+    }
+
+    fn group(&self) -> &str {
+        self.name().split('.').next().unwrap()
+    }
+
+    /// Whether the request can be sent again: not where the record is cut, or holds a token that was
+    /// only good in the second it was recorded in.
+    pub fn is_replayable(&self) -> bool {
+        self.0["replayable"] == true
+    }
+
+    /// Airflow's status.
+    pub fn status(&self) -> u64 {
+        self.0["response"]["status"].as_u64().unwrap()
+    }
+
+    /// Whether the request has what a browser's page sends.
+    pub fn is_of_a_browser(&self) -> bool {
+        let headers = self.0["request"]["headers"].as_array().unwrap();
+        headers
+            .iter()
+            .any(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("origin")))
+    }
+
+    /// Airflow's answer, short enough to be shown.
+    pub fn shown(&self) -> String {
+        let response = &self.0["response"];
+        let body: String = response["body"].to_string().chars().take(300).collect();
+        format!("{} {} {body}", response["status"], response["headers"])
+    }
+
+    /// Sends the recorded request.
+    pub fn ask(&self, to: SocketAddr) -> std::io::Result<Answer> {
+        let request = &self.0["request"];
+        let path = request["path"].as_str().unwrap();
+        // An absolute form names the server that it was recorded at.
+        let path = path.replace("http://127.0.0.1:18080/", &format!("http://{to}/"));
+        let mut ask = ask(request["method"].as_str().unwrap(), latin1(&path));
+        for header in request["headers"].as_array().unwrap() {
+            ask = ask.with(header[0].as_str().unwrap(), latin1(header[1].as_str().unwrap()));
+        }
+        if let Some(body) = request["body"].as_str() {
+            ask = ask.body(body);
+        } else if let Some(body) = request["body_b64"].as_str() {
+            ask = ask.body(STANDARD.decode(body).unwrap());
+        }
+        ask.try_send(to)
+    }
+
+    /// What differs, by name. Lists are compared by count and names, tokens by claims and life.
+    pub fn differences(&self, answer: &Answer) -> Vec<&'static str> {
+        let recorded = |name: &str| -> Vec<&str> {
+            let lines = self.0["response"]["headers"][name].as_array();
+            lines.map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+        };
+        let mut found = Vec::new();
+        if self.status() != u64::from(answer.status) {
+            found.push("status");
+        }
+        found.extend(COMPARED.iter().filter(|name| recorded(name) != answer.all(name)));
+        if names(&recorded("vary")) != names(&answer.all("vary")) {
+            found.push("vary");
+        }
+        if !self.has_same_body(answer) {
+            found.push("body");
+        }
+        found
+    }
+
+    fn has_same_body(&self, answer: &Answer) -> bool {
+        let (recorded, derived) = (&self.0["response"]["body"], &self.0["derived"]);
+        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        if let Some(count) = derived["n_items"].as_u64() {
+            // What is inside a compressed list is Airflow's affair.
+            let compressed = answer.header("content-encoding").is_some();
+            let items = derived["list_key"].as_str().map_or(&body, |key| &body[key]).as_array();
+            let same = |list: &Vec<Value>| list.len() as u64 == count && has_names(list, &derived["names"]);
+            return compressed || items.is_some_and(same);
+        }
+        match recorded {
+            Value::Null => answer.body.is_empty(),
+            // Pages, and the description of the API: the record has only their beginning.
+            Value::String(text) => {
+                let text: String = text.chars().take(200).collect();
+                answer.text().starts_with(&text)
+            }
+            Value::Object(object) if object.contains_key("access_token") => {
+                claims(recorded).is_some() && claims(recorded) == claims(&body)
+            }
+            // Heartbeats have times.
+            Value::Object(object) if object.contains_key("metadatabase") => {
+                body["metadatabase"] == recorded["metadatabase"]
+            }
+            Value::Array(_) | Value::Object(_) | Value::Bool(_) | Value::Number(_) => body == *recorded,
+        }
+    }
+}
+
+/// The record has bytes as the characters of the same number.
+fn latin1(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+/// The members of a list that has any order.
+fn names(lines: &[&str]) -> Vec<String> {
+    let members = lines.iter().flat_map(|line| line.split(','));
+    let mut names: Vec<String> = members.map(|name| name.trim().to_ascii_lowercase()).collect();
+    names.sort();
+    names
+}
+
+fn has_names(items: &[Value], names: &Value) -> bool {
+    let Some(names) = names.as_array() else { return true };
+    let mut named = items.iter().zip(names).filter(|(_, name)| !name.is_null());
+    named.all(|(item, name)| item.as_object().is_some_and(|item| item.values().any(|value| value == name)))
+}
+
+/// What a token says, but for what differs in each: its id and its times. Its life counts.
+fn claims(body: &Value) -> Option<(Value, Value)> {
+    let parts: Vec<Value> = body["access_token"]
+        .as_str()?
+        .split('.')
+        .take(2)
+        .filter_map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok())
+        .collect();
+    let [header, claims] = <[Value; 2]>::try_from(parts).ok()?;
+    let mut claims = claims;
+    let life = claims["exp"].as_i64()? - claims["iat"].as_i64()?;
+    for name in ["jti", "exp", "iat", "nbf"] {
+        claims[name].take();
+    }
+    claims["life"] = life.into();
+    Some((header, claims))
+}
