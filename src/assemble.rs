@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Uri;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -166,7 +167,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let base_path = base_path(settings, &mut errors);
     let ca = ca(settings, &mut errors);
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
-    let sources = sources(settings, kept, &upstreams, &mut errors);
+    let sources = sources(settings, kept, base_path.as_ref(), &upstreams, &mut errors);
     errors.into_result()?;
 
     let lockout = lockout(settings);
@@ -174,7 +175,10 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
         let settings = CheckSettings { cache_ttl, lockout };
         PasswordCheck::new(sources, settings, kept.cache.clone(), kept.lockout.clone(), kept.runtime.clone())
     };
-    let relay = |endpoint| check(vec![token_endpoint(settings, &upstreams, endpoint)], Duration::ZERO);
+    let relay = |endpoint| {
+        check(vec![token_endpoint(settings, base_path.as_ref(), &upstreams, endpoint)], Duration::ZERO)
+    };
+    let (relay, relay_cli) = (relay(Endpoint::Token), relay(Endpoint::Cli));
     let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
     let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
     Ok(Snapshot {
@@ -197,8 +201,8 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                     settings::AuthManager::Fab => AuthManager::Fab,
                 },
                 passwords,
-                relay: relay(Endpoint::Token),
-                relay_cli: relay(Endpoint::Cli),
+                relay,
+                relay_cli,
                 life: settings.api_auth.jwt_expiration_time,
                 cli_life: settings.api_auth.jwt_cli_expiration_time,
             },
@@ -337,13 +341,16 @@ fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings 
 fn sources(
     settings: &Settings,
     kept: &Kept,
+    base_path: Option<&BasePath>,
     upstreams: &Arc<Upstreams>,
     errors: &mut Errors,
 ) -> Vec<Arc<dyn Source>> {
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for source in &settings.basic.sources {
         match source.value {
-            BasicSource::Upstream => sources.push(token_endpoint(settings, upstreams, Endpoint::Token)),
+            BasicSource::Upstream => {
+                sources.push(token_endpoint(settings, base_path, upstreams, Endpoint::Token))
+            }
             BasicSource::File => match password_file(settings, kept) {
                 Ok(file) => {
                     PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);
@@ -374,9 +381,18 @@ fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, 
         .map_err(|error| (Some(path.at.clone()), error.to_string()))
 }
 
-fn token_endpoint(settings: &Settings, upstreams: &Arc<Upstreams>, endpoint: Endpoint) -> Arc<dyn Source> {
+/// The upstream's own token endpoint. Unlike its API, Airflow has it below the base path alone.
+fn token_endpoint(
+    settings: &Settings,
+    base_path: Option<&BasePath>,
+    upstreams: &Arc<Upstreams>,
+    endpoint: Endpoint,
+) -> Arc<dyn Source> {
     let urls: Vec<String> = settings.upstream.urls.iter().map(|url| url.value.to_string()).collect();
-    Arc::new(Upstream::new(upstreams.clone(), endpoint.path(), urls.join(" ")))
+    let path = format!("{}{}", base_path.map_or("", BasePath::as_str), endpoint.path());
+    // A base path is what a URI may have.
+    let uri = path.parse().unwrap_or(Uri::from_static(endpoint.path()));
+    Arc::new(Upstream::new(upstreams.clone(), uri, &urls.join(" ")))
 }
 
 fn lockout(settings: &Settings) -> LockoutSettings {

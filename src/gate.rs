@@ -186,8 +186,11 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Arc<Grant>, Problem> {
         let evaluated = self.chain.evaluate(attempt, &mut outcome.trail).await;
-        let Accepted { grant, backend, cached } =
-            evaluated.map_err(|refusal| Problem::Refused(refusal.into()))?;
+        let Accepted { grant, backend, cached } = evaluated.map_err(|refusal| {
+            let mut scratch = Scratch::new();
+            outcome.claimed = scratch.login(&attempt.credentials).map(|login| login.username().into());
+            Problem::Refused(refusal.into())
+        })?;
         outcome.backend = Some(backend);
         outcome.cached = cached;
         outcome.grant = Some(grant.clone());
@@ -304,16 +307,13 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Reply, Problem> {
         if self.mint.issues() {
-            let grant = accepted(self.log_in.passwords.check(login, request.peer, request.now).await)?;
-            outcome.grant = Some(grant.clone());
+            let grant = self.accepted(&self.log_in.passwords, request, login, outcome).await?;
             // Who only the upstream knows gets the upstream's own token.
             if self.mint.knows(&grant.identity) || grant.identity.origin != Origin::Upstream {
                 return self.issue(endpoint, request, &grant, outcome);
             }
         }
-        let relay = self.log_in.relay(endpoint);
-        let grant = accepted(relay.check(login, request.peer, request.now).await)?;
-        outcome.grant = Some(grant.clone());
+        let grant = self.accepted(self.log_in.relay(endpoint), request, login, outcome).await?;
         match &grant.onward {
             Onward::Issued(header) => {
                 let token = header.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
@@ -322,6 +322,31 @@ impl Gate {
             }
             Onward::Unchanged | Onward::Cookies | Onward::Minted { .. } => Err(Problem::Internal),
         }
+    }
+
+    /// Has a password checked. Who is not accepted gets no challenges: the log-in was in the body.
+    async fn accepted(
+        &self,
+        passwords: &PasswordCheck,
+        request: &Request<'_>,
+        login: Login<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Arc<Grant>, Problem> {
+        let cause = match passwords.check(login, request.peer, request.now).await {
+            Verdict::Accepted(grant) => {
+                outcome.grant = Some(grant.clone());
+                return Ok(grant);
+            }
+            Verdict::Rejected(rejection) => Cause::Unauthorized(Some(rejection.reason)),
+            Verdict::NotMine => Cause::Unauthorized(Some(Reason::WrongPassword)),
+            Verdict::Throttled(wait) => Cause::Throttled(wait),
+            Verdict::Unavailable(outage) => Cause::Unavailable {
+                retry_after: outage.retry_after,
+                outages: std::iter::once(("token endpoint", outage.cause)).collect(),
+            },
+        };
+        outcome.claimed = Some(login.username().into());
+        Err(refused(cause))
     }
 
     /// A token of our own for an accepted credential.
@@ -401,22 +426,6 @@ fn paging(kind: &RouteKind) -> Option<(Dialect, ListEndpoint)> {
         RouteKind::Experimental(_) => Some((Dialect::Airflow2, ListEndpoint::No)),
         RouteKind::Token(_) | RouteKind::Other(_) => None,
     }
-}
-
-/// The grant, or the answer of a token endpoint to who is not accepted. No challenges: the log-in
-/// was in the body.
-fn accepted(verdict: Verdict) -> Result<Arc<Grant>, Problem> {
-    let cause = match verdict {
-        Verdict::Accepted(grant) => return Ok(grant),
-        Verdict::Rejected(rejection) => Cause::Unauthorized(Some(rejection.reason)),
-        Verdict::NotMine => Cause::Unauthorized(Some(Reason::WrongPassword)),
-        Verdict::Throttled(wait) => Cause::Throttled(wait),
-        Verdict::Unavailable(outage) => Cause::Unavailable {
-            retry_after: outage.retry_after,
-            outages: std::iter::once(("token", outage.cause)).collect(),
-        },
-    };
-    Err(refused(cause))
 }
 
 fn rejected() -> Problem {

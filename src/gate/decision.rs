@@ -78,6 +78,8 @@ pub struct Outcome {
     pub backend: Option<&'static str>,
     /// Who, and what for.
     pub grant: Option<Arc<Grant>>,
+    /// The name that came with a password that nobody accepted, for the audit log alone.
+    pub claimed: Option<Box<str>>,
     /// Whether the verdict came from a cache.
     pub cached: bool,
     /// Why the gate itself refused, as a bounded label for metrics and logs.

@@ -75,6 +75,8 @@ pub fn write(exchange: &Exchange<'_>) {
         format!("{}:{}", identity.origin.as_str(), redact::text(&identity.name, 256))
     });
     let user = user.as_deref();
+    let claimed = outcome.claimed.as_deref().map(|name| redact::text(name, 256));
+    let claimed = claimed.as_deref();
     let (backend, detail) = match (outcome.backend, blame(&outcome.trail)) {
         (Some(backend), _) => (Some(backend), None),
         (None, Some((backend, detail))) => (Some(backend), detail),
@@ -87,7 +89,7 @@ pub fn write(exchange: &Exchange<'_>) {
             tracing::info!(target: TARGET, event = name, id, peer, user, backend, route);
         }
         Event::Rejected | Event::LockedOut | Event::Denied => {
-            tracing::warn!(target: TARGET, event = name, id, peer, user, backend, route, refused, detail);
+            tracing::warn!(target: TARGET, event = name, id, peer, user, claimed, backend, route, refused, detail);
         }
     }
 }

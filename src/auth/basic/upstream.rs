@@ -22,7 +22,7 @@ use crate::secret::Secret;
 /// `POST /auth/token` of the upstream.
 pub struct Upstream {
     client: Arc<dyn HttpClient>,
-    path: &'static str,
+    endpoint: Uri,
     name: Box<str>,
     trouble: ArcSwapOption<Arc<str>>,
 }
@@ -32,14 +32,14 @@ impl Upstream {
     /// thousand.
     const MAX_ANSWER: usize = 64 * 1024;
 
-    /// Asks the token endpoint at `path` through `client`, which knows where the upstream is. `name`
+    /// Asks the token endpoint with this path through `client`, which knows where the upstream is. `name`
     /// stands for the upstream (its URL will do): passwords verified by one upstream are not
     /// remembered for another.
-    pub fn new(client: Arc<dyn HttpClient>, path: &'static str, name: impl Into<Box<str>>) -> Self {
+    pub fn new(client: Arc<dyn HttpClient>, endpoint: Uri, name: &str) -> Self {
         Self {
             client,
-            path,
-            name: format!("{path} of {}", name.into()).into(),
+            name: format!("{endpoint} of {name}").into(),
+            endpoint,
             trouble: ArcSwapOption::empty(),
         }
     }
@@ -88,7 +88,7 @@ impl Source for Upstream {
     }
 
     async fn check(&self, username: &str, password: &Secret, _now: SystemTime) -> SourceVerdict {
-        let Some(request) = request(self.path, username, password) else {
+        let Some(request) = request(&self.endpoint, username, password) else {
             return self.unavailable("the request cannot be written", RETRY);
         };
         match self.client.send(request).await {
@@ -108,7 +108,7 @@ impl Source for Upstream {
 /// When to ask again, where the upstream does not say.
 const RETRY: Duration = Duration::from_secs(5);
 
-fn request(path: &'static str, username: &str, password: &Secret) -> Option<Request<Bytes>> {
+fn request(endpoint: &Uri, username: &str, password: &Secret) -> Option<Request<Bytes>> {
     #[derive(Serialize)]
     struct Body<'a> {
         username: &'a str,
@@ -117,7 +117,7 @@ fn request(path: &'static str, username: &str, password: &Secret) -> Option<Requ
     let body = serde_json::to_vec(&Body { username, password: password.expose() }).ok()?;
     Request::builder()
         .method(Method::POST)
-        .uri(Uri::from_static(path))
+        .uri(endpoint.clone())
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .body(Bytes::from(body))

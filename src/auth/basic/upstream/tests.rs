@@ -20,7 +20,7 @@ impl HttpClient for Endpoint {
 fn source(answer: Result<Response<Bytes>, SendError>) -> (Upstream, Arc<Endpoint>) {
     let endpoint = Arc::new(Endpoint { answer, request: Mutex::default() });
     let client = Arc::clone(&endpoint) as Arc<dyn HttpClient>;
-    (Upstream::new(client, "/auth/token", "http://127.0.0.1:8080"), endpoint)
+    (Upstream::new(client, Uri::from_static("/auth/token"), "http://127.0.0.1:8080"), endpoint)
 }
 
 fn answer(status: u16, body: &str) -> Result<Response<Bytes>, SendError> {
