@@ -117,19 +117,22 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     outbound.spawn(reloader.clone().watch());
 
     let threads = settings.server.threads.map_or_else(cores, usize::from);
+    let named = |name| move |bound: &Bound| (name, bound.to_string());
+    let places: Vec<_> =
+        serving.iter().map(named("server")).chain(admin.iter().map(named("admin"))).collect();
     let proxy_runtime = runtime("proxy", threads);
     let (stop, stopping) = watch::channel(false);
     let app = proxy(&settings, threads, shared.clone());
-    let accepting = listen("proxy", app, &serving, proxy_runtime.get_handle(), stopping);
+    let accepting = listen("proxy", app, serving, proxy_runtime.get_handle(), stopping);
 
     let facts = Facts { shared, drain: drain.clone(), reloader: reloader.clone(), logs: logs.clone() };
     let admin_runtime = runtime("admin", 1);
     let (_admin_stop, admin_stopping) = watch::channel(false);
     let app = HttpServer::new_app(Admin::new(metrics, Arc::new(facts)));
-    listen("admin", app, &admin, admin_runtime.get_handle(), admin_stopping);
+    listen("admin", app, admin, admin_runtime.get_handle(), admin_stopping);
 
-    for (listener, bound) in serving.iter().map(|b| ("server", b)).chain(admin.iter().map(|b| ("admin", b))) {
-        tracing::info!(listener, address = %bound, "listening");
+    for (listener, address) in places {
+        tracing::info!(listener, address, "listening");
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
     outbound.block_on(serve(signals, &reloader, &drain, &settings, stop, accepting));
@@ -209,12 +212,12 @@ fn proxy(settings: &Settings, threads: usize, shared: Shared) -> Limited<Deadlin
 fn listen<A: ServerApp + Send + Sync + 'static>(
     name: &str,
     app: A,
-    bound: &[Bound],
+    bound: Vec<Bound>,
     runtime: &Handle,
     stopping: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let mut service = Service::new(name.to_owned(), app);
-    for listener in bound {
+    for listener in &bound {
         match &listener.at {
             crate::config::settings::Listen::Tcp(address) => service.add_tcp(&address.to_string()),
             crate::config::settings::Listen::Unix(path) => service.add_uds(&path.display().to_string(), None),

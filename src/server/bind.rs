@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,11 +50,12 @@ pub fn all<'a>(places: impl IntoIterator<Item = &'a Listen>) -> Result<Vec<Bound
     places.into_iter().map(bind).collect()
 }
 
-/// The listeners in the form in which Pingora takes over those of another process.
-pub fn hand_over(bound: &[Bound]) -> ListenFds {
+/// The listeners in the form in which Pingora takes over those of another process. They are Pingora's
+/// from then on: it closes them when it stops accepting.
+pub fn hand_over(bound: Vec<Bound>) -> ListenFds {
     let mut fds = Fds::new();
     for listener in bound {
-        fds.add(key(&listener.at), listener.socket.as_raw_fd());
+        fds.add(key(&listener.at), listener.socket.into_raw_fd());
     }
     Arc::new(parking_lot::Mutex::new(fds))
 }

@@ -1,4 +1,5 @@
 //! Integration tests: the real airgate, in front of a recording upstream or of real Airflow.
 
+mod exit;
 mod goldens;
 mod support;
