@@ -54,8 +54,8 @@ fn find(instance: &str) -> Airflow {
         assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
         text.lines().last().unwrap_or_default().trim().to_owned()
     });
-    let home = variable("_HOME")
-        .map_or_else(|_| root.join(".airgate-dev/airflow").join(instance), PathBuf::from);
+    let home =
+        variable("_HOME").map_or_else(|_| root.join(".airgate-dev/airflow").join(instance), PathBuf::from);
     Airflow { url, home }
 }
 
