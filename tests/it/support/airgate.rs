@@ -97,15 +97,25 @@ impl Setup {
         self
     }
 
+    /// The folder that airgate is started in.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     fn command(&self) -> Command {
+        let mut command = self.with_arguments(&["run", "--conf", "airgate.toml"]);
+        command
+            .args(["--set", "server.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"])
+            .args(&self.arguments);
+        command
+    }
+
+    fn with_arguments(&self, arguments: &[&str]) -> Command {
         let path = self.home.path().join("airgate.toml");
         std::fs::write(&path, &self.config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_airgate"));
         command
-            .arg("run")
-            .args(["--conf", "airgate.toml"])
-            .args(["--set", "server.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"])
-            .args(&self.arguments)
+            .args(arguments)
             .current_dir(self.home.path())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -131,6 +141,12 @@ impl Setup {
         };
         let (server, admin) = (address("server"), address("admin"));
         Airgate { child, home: self.home, server, admin, log, access }
+    }
+
+    /// Runs another command of airgate's: its exit code, and all that it wrote to standard output.
+    pub fn says(self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.with_arguments(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Starts it where it must not start: its exit code, and all that it wrote to standard error.
