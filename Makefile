@@ -19,7 +19,7 @@ test-all: ## the same, with the slow and wide variants
 
 bench: ## how fast, beside a bare Pingora, in one run
 	@scripts/setup.sh bench
-	@benches/run.sh $(ARGS)
+	@cargo bench --bench throughput -- $(ARGS)
 
 lint: ## formatting, clippy, documentation, dependencies, scripts
 	@scripts/lint.sh
