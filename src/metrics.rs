@@ -67,10 +67,6 @@ pub enum Rejected {
     TooManyPerAddress,
     /// The head was not complete within `[limits] header_timeout`.
     SlowHead,
-    /// The head cannot be read, or is too large.
-    BadHead,
-    /// The TLS handshake failed.
-    Handshake,
 }
 
 /// Counts one request as being in flight, for as long as it lives.
@@ -268,16 +264,13 @@ impl Reload {
 }
 
 impl Rejected {
-    const ALL: [Self; 5] =
-        [Self::TooMany, Self::TooManyPerAddress, Self::SlowHead, Self::BadHead, Self::Handshake];
+    const ALL: [Self; 3] = [Self::TooMany, Self::TooManyPerAddress, Self::SlowHead];
 
     fn label(self) -> &'static str {
         match self {
             Self::TooMany => "too_many",
             Self::TooManyPerAddress => "too_many_per_address",
             Self::SlowHead => "slow_head",
-            Self::BadHead => "bad_head",
-            Self::Handshake => "handshake",
         }
     }
 }

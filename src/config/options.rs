@@ -306,7 +306,7 @@ options! {
         help: "Header lines of a request. More is 431"
     }
     LIMITS_MAX_BODY {
-        section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "1048576",
+        section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "131072",
         help: "Bytes of a request body that airgate itself reads, such as a token request. More is 413. Other bodies stream, without limit"
     }
     LIMITS_MAX_CONNECTIONS {

@@ -370,7 +370,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// `max_headers`: header lines of a request. Default 100. 1 to 256.
     pub max_headers: usize,
-    /// `max_body`: bytes of a body that is read here. Default 1 MiB. What is only forwarded streams
+    /// `max_body`: bytes of a body that is read here. Default 128 KiB. What is only forwarded streams
     /// and has no limit.
     pub max_body: usize,
     /// `max_connections` at a time. `None` (0) is no limit. Default 10,000.

@@ -21,8 +21,6 @@ pub struct Gauges {
     /// Each set of keys by its URL or file, and the time since it was last read with success. Of a
     /// URL, user, password and query are not shown.
     pub key_sets: Vec<(String, Duration)>,
-    /// Each certificate of a listener by its file, and the time since it was loaded.
-    pub certificates: Vec<(String, Duration)>,
     /// Access log lines dropped since the start.
     pub access_log_dropped: u64,
     /// Lines of the application log dropped since the start.
@@ -61,13 +59,6 @@ impl Gauges {
             "Time since a set of keys was last read with success.",
             "source",
             &self.key_sets,
-        )?;
-        ages(
-            &make,
-            "airgate_certificate_age_seconds",
-            "Time since a listener's certificate was loaded.",
-            "certificate",
-            &self.certificates,
         )?;
         make.counter("airgate_access_log_dropped_total", "Lines of the access log that were dropped.")?
             .inc_by(self.access_log_dropped);

@@ -211,7 +211,6 @@ fn gauges_are_those_of_the_scrape_alone() {
         upstreams: vec![("http://a\n\"\\".to_owned(), true)],
         backends: vec![("jwt", Health::Degraded("old keys".into()))],
         key_sets: vec![("idp".to_owned(), Duration::from_millis(1500))],
-        certificates: vec![("tls.pem".to_owned(), Duration::from_secs(2))],
         access_log_dropped: 3,
         log_dropped: 4,
     };
@@ -222,7 +221,6 @@ fn gauges_are_those_of_the_scrape_alone() {
         ("airgate_backend_health{backend=\"jwt\",state=\"up\"}", 0.0),
         ("airgate_backend_health{backend=\"jwt\",state=\"degraded\"}", 1.0),
         ("airgate_jwks_age_seconds{source=\"idp\"}", 1.5),
-        ("airgate_certificate_age_seconds{certificate=\"tls.pem\"}", 2.0),
         ("airgate_access_log_dropped_total", 3.0),
         ("airgate_log_dropped_total", 4.0),
     ] {
