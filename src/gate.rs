@@ -25,7 +25,7 @@ use crate::auth::basic::Scratch;
 use crate::auth::basic::check::{Login, PasswordCheck};
 use crate::auth::chain::{Accepted, Cause, Chain, Refusal};
 use crate::auth::credentials::{Authorization, Credentials};
-use crate::auth::{Attempt, Grant, Onward, Origin, Reason, Scope, Verdict};
+use crate::auth::{Attempt, Grant, Identity, Onward, Origin, Reason, Scope, Verdict};
 use crate::request::Request;
 use cross_site::Own;
 use decision::{Edits, Forward, Outcome, Pending, ReplyPlan, Step};
@@ -295,7 +295,12 @@ impl Gate {
                 let login = scratch.login(&attempt.credentials).ok_or_else(rejected)?;
                 self.log_in(endpoint, request, login, outcome).await.map(Some)
             }
-            Origin::File | Origin::Issuer(_) => self.issue(endpoint, request, &grant, outcome).map(Some),
+            Origin::File | Origin::Issuer(_) => {
+                let whole = self.log_in.life(endpoint);
+                let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
+                let life = left.map_or(whole, |left| left.min(whole));
+                self.issue(endpoint, request, &grant.identity, life, outcome).map(Some)
+            }
         }
     }
 
@@ -310,7 +315,7 @@ impl Gate {
             let grant = self.accepted(&self.log_in.passwords, request, login, outcome).await?;
             // Who only the upstream knows gets the upstream's own token.
             if self.mint.knows(&grant.identity) || grant.identity.origin != Origin::Upstream {
-                return self.issue(endpoint, request, &grant, outcome);
+                return self.issue(endpoint, request, &grant.identity, self.log_in.life(endpoint), outcome);
             }
         }
         let grant = self.accepted(self.log_in.relay(endpoint), request, login, outcome).await?;
@@ -354,16 +359,12 @@ impl Gate {
         &self,
         endpoint: Endpoint,
         request: &Request<'_>,
-        grant: &Grant,
+        identity: &Identity,
+        life: Duration,
         outcome: &mut Outcome,
     ) -> Result<Reply, Problem> {
-        let whole = self.log_in.life(endpoint);
-        let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
-        let life = left.map_or(whole, |left| left.min(whole));
-        let token = self
-            .mint
-            .token(&grant.identity, life, request.now)
-            .map_err(|error| mint_problem(&error, outcome))?;
+        let issued = self.mint.token(identity, life, request.now);
+        let token = issued.map_err(|error| mint_problem(&error, outcome))?;
         outcome.issued = Some(endpoint.path());
         Ok(Reply::json(StatusCode::CREATED, token::success_body(token.expose())))
     }
@@ -444,3 +445,6 @@ fn mint_problem(error: &MintError, outcome: &mut Outcome) -> Problem {
         MintError::Sign(_) => Problem::Internal,
     }
 }
+
+#[cfg(test)]
+mod tests;
