@@ -177,8 +177,8 @@ fn after_long_help() -> String {
 const NOTES: &str = "\
 EXAMPLES
   airgate --set upstream.url=http://airflow:8080
-      Basic authentication in front of an Airflow 3, with nothing shared: passwords are checked by
-      Airflow itself.
+      Basic authentication in front of an Airflow 3, with nothing shared:
+      Airflow itself checks the passwords.
   airgate check --conf /etc/airgate/airgate.toml
       Say what is wrong with a configuration.
   airgate config get-value api auth_backends
@@ -189,32 +189,40 @@ EXAMPLES
 SOURCES
   An option is taken from the last of these that has it:
     1. the default
-    2. airflow.cfg: the one that [gate] airflow_cfg names, else $AIRFLOW_CONFIG, else
-       $AIRFLOW_HOME/airflow.cfg, if there is one. Only the options below that Airflow has too.
-    3. AIRFLOW__SECTION__KEY, likewise; AIRFLOW__API_AUTH__JWT_SECRET_CMD runs a command
+    2. airflow.cfg: the one that [gate] airflow_cfg names, else
+       $AIRFLOW_CONFIG, else $AIRFLOW_HOME/airflow.cfg, if there is one.
+       Only the options below that Airflow has too are read.
+    3. AIRFLOW__SECTION__KEY, likewise
     4. the configuration file
-    5. AIRGATE__SECTION__KEY, e.g. AIRGATE__UPSTREAM__URL; AIRGATE__API_AUTH__JWT_SECRET_CMD runs a
-       command
+    5. AIRGATE__SECTION__KEY, e.g. AIRGATE__UPSTREAM__URL
     6. --set section.key=value
-  Unknown options are errors, except in Airflow's own sources. Any value in the configuration file may
-  be { file = \"/path\" }: the content of that file without the newline at its end. Relative paths
-  start at the folder of the configuration file, those of other sources at the working directory.
-  Lists are arrays of TOML, or texts with commas or spaces; a secret is a list only as an array.
+
+  A secret may also be what a command prints: add _CMD to its variable, as in
+  AIRFLOW__API_AUTH__JWT_SECRET_CMD. Unknown options are errors, except in
+  Airflow's own sources.
+
+  Any value in the configuration file may be { file = \"/path\" }: the content
+  of that file, without the newline at its end. Relative paths start at the
+  folder of the configuration file, those of other sources at the working
+  directory. Lists are arrays of TOML, or texts with commas or spaces; a
+  secret is a list only as an array.
 
 FILES
   ./airgate.toml, /etc/airgate/airgate.toml
       The configuration, when neither --conf nor $AIRGATE_CONF names one.
 
 ENVIRONMENT
-  AIRGATE_CONF         The configuration file.
-  AIRGATE__…           Options, as above.
-  AIRFLOW_CONFIG, AIRFLOW_HOME, AIRFLOW__…
-                       As in Airflow.
+  AIRGATE_CONF
+      The configuration file.
+  AIRGATE__...
+      Options, as above.
+  AIRFLOW_CONFIG, AIRFLOW_HOME, AIRFLOW__...
+      As in Airflow.
 
 EXIT STATUS
-  0  Success.
-  1  The configuration is wrong, or something failed.
-  2  The command line is wrong.";
+  0   Success.
+  1   The configuration is wrong, or something failed.
+  2   The command line is wrong.";
 
 #[cfg(test)]
 mod tests {

@@ -43,8 +43,8 @@ pub fn reference() -> String {
     let mut out = String::new();
     for (section, about) in SECTIONS {
         let _ = match *section {
-            ISSUERS => writeln!(out, "[[{section}]]  {about}"),
-            _ => writeln!(out, "[{section}]  {about}"),
+            ISSUERS => writeln!(out, "[[{section}]]\n  {about}"),
+            _ => writeln!(out, "[{section}]\n  {about}"),
         };
         for option in ALL.iter().filter(|o| o.section == *section) {
             let default = match option.default {
@@ -52,7 +52,7 @@ pub fn reference() -> String {
                 text => &format!(" [default: {text}]"),
             };
             let _ = writeln!(out, "  {}", option.key);
-            for line in wrap(&format!("{}.{default}", option.help), 84) {
+            for line in wrap(&format!("{}.{default}", option.help), 72) {
                 let _ = writeln!(out, "      {line}");
             }
         }
