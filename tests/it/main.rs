@@ -2,6 +2,9 @@
 
 mod crossing;
 mod documentation;
+mod exchange;
 mod exit;
 mod goldens;
+mod python_client;
 mod support;
+mod zero_config;
