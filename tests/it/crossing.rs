@@ -5,9 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::airflow::Airflow;
-use crate::support::client::{Ask, delete, get, post};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Answer, Upstream, airflow};
+use crate::support::{Airgate, Answer, Ask, Upstream, airflow, delete, get, post};
 
 /// An airgate that has Airflow's configuration, its key too.
 fn with_key(airflow: &Airflow, more: &str) -> Airgate {
@@ -116,10 +115,11 @@ fn a_viewer_stays_a_viewer_with_name_and_password() {
 #[test]
 fn airflow_knows_who_it_was() {
     let airflow = airflow::simple();
-    for (pool, gate) in [
-        ("crossing-mint", with_key(airflow, "[basic]\nsources = [\"file\"]\n")),
-        ("crossing-exchange", Airgate::before(&airflow.url, "")),
+    for (name, gate) in [
+        ("mint", with_key(airflow, "[basic]\nsources = [\"file\"]\n")),
+        ("exchange", Airgate::before(&airflow.url, "")),
     ] {
+        let pool = &format!("crossing-{name}-{}", std::process::id());
         let op = |ask: Ask| gate.send(ask.basic("op", "op-pw"));
         let made = op(post("/api/v2/pools").json(json!({"name": pool, "slots": 1})));
         let logged = op(get("/api/v2/eventLogs?event=post_pool&order_by=-event_log_id&limit=5"));

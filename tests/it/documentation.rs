@@ -6,8 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Answer, get, options, post};
-use crate::support::{Airgate, airflow};
+use crate::support::{Airgate, Answer, airflow, get, options, post};
 
 /// "Generate a JWT token", from "Public API" (`security/api.html`) of Airflow 3.0.
 const PUBLIC_API_TOKEN: &str = r#"

@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::client::{Ask, get, post};
 use crate::support::upstream::{Seen, answer};
-use crate::support::{Airgate, Upstream};
+use crate::support::{Airgate, Ask, Upstream, get, post};
 
 /// Issues `token-1.x.y`, `token-2.x.y`, … for any password but `wrong`, and answers as told to the rest.
 fn issuing(rest: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Upstream {

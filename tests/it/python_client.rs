@@ -4,8 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::client::{get, post};
-use crate::support::{Airgate, airflow};
+use crate::support::{Airgate, airflow, get, post};
 
 /// With the host and a token as arguments it says what it got, as JSON.
 const SCRIPT: &str = r#"
@@ -53,7 +52,8 @@ with client(token) as api, client("not.a.token") as stranger:
 fn airflows_client_for_python() {
     let airflow = airflow::simple();
     let with_key = format!("[gate]\nairflow_cfg = \"{}\"\n", airflow.config().display());
-    for (pool, config) in [("python-with-key", with_key.as_str()), ("python-without-key", "")] {
+    for (name, config) in [("with-key", with_key.as_str()), ("without-key", "")] {
+        let pool = &format!("python-{name}-{}", std::process::id());
         let gate = Airgate::before(&airflow.url, config);
         let admin = json!({"username": "admin", "password": "admin-pw"});
         let token = gate.send(post("/auth/token").json(admin)).token();

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use crate::support::airflow::Airflow;
-use crate::support::client::{Ask, delete, get, options, post};
-use crate::support::{Airgate, airflow};
+use crate::support::{Airgate, Ask, airflow, delete, get, options, post};
 
 fn before(airflow: &Airflow) -> Airgate {
     Airgate::with("").arg("--set").arg(&format!("upstream.url={}", airflow.url)).start()
@@ -51,11 +50,12 @@ fn basic_bearer_and_cookie_work() {
 fn a_change_needs_the_right_to_it() {
     for (name, airflow) in [("simple", airflow::simple()), ("FAB", airflow::fab())] {
         let gate = before(airflow);
-        let pool = json!({"name": "zero-config", "slots": 1});
+        let name_of_pool = format!("zero-config-{}", std::process::id());
+        let pool = json!({"name": name_of_pool, "slots": 1});
         let made = |user, password| gate.send(post("/api/v2/pools").basic(user, password).json(pool.clone()));
         assert_eq!(made("viewer", "viewer-pw").status, 403, "{name}");
         assert_eq!(made("admin", "admin-pw").status, 201, "{name}");
-        let removed = gate.send(delete("/api/v2/pools/zero-config").basic("admin", "admin-pw"));
+        let removed = gate.send(delete(format!("/api/v2/pools/{name_of_pool}")).basic("admin", "admin-pw"));
         assert_eq!(removed.status, 204, "{name}");
     }
 }
