@@ -149,10 +149,13 @@ impl Gate {
         let target = Target::parse(request.target, request.authority()).map_err(Problem::Target)?;
         let route = self.routes.find(&target, &head.method).map_err(Problem::Target)?;
         outcome.route = route.template;
-        if let Some(policy) = &self.cors
-            && cors::is_preflight(&head.method, &head.headers)
-        {
-            return Ok(Step::Reply(policy.preflight(&head.headers).into()));
+        if cors::is_preflight(&head.method, &head.headers) {
+            match (&self.cors, route.kind) {
+                (Some(policy), _) => return Ok(Step::Reply(policy.preflight(&head.headers).into())),
+                (None, RouteKind::Other(Passage::Denied)) => {}
+                // The upstream may have a policy of its own, and browsers send no credentials here.
+                (None, _) => return self.forward(request, &target, &route, None, outcome),
+            }
         }
         let (scope, effect) = match route.kind {
             RouteKind::Token(endpoint) if head.method == Method::POST => {

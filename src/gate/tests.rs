@@ -207,3 +207,34 @@ async fn a_token_for_a_password_lives_its_whole_life() {
         }
     }
 }
+
+/// Browsers send no credentials with a preflight. Without a policy here the upstream may have one.
+#[tokio::test]
+async fn without_cors_a_preflight_is_the_upstreams() {
+    let gate = gate(&Arc::new(Airflow::default()), Mode::Exchange, None);
+    let preflight = ("access-control-request-method", "POST");
+    let origin = ("origin", "https://ui.example.com");
+    for (name, target, headers, expected) in [
+        ("of the API", "/api/v2/pools", &[origin, preflight][..], None),
+        ("of a token endpoint", "/auth/token", &[origin, preflight], None),
+        ("of what is not let through", "/dags", &[origin, preflight], Some(404)),
+        ("no preflight: no origin", "/api/v2/pools", &[preflight], Some(401)),
+        ("no preflight: no method", "/api/v2/pools", &[origin], Some(401)),
+    ] {
+        let mut client = Client::new(Method::OPTIONS, target);
+        client.head.headers.extend(
+            headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+        );
+        let answered = match client.decide(&gate).await.0 {
+            Step::Reply(reply) => Some(reply.status.as_u16()),
+            Step::Forward(forward) => {
+                assert!(forward.headers.set.iter().all(|(name, _)| name != AUTHORIZATION), "{name}");
+                None
+            }
+            Step::Body(_) => panic!("{name}: its body is wanted"),
+        };
+        assert_eq!(answered, expected, "{name}");
+    }
+}
