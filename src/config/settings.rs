@@ -301,9 +301,10 @@ pub struct ApiAuth {
 }
 
 impl ApiAuth {
-    /// Whether tokens can be signed here.
+    /// Whether tokens can be signed here. With a key set, a secret signs nothing that Airflow accepts.
     pub fn can_sign(&self) -> bool {
-        self.jwt_private_key_path.is_some() || !self.jwt_secrets.is_empty()
+        self.jwt_private_key_path.is_some()
+            || (self.trusted_jwks_url.is_none() && !self.jwt_secrets.is_empty())
     }
 }
 

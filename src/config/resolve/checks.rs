@@ -17,7 +17,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
 
 const NO_DATABASE: &str =
     "which with the fab auth manager needs the ids in its database: that is not available in this release";
-const SIGNING_KEY: &str = "a signing key, [api_auth] jwt_secret or jwt_private_key_path";
+const SIGNING_KEY: &str = "a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs";
 
 /// One port is taken once.
 fn listeners(settings: &Settings, findings: &mut Findings) {
@@ -58,7 +58,7 @@ fn mintable(settings: &Settings) -> Result<(), String> {
         AuthManager::Simple if settings.api_auth.can_sign() => {
             Err(format!("needs {} auto or mint", o::UPSTREAM_IDENTITY.title()))
         }
-        AuthManager::Simple => Err(format!("needs {SIGNING_KEY}, as Airflow does not know the credential")),
+        AuthManager::Simple => Err(format!("needs {SIGNING_KEY}. Airflow does not know the credential")),
     }
 }
 

@@ -160,7 +160,12 @@ fn every_refusal_says_why() {
         (
             "mint without a key",
             "[upstream]\nidentity = \"mint\"",
-            "airgate.toml:2:12: [upstream] identity: mint needs a signing key, [api_auth] jwt_secret or jwt_private_key_path",
+            "airgate.toml:2:12: [upstream] identity: mint needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs",
+        ),
+        (
+            "mint with a secret that verifies nothing",
+            "[upstream]\nidentity = \"mint\"\n[api_auth]\njwt_secret = \"s\"\ntrusted_jwks_url = \"keys.json\"",
+            "airgate.toml:2:12: [upstream] identity: mint needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs",
         ),
         (
             "mint with fab",
@@ -195,7 +200,7 @@ fn every_refusal_says_why() {
         (
             "the file source without a key",
             "[basic]\nsources = \"file\"\nusers_file = \"u\"\n[core]\nsimple_auth_manager_users = \"a:admin\"",
-            "airgate.toml:2:11: [basic] sources: file needs a signing key, [api_auth] jwt_secret or jwt_private_key_path, as Airflow does not know the credential",
+            "airgate.toml:2:11: [basic] sources: file needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs. Airflow does not know the credential",
         ),
         (
             "the file source without users",
@@ -270,7 +275,7 @@ fn every_refusal_says_why() {
         (
             "anonymous without key",
             "[api]\nauth_backends = \"default\"\nanonymous_user = \"a\"",
-            "airgate.toml:2:17: [api] auth_backends: default needs a signing key, [api_auth] jwt_secret or jwt_private_key_path, as Airflow does not know the credential",
+            "airgate.toml:2:17: [api] auth_backends: default needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs. Airflow does not know the credential",
         ),
         (
             "an unknown anonymous",
