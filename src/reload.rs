@@ -149,7 +149,7 @@ impl Reloader {
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Files::new(paths);
     }
 
-    /// Listeners and threads are made once.
+    /// Listeners, threads and the rest of what a start decides are made once.
     fn warn_of_the_fixed(&self, now: &Settings) {
         let places = |settings: &Settings| -> Vec<_> {
             let server = settings.server.listen.iter().map(|place| place.value.clone());
@@ -159,9 +159,12 @@ impl Reloader {
             let limits = &settings.limits;
             (limits.header_timeout, limits.max_connections, limits.max_connections_per_address)
         };
+        let leaving = |settings: &Settings| (settings.server.grace_period, settings.server.drain_delay);
         let changed = [
             ("listen", places(&self.first) != places(now)),
             ("threads", self.first.server.threads != now.server.threads),
+            ("grace_period or drain_delay", leaving(&self.first) != leaving(now)),
+            ("access", self.first.log.access != now.log.access),
             ("header_timeout or max_connections", limits(&self.first) != limits(now)),
         ];
         for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
