@@ -3,7 +3,7 @@
 # make run PORT=… ADMIN_PORT=…
 export PORT ADMIN_PORT
 
-.PHONY: help run test test-all bench lint fmt docs airflow-up airflow-down clean
+.PHONY: help run test test-all bench lint fmt docs reference airflow-up airflow-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ fmt: ## formats the code
 
 docs: ## the library's documentation, under target/doc
 	@cargo doc --no-deps
+
+reference: ## writes what is generated from the table of options: conf/airgate.toml, docs/configuration.md
+	@AIRGATE_WRITE_SAMPLE=1 cargo test --lib up_to_date
 
 airflow-up: ## starts the tests' Airflow servers and leaves them up, for quicker test runs
 	@tests/airflow/airflow.sh up simple

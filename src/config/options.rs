@@ -1,5 +1,5 @@
 //! Every option there is, in one table: `check`, `config get-value`, `--help`, the nearest-key
-//! suggestions and `conf/airgate.toml` all come from it.
+//! suggestions, `conf/airgate.toml` and the table of `docs/configuration.md` all come from it.
 
 pub mod reference;
 
@@ -127,11 +127,11 @@ options! {
     }
     ADMIN_LISTEN {
         section: "admin", key: "listen", allowed: ADDRESSES, default: "127.0.0.1:9091",
-        help: "Where /metrics, /healthz, /readyz and the status page are served"
+        help: "Where /metrics, /healthz and /readyz are served. Whoever reaches it may read them"
     }
     ADMIN_PAGE {
         section: "admin", key: "page", allowed: "off, loopback or all", default: "loopback",
-        help: "Who sees the status page: off (nobody), loopback (clients of this machine), all"
+        help: "Who is to see the status page: off (nobody), loopback (clients of this machine), all. Without effect: this release has no status page"
     }
     UPSTREAM_URL {
         section: "upstream", key: "url", shape: Shape::List, allowed: "a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment", default: "http://127.0.0.1:8080",
@@ -217,12 +217,12 @@ options! {
     }
     API_MAXIMUM_PAGE_LIMIT {
         section: "api", key: "maximum_page_limit", shape: Shape::Integer, allowed: "a whole number from 1 to 4294967295", airflow: true, default: "100",
-        help: "Caps `limit` and `page_limit`, so that one call cannot read a whole table"
+        help: "Caps `limit` in queries, so that one call cannot read a whole table. `page_limit` in a JSON body is not capped in this release"
     }
     API_FALLBACK_PAGE_LIMIT {
         section: "api", key: "fallback_page_limit", shape: Shape::Integer, allowed: "a whole number from 1 to 4294967295", airflow: true,
         aliases: &[old("api", "page_size")], default: "50",
-        help: "The page size where a request asks for none and the upstream's own would exceed maximum_page_limit"
+        help: "The page size of a list that is asked for without `limit`. At most maximum_page_limit"
     }
     API_ACCESS_CONTROL_ALLOW_ORIGINS {
         section: "api", key: "access_control_allow_origins", shape: Shape::List, airflow: true,
@@ -240,7 +240,7 @@ options! {
     }
     API_ENABLE_EXPERIMENTAL_API {
         section: "api", key: "enable_experimental_api", shape: Shape::Boolean, allowed: "true or false", airflow: true, default: "false",
-        help: "Whether /api/experimental of Airflow 1.10 and 2 is answered"
+        help: "Whether requests for /api/experimental are authenticated and forwarded. Airflow 3 answers them with 404: this release does not translate them"
     }
     API_AUTH_JWT_SECRET {
         section: "api_auth", key: "jwt_secret", shape: Shape::ArrayList, allowed: "a text, or an array of texts", secret: true, airflow: true,
@@ -299,7 +299,7 @@ options! {
     }
     LIMITS_HEADER_TIMEOUT {
         section: "limits", key: "header_timeout", shape: Shape::Duration, allowed: SECONDS, default: "10s",
-        help: "The head of a request must be complete by then"
+        help: "The head of a request must be complete by then, else the connection is closed. A body that airgate itself reads has as long again, then 408"
     }
     LIMITS_MAX_HEADERS {
         section: "limits", key: "max_headers", shape: Shape::Integer, allowed: "a whole number from 1 to 256", default: "100",
@@ -362,7 +362,7 @@ pub const ISSUERS: &str = "jwt.issuers";
 /// What the introduction of a section says, in the order of the sections.
 pub const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how airgate listens."),
-    ("admin", "Metrics, health, status page: a port of its own."),
+    ("admin", "Metrics and health: a port of its own."),
     ("upstream", "The Airflow behind airgate."),
     ("basic", "Name and password, on the API and on the token endpoints."),
     ("gate", "What passes."),

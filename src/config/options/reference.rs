@@ -1,8 +1,8 @@
-//! The table of options as text: `conf/airgate.toml` and `--help`.
+//! The table of options as text: `conf/airgate.toml`, `--help` and `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
-use super::{ALL, ISSUERS, Opt, SECTIONS, Shape};
+use super::{ALL, Age, ISSUERS, Opt, SECTIONS, Shape};
 
 /// `conf/airgate.toml`: every option with its effect and its default, all of it commented out.
 pub fn sample_file() -> String {
@@ -62,6 +62,51 @@ pub fn reference() -> String {
     out
 }
 
+/// The reference of all options for `docs/configuration.md`: a table for each section.
+pub fn manual() -> String {
+    let mut out = String::new();
+    for (section, about) in SECTIONS {
+        let heading = if *section == ISSUERS { format!("[[{section}]]") } else { format!("[{section}]") };
+        let options = || ALL.iter().filter(|o| o.section == *section);
+        let from_airflow = options().any(|o| o.airflow);
+        let (title, rule) = if from_airflow { ("Airflow's name | ", "---|") } else { ("", "") };
+        let _ = writeln!(out, "### `{heading}`\n\n{about}\n");
+        let _ = writeln!(out, "| Option | Default | {title}Effect | Value |\n|---|---|{rule}---|---|");
+        for option in options() {
+            let default = match option.default {
+                "" => "not set".to_owned(),
+                text => format!("`{text}`"),
+            };
+            let name = if from_airflow { format!("{} | ", airflows_names(option)) } else { String::new() };
+            let (key, help, allowed) = (option.key, cell(option.help), cell(option.allowed));
+            let _ = writeln!(out, "| `{key}` | {default} | {name}{help}. | {allowed} |");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// What Airflow calls an option, in this release and in earlier ones.
+fn airflows_names(option: &Opt) -> String {
+    if !option.airflow {
+        return "none".to_owned();
+    }
+    let mut names = format!("`[{}] {}`", option.section, option.key);
+    for alias in option.aliases {
+        let age = match alias.age {
+            Age::Current => "also",
+            Age::Old => "formerly",
+        };
+        let _ = write!(names, ", {age} `[{}] {}`", alias.section, alias.key);
+    }
+    names
+}
+
+/// A text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;")
+}
+
 /// A value of an option in the notation of TOML.
 fn toml(option: &Opt, text: &str) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
@@ -105,8 +150,23 @@ mod tests {
         if std::env::var_os("AIRGATE_WRITE_SAMPLE").is_some() {
             std::fs::write(&path, sample_file()).unwrap();
         }
-        let message = "`AIRGATE_WRITE_SAMPLE=1 cargo test sample_file` writes it";
+        let message = "`make reference` writes it";
         assert_eq!(std::fs::read_to_string(path).unwrap(), sample_file(), "{message}");
+    }
+
+    #[test]
+    fn the_manual_is_up_to_date() {
+        const BEGIN: &str = "<!-- The tables below are generated: see the end of this page. -->\n\n";
+        const END: &str = "<!-- The tables end here. -->\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (tables, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("AIRGATE_WRITE_SAMPLE").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", manual())).unwrap();
+            return;
+        }
+        assert_eq!(tables, manual(), "`make reference` writes it");
     }
 
     #[test]
