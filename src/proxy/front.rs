@@ -2,8 +2,11 @@
 //!
 //! Pingora waits for ever for the rest of a request's head, and takes every connection.
 
+mod watched;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,22 +19,32 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 
 use crate::metrics::{Metrics, Rejected};
+use watched::{Facts, Watched};
 
 tokio::task_local! {
     static HEAD: Arc<HeadDeadline>;
+    static CONNECTION: Arc<Facts>;
 }
 
 /// Whether the head of the request that this task waits for has been read.
 #[derive(Default)]
 pub struct HeadDeadline {
     read: Notify,
+    met: AtomicBool,
 }
 
 impl HeadDeadline {
     /// The head has been read: the deadline is met.
     pub fn met() {
         // Outside the scope (a test, say) there is no deadline.
-        let _ = HEAD.try_with(|deadline| deadline.read.notify_one());
+        let _ = HEAD.try_with(|deadline| {
+            deadline.met.store(true, Ordering::Relaxed);
+            deadline.read.notify_one();
+        });
+    }
+
+    fn is_met(&self) -> bool {
+        self.met.load(Ordering::Relaxed)
     }
 }
 
@@ -54,16 +67,30 @@ impl<A> Deadlined<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let idle = session.get_keepalive().map_or(Duration::ZERO, Duration::from_secs);
+        // Outside of a connection (an HTTP/2 stream, a test) nothing is known, and no request follows.
+        let facts = CONNECTION.try_with(Arc::clone).unwrap_or_default();
+        // Pingora gives a new connection a time to be idle, too.
+        let idle = match facts.await_request() {
+            true => Duration::ZERO,
+            false => session.get_keepalive().map_or(Duration::ZERO, Duration::from_secs),
+        };
+        // A request that comes before the last one is answered waits its turn (RFC 9112, section
+        // 9.3.2). Otherwise Pingora gives up the one before.
+        session.set_pipelining_enabled(true);
         let deadline = Arc::new(HeadDeadline::default());
         let work = HEAD.scope(deadline.clone(), self.inner.process_new_http(session, shutdown));
         tokio::pin!(work);
         tokio::select! {
             biased;
-            done = &mut work => return done,
+            done = &mut work => {
+                if facts.is_answered() && !deadline.is_met() {
+                    self.metrics.connection_rejected(Rejected::BadHead);
+                }
+                return done;
+            }
             () = deadline.read.notified() => {}
             () = pingora::time::fast_timeout::fast_sleep(idle + self.header_timeout) => {
                 self.metrics.connection_rejected(Rejected::SlowHead);
@@ -124,7 +151,9 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
         let _place = self.open.take(address)?;
-        self.inner.process_new(stream, shutdown).await
+        let facts = Arc::new(Facts::default());
+        let stream: Stream = Box::new(Watched::new(stream, facts.clone()));
+        CONNECTION.scope(facts, self.inner.process_new(stream, shutdown)).await
     }
 
     async fn cleanup(&self) {
