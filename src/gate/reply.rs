@@ -33,8 +33,11 @@ pub enum Problem {
     Target(InvalidTarget),
     /// The credentials cannot be looked at.
     Credentials(InvalidCredentials),
-    /// Two ways to find the end of the body: Content-Length and Transfer-Encoding.
+    /// More than one way to find the end of the body, such as by Content-Length and by
+    /// Transfer-Encoding.
     Framing,
+    /// The head cannot be passed on, such as one whose `Connection` names what is not for one hop.
+    Head,
     /// More header fields than `[limits] max_headers`.
     TooManyHeaders,
     /// Neither API nor token, and `[gate] other_routes` does not let it through.
@@ -66,6 +69,7 @@ impl Problem {
             Self::Target(_) => "ambiguous_target",
             Self::Credentials(InvalidCredentials::Repeated) => "repeated_authorization",
             Self::Framing => "ambiguous_framing",
+            Self::Head => "malformed_head",
             Self::TooManyHeaders => "too_many_headers",
             Self::NoRoute => "no_route",
             Self::Refused(refusal) => match &refusal.cause {
@@ -129,8 +133,9 @@ impl Reply {
             Problem::Target(invalid) => Self::detail(S::BAD_REQUEST, &invalid.to_string()),
             Problem::Credentials(invalid) => Self::detail(S::BAD_REQUEST, &invalid.to_string()),
             Problem::Framing => {
-                Self::detail(S::BAD_REQUEST, "The request has both Content-Length and Transfer-Encoding")
+                Self::detail(S::BAD_REQUEST, "The request's body ends in more than one place")
             }
+            Problem::Head => Self::detail(S::BAD_REQUEST, "The request's head is malformed"),
             Problem::TooManyHeaders => {
                 Self::detail(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields")
             }

@@ -43,20 +43,31 @@ fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Op
     leftmost
 }
 
-/// Whether the end of the body can be found in one way only. Pingora drops `Content-Length` where
-/// there is `Transfer-Encoding` too, so the head is looked at as it came.
+/// Whether the end of the body can be found in one way only: by one `Content-Length`, with one
+/// number, or by `Transfer-Encoding: chunked`. Pingora takes more than that, and drops
+/// `Content-Length` where there is `Transfer-Encoding` too, so the head is looked at as it came.
 pub fn is_framed_once(session: &Session) -> bool {
     let head = session.req_header();
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
     let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(encoding) = encodings.next() else { return true };
-    let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none();
-    let http_11 = head.version == http::Version::HTTP_11;
+    match (lengths.next(), encodings.next()) {
+        (None, None) => true,
+        (Some(length), None) => length.as_bytes().iter().all(u8::is_ascii_digit) && lengths.next().is_none(),
+        (None, Some(encoding)) => {
+            encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && encodings.next().is_none()
+                && head.version == http::Version::HTTP_11
+                && !has_raw_length(session)
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn has_raw_length(session: &Session) -> bool {
     let raw = session.as_http1().map(|h1| h1.get_headers_raw_bytes()).unwrap_or_default();
-    let length = raw.split(|&b| b == b'\n').any(|line| {
-        line.get(..CONTENT_LENGTH.as_str().len())
-            .is_some_and(|name| name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()))
-    });
-    chunked && http_11 && !length
+    let name = CONTENT_LENGTH.as_str().as_bytes();
+    raw.split(|&b| b == b'\n')
+        .any(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
 /// Reads the whole body, within bounds.

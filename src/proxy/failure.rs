@@ -19,6 +19,7 @@ pub fn problem(error: &Error) -> Option<Problem> {
         ErrorSource::Downstream if slow => Some(Problem::SlowBody),
         ErrorSource::Downstream => match error.etype() {
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => None,
+            ErrorType::InvalidHTTPHeader => Some(Problem::Head),
             _ => Some(Problem::BrokenBody),
         },
         ErrorSource::Internal | ErrorSource::Unset => Some(Problem::Internal),
