@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::HeaderName;
-use http::header::{EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -71,11 +71,13 @@ pub const MAX_TRIES: usize = 2;
 const CLIENT_IDLE: u64 = 75;
 /// Longest silence of a client that sends a body or reads an answer.
 const CLIENT_STALL: Duration = Duration::from_secs(60);
-/// A body at most this long is drained when the answer does not need it, so that the connection
+/// A body of at most so many bytes that nobody needs is read before the answer, so that the connection
 /// can be used again.
-const DRAIN_MAX: u64 = 64 * 1024;
-/// Longest time that draining takes.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+const SMALL_BODY: u64 = 64 * 1024;
+/// Longest time for that.
+const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time for the rest of a body that nobody needs, once its request is answered.
+const LINGER: Duration = Duration::from_secs(10);
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -89,6 +91,9 @@ pub struct Ctx {
     peer: Peer,
     forward: Option<Forward>,
     asked: Option<Instant>,
+    replied: Option<Instant>,
+    /// Whether it is in doubt where the next request begins.
+    in_doubt: bool,
     answered: Option<Instant>,
     tries: usize,
     again: Again,
@@ -113,19 +118,32 @@ impl Proxy {
     }
 
     /// Writes an answer of our own.
-    async fn reply(&self, session: &mut Session, ctx: &Ctx, reply: Reply) -> pingora::Result<()> {
+    async fn reply(&self, session: &mut Session, ctx: &mut Ctx, reply: Reply) -> pingora::Result<()> {
         let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len() + 4))?;
         for (name, value) in reply.headers {
             head.append_header(name, value)?;
         }
         head.insert_header(&X_REQUEST_ID, ctx.id.header())?;
         head.set_content_length(reply.body.len())?;
-        free_connection(session).await;
+        let rest = Rest::of(session, ctx);
+        match rest {
+            Rest::Nothing | Rest::Large => {}
+            Rest::Small => {
+                // If it does not come in time, the connection is closed after the answer.
+                let _ = tokio::time::timeout(SMALL_BODY_TIMEOUT, session.drain_request_body()).await;
+            }
+            Rest::InDoubt => session.set_keepalive(None),
+        }
         let is_head = session.req_header().method == http::Method::HEAD;
         let has_body = !is_head && !reply.body.is_empty();
         session.write_response_header(Box::new(head), !has_body).await?;
         if has_body {
             session.write_response_body(Some(reply.body), true).await?;
+        }
+        ctx.replied = Some(Instant::now());
+        // Were the connection closed with bytes unread, it would be reset, and the answer lost.
+        if matches!(rest, Rest::Small | Rest::Large) && session.drain_request_body().await.is_err() {
+            session.set_keepalive(None);
         }
         Ok(())
     }
@@ -155,6 +173,7 @@ impl Proxy {
     }
 
     fn problem(&self, session: &Session, ctx: &mut Ctx, problem: &Problem) -> Reply {
+        ctx.in_doubt |= leaves_doubt(problem);
         let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
         ctx.snapshot.gate.fail(&request, problem, &mut ctx.outcome)
     }
@@ -175,6 +194,8 @@ impl ProxyHttp for Proxy {
             peer: Peer { address: None, connection: None, tls: false, trusted: false },
             forward: None,
             asked: None,
+            replied: None,
+            in_doubt: false,
             answered: None,
             tries: 0,
             again: Again::No,
@@ -193,7 +214,7 @@ impl ProxyHttp for Proxy {
         }
         session.set_read_timeout(Some(CLIENT_STALL));
         session.set_write_timeout(Some(CLIENT_STALL));
-        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        session.set_total_drain_timeout(Some(LINGER));
         ctx.peer = convert::peer(session, &ctx.snapshot.trusted_proxies);
         ctx.id = session
             .get_header(&X_REQUEST_ID)
@@ -279,10 +300,18 @@ impl ProxyHttp for Proxy {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         answer: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
+        // `100 Continue` is not the answer.
+        if answer.status.is_informational() {
+            return Ok(());
+        }
+        // An older client reads until the connection is closed (RFC 9112, section 6.1).
+        if session.req_header().version < http::Version::HTTP_11 {
+            answer.remove_header(&TRANSFER_ENCODING);
+        }
         if let Some(forward) = &ctx.forward {
             let edits = ctx.snapshot.gate.on_reply(&forward.reply, &answer.headers);
             convert::edit_response(answer, edits)?;
@@ -337,7 +366,6 @@ impl ProxyHttp for Proxy {
         }
         let reply = self.problem(session, ctx, &problem);
         let code = reply.status.as_u16();
-        session.set_keepalive(None);
         if self.reply(session, ctx, reply).await.is_err() {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
@@ -368,7 +396,7 @@ impl ProxyHttp for Proxy {
             method: &head.method,
             target: head.raw_path(),
             status: session.response_written().map(|answer| answer.status),
-            total: ctx.began.elapsed(),
+            total: ctx.replied.map_or_else(|| ctx.began.elapsed(), |replied| replied - ctx.began),
             upstream: ctx.asked.map(|asked| asked.elapsed()),
             first_byte: ctx.asked.zip(ctx.answered).map(|(asked, answered)| answered - asked),
             bytes_sent: session.body_bytes_sent(),
@@ -386,21 +414,51 @@ fn request<'a>(head: &'a RequestHeader, peer: &'a Peer, now: SystemTime, id: &'a
     Request { head, target: head.raw_path(), peer, now, id }
 }
 
-/// Makes the connection fit for another request: drains what is small and on its way, and gives the
-/// connection up where it is not, or where the client waits for a go-ahead.
-async fn free_connection(session: &mut Session) {
-    if session.is_body_done() || session.is_body_empty() {
-        return;
+/// What is left of a request's body when its answer is written here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing.
+    Nothing,
+    /// The client sends it, and it is short.
+    Small,
+    /// The client sends it, and it is long, or of unknown length.
+    Large,
+    /// The client waits for a go-ahead and may send it or not (RFC 9110, section 10.1.1), or it cannot
+    /// be told where it ends: the connection can take no other request.
+    InDoubt,
+}
+
+impl Rest {
+    fn of(session: &mut Session, ctx: &Ctx) -> Self {
+        if ctx.in_doubt {
+            Self::InDoubt
+        } else if session.is_body_done() {
+            Self::Nothing
+        } else if session.req_header().headers.contains_key(EXPECT) {
+            Self::InDoubt
+        } else {
+            let length = session.get_header(CONTENT_LENGTH);
+            let length = length.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+            if length.is_some_and(|length| length <= SMALL_BODY) { Self::Small } else { Self::Large }
+        }
     }
-    let head = session.req_header();
-    let length = head
-        .headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse::<u64>().ok());
-    let small = length.is_some_and(|n| n <= DRAIN_MAX) && !head.headers.contains_key(TRANSFER_ENCODING);
-    let waits = head.headers.contains_key(EXPECT);
-    if !small || waits || session.drain_request_body().await.is_err() {
-        session.set_keepalive(None);
+}
+
+/// Whether a problem leaves it in doubt where the next request on the connection begins.
+fn leaves_doubt(problem: &Problem) -> bool {
+    match problem {
+        Problem::Framing | Problem::Head | Problem::SlowBody | Problem::BrokenBody | Problem::Internal => {
+            true
+        }
+        Problem::Target(_)
+        | Problem::Credentials(_)
+        | Problem::TooManyHeaders
+        | Problem::NoRoute
+        | Problem::Refused(_)
+        | Problem::CrossSite(_)
+        | Problem::UnknownToAirflow
+        | Problem::LargeBody
+        | Problem::UpstreamDown
+        | Problem::UpstreamSlow => false,
     }
 }
