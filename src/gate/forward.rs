@@ -37,12 +37,25 @@ pub fn request(request: &Request<'_>, kind: &RouteKind, presented: Option<&Prese
         }
         Some(Presented::Cookies) | None => {}
     }
-    // What `Connection` names is for this hop, and must not take away what is set here.
+    vouch(request, &mut edits);
     if sent.contains_key(CONNECTION) {
         edits.remove.push(CONNECTION);
+        restore(sent, &mut edits);
     }
-    vouch(request, &mut edits);
     edits
+}
+
+/// What `Connection` names is for this hop, and is taken out. But the upstream must see the
+/// credentials that were judged here, whatever a client puts into that list.
+fn restore(sent: &HeaderMap, edits: &mut Edits) {
+    for name in [AUTHORIZATION, COOKIE, TRACEPARENT.clone()] {
+        if edits.remove.contains(&name) || edits.set.iter().any(|(set, _)| *set == name) {
+            continue;
+        }
+        let mut values = sent.get_all(&name).iter().cloned();
+        edits.set.extend(values.next().map(|first| (name.clone(), first)));
+        edits.append.extend(values.map(|more| (name.clone(), more)));
+    }
 }
 
 /// Tells the upstream who called, and under which id.
