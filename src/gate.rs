@@ -93,7 +93,7 @@ impl Gate {
         };
         match answered {
             Ok(reply) => self.dress(request, reply.no_store()),
-            Err(problem) => self.fail(request, &problem, outcome),
+            Err(problem) => self.fail(request, &problem, outcome).no_store(),
         }
     }
 
