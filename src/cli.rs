@@ -74,7 +74,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Writes warnings and errors, one a line, and how many errors there are.
-fn report(warnings: &[Note], errors: &Errors, err: &mut impl Write) {
+pub fn report(warnings: &[Note], errors: &Errors, err: &mut impl Write) {
     // Nobody is left to tell when standard error is closed.
     for warning in warnings {
         let _ = writeln!(err, "warning: {warning}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use airgate::cli::{self, Program};
 use airgate::config::{Errors, Loaded, Settings, Sources};
+use airgate::server::StartError;
 
 /// Some per cent faster than the system's, and steadier in size.
 #[global_allocator]
@@ -27,6 +28,10 @@ impl Program for Airgate {
     fn run(self, loaded: Loaded, sources: Sources) -> ExitCode {
         match airgate::server::run(loaded, Arc::new(move || sources.load())) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(StartError::Config(errors)) => {
+                cli::report(&[], &errors, &mut std::io::stderr());
+                ExitCode::FAILURE
+            }
             Err(error) => {
                 eprintln!("airgate: {error}");
                 ExitCode::FAILURE
