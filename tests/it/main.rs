@@ -1,5 +1,6 @@
 //! Integration tests: the real airgate, in front of a recording upstream or of real Airflow.
 
+mod bad_input;
 mod crossing;
 mod documentation;
 mod exchange;
@@ -7,4 +8,5 @@ mod exit;
 mod goldens;
 mod python_client;
 mod support;
+mod transport;
 mod zero_config;

@@ -3,8 +3,9 @@
 pub mod airflow;
 pub mod airgate;
 pub mod client;
+pub mod token;
 pub mod upstream;
 
 pub use airgate::Airgate;
-pub use client::{Answer, Ask, delete, get, head, options, post, put};
-pub use upstream::Upstream;
+pub use client::{Answer, Ask, Connection, delete, get, head, options, post, put};
+pub use upstream::{Closed, Upstream, answer};

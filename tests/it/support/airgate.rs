@@ -28,8 +28,14 @@ pub struct Airgate {
 /// Lines that a process has written, and somebody who waits for more.
 #[derive(Default)]
 struct Lines {
-    lines: Mutex<Vec<String>>,
+    written: Mutex<Written>,
     more: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<String>,
+    ended: bool,
 }
 
 impl Lines {
@@ -38,15 +44,17 @@ impl Lines {
         let its_lines = lines.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                its_lines.lines.lock().unwrap().push(line);
+                its_lines.written.lock().unwrap().lines.push(line);
                 its_lines.more.notify_all();
             }
+            its_lines.written.lock().unwrap().ended = true;
+            its_lines.more.notify_all();
         });
         lines
     }
 
     fn all(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.written.lock().unwrap().lines.clone()
     }
 
     #[track_caller]
@@ -56,19 +64,31 @@ impl Lines {
     }
 
     fn try_wait<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let mut lines = self.lines.lock().unwrap();
+        let mut written = self.written.lock().unwrap();
         let mut looked_at = 0;
         loop {
-            if let Some(found) = lines[looked_at..].iter().find_map(|line| find(line)) {
+            if let Some(found) = written.lines[looked_at..].iter().find_map(|line| find(line)) {
                 return Some(found);
             }
-            looked_at = lines.len();
-            let (again, late) = self.more.wait_timeout(lines, PATIENCE).unwrap();
+            looked_at = written.lines.len();
+            if written.ended {
+                return None;
+            }
+            let (again, late) = self.more.wait_timeout(written, PATIENCE).unwrap();
             if late.timed_out() {
                 return None;
             }
-            lines = again;
+            written = again;
         }
+    }
+
+    /// Waits until the other end is closed.
+    #[track_caller]
+    fn wait_for_the_end(&self) {
+        let written = self.written.lock().unwrap();
+        let (written, late) =
+            self.more.wait_timeout_while(written, PATIENCE, |written| !written.ended).unwrap();
+        assert!(!late.timed_out(), "it goes on:\n{}", written.lines.join("\n"));
     }
 }
 
@@ -212,6 +232,12 @@ impl Airgate {
             .unwrap_or(0.0)
     }
 
+    /// Waits until a series has this value: a request is counted once its answer is out.
+    #[track_caller]
+    pub fn counts(&self, series: &str, value: f64) {
+        self.until(&format!("{series} {value}"), |airgate| airgate.metric(series) == value);
+    }
+
     /// Waits until a condition holds that nothing announces.
     #[track_caller]
     pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
@@ -248,15 +274,30 @@ impl Airgate {
         self.child.id()
     }
 
+    /// How much memory it has in use, in bytes.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let done = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
         assert!(done.success());
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for all that it has written.
+    #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
+        self.log.wait_for_the_end();
+        self.access.wait_for_the_end();
         self.child.wait().unwrap()
+    }
+
+    /// Whether `/readyz` says so.
+    pub fn is_ready(&self) -> bool {
+        self.admin("/readyz").status == 200
     }
 }
 

@@ -138,11 +138,43 @@ impl Connection {
         self.reader.get_mut().write_all(bytes)
     }
 
+    /// Closes it, or one half of it.
+    pub fn close(&self, how: std::net::Shutdown) {
+        let _ = self.reader.get_ref().shutdown(how);
+    }
+
     /// Until the other end closes.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = self.reader.read_to_end(&mut rest);
         rest
+    }
+
+    /// What else comes, until the other end closes or a second has passed without a byte.
+    pub fn rest_of_answers(&mut self) -> Vec<u8> {
+        let _ = self.reader.get_ref().set_read_timeout(Some(Duration::from_secs(1)));
+        self.rest()
+    }
+
+    /// Waits, and says whether the other end was silent all the while, and has not closed.
+    pub fn wait(&mut self, time: Duration) -> bool {
+        let stream = self.reader.get_ref();
+        let _ = stream.set_read_timeout(Some(time));
+        let silent = stream.peek(&mut [0]).is_err();
+        let _ = stream.set_read_timeout(Some(PATIENCE));
+        silent
+    }
+
+    /// The next line, without its end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Waits for at least one more byte.
+    pub fn some(&mut self) {
+        assert!(!self.reader.fill_buf().unwrap().is_empty());
     }
 
     /// Reads one answer to a request with this method.

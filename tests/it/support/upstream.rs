@@ -2,17 +2,20 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What the upstream was sent.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// Tells the connections of one upstream apart.
+    pub connection: usize,
     pub method: String,
     pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Without transfer coding. Empty where the test reads the body itself.
     pub body: Vec<u8>,
 }
 
@@ -26,8 +29,17 @@ impl Seen {
     }
 }
 
-/// Answers a request with the bytes to send. An empty answer closes the connection.
-type Script = dyn Fn(&Seen) -> Vec<u8> + Send + Sync;
+/// A connection as the upstream has it.
+pub type Wire = BufReader<TcpStream>;
+
+/// What happens to a request once its head has been read.
+#[derive(Clone)]
+enum Manner {
+    /// Its body is read, then it is answered with these bytes; none closes the connection.
+    Answers(Arc<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>),
+    /// The test reads the body and writes the answer; then the connection is closed.
+    ByHand(Arc<dyn Fn(&Seen, &mut Wire) + Send + Sync>),
+}
 
 /// The upstream. Stops when it is dropped.
 pub struct Upstream {
@@ -62,23 +74,29 @@ impl Upstream {
 
     /// Answers as the script says. The gate's own health checks are answered, and not recorded.
     pub fn answering(script: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self::on("127.0.0.1:0".parse().unwrap(), script)
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve(listener, Manner::Answers(Arc::new(script)))
     }
 
-    /// At a given address.
-    pub fn on(address: SocketAddr, script: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+    /// Leaves body and answer to the test. Health checks are answered as always.
+    pub fn by_hand(hand: impl Fn(&Seen, &mut Wire) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve(listener, Manner::ByHand(Arc::new(hand)))
+    }
+
+    fn serve(listener: TcpListener, manner: Manner) -> Self {
         let address = listener.local_addr().unwrap();
         let (log, stop) = (Arc::new(Log::default()), Arc::new(AtomicBool::new(false)));
-        let script: Arc<Script> = Arc::new(script);
         let (its_log, its_stop) = (log.clone(), stop.clone());
+        let connections = AtomicUsize::new(0);
         std::thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
+            for wire in listener.incoming().flatten() {
                 if its_stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (log, stop, script) = (its_log.clone(), its_stop.clone(), script.clone());
-                std::thread::spawn(move || serve(connection, &log, &stop, &*script));
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let (log, stop, manner) = (its_log.clone(), its_stop.clone(), manner.clone());
+                std::thread::spawn(move || serve(wire, number, &log, &stop, &manner));
             }
         });
         Self { address, log, stop }
@@ -130,54 +148,103 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(connection: TcpStream, log: &Log, stop: &AtomicBool, script: &Script) {
-    let mut reader = BufReader::new(connection);
-    while let Some(seen) = read(&mut reader) {
+/// A port where nobody listens, kept for an upstream that comes up later.
+pub struct Closed {
+    socket: tokio::net::TcpSocket,
+}
+
+impl Closed {
+    pub fn port() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { socket }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.socket.local_addr().unwrap())
+    }
+
+    /// Now somebody listens.
+    pub fn open(self, script: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Upstream {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        let listener = self.socket.listen(128).unwrap().into_std().unwrap();
+        listener.set_nonblocking(false).unwrap();
+        Upstream::serve(listener, Manner::Answers(Arc::new(script)))
+    }
+}
+
+fn serve(connection: TcpStream, number: usize, log: &Log, stop: &AtomicBool, manner: &Manner) {
+    let mut wire = BufReader::new(connection);
+    while let Some(mut seen) = head(&mut wire, number) {
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let is_check = seen.target == "/api/v2/version" && seen.header("x-request-id").is_none();
-        if !is_check {
-            log.seen.lock().unwrap().push(seen.clone());
-            log.more.notify_all();
-        }
-        let bytes = if is_check { answer(200, &[], "{}") } else { script(&seen) };
-        if bytes.is_empty() || reader.get_mut().write_all(&bytes).is_err() {
+        let bytes = if seen.target == "/api/v2/version" && seen.header("x-request-id").is_none() {
+            answer(200, &[], "{}") // a check of the gate's own
+        } else {
+            match manner {
+                Manner::Answers(script) => {
+                    let Some(body) = body(&seen, &mut wire) else { break };
+                    seen.body = body;
+                    log.note(&seen);
+                    script(&seen)
+                }
+                Manner::ByHand(hand) => {
+                    log.note(&seen);
+                    hand(&seen, &mut wire);
+                    break;
+                }
+            }
+        };
+        if bytes.is_empty() || wire.get_mut().write_all(&bytes).is_err() {
             break;
         }
     }
-    let _ = reader.get_mut().shutdown(Shutdown::Both);
+    let _ = wire.get_mut().shutdown(Shutdown::Both);
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
+impl Log {
+    fn note(&self, seen: &Seen) {
+        self.seen.lock().unwrap().push(seen.clone());
+        self.more.notify_all();
+    }
+}
+
+fn head(wire: &mut Wire, connection: usize) -> Option<Seen> {
     let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
+    wire.read_line(&mut line).ok()?;
     let mut words = line.trim_end().split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = Vec::new();
     loop {
         let mut line = Vec::new();
-        reader.read_until(b'\n', &mut line).ok()?;
+        wire.read_until(b'\n', &mut line).ok()?;
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut seen = Seen { method, target, headers, body: Vec::new() };
+    Some(Seen { connection, method, target, headers, body: Vec::new() })
+}
+
+/// The body of a request. `None` if it ends early.
+pub fn body(seen: &Seen, wire: &mut Wire) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
     if let Some(length) = seen.header("content-length").and_then(|v| v.parse().ok()) {
-        seen.body = vec![0; length];
-        reader.read_exact(&mut seen.body).ok()?;
+        body = vec![0; length];
+        wire.read_exact(&mut body).ok()?;
     } else if seen.header("transfer-encoding").is_some() {
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
+            wire.read_line(&mut line).ok()?;
             let length = usize::from_str_radix(line.trim(), 16).ok()?;
             let mut chunk = vec![0; length + 2];
-            reader.read_exact(&mut chunk).ok()?;
+            wire.read_exact(&mut chunk).ok()?;
             if length == 0 {
                 break;
             }
-            seen.body.extend_from_slice(&chunk[..length]);
+            body.extend_from_slice(&chunk[..length]);
         }
     }
-    Some(seen)
+    Some(body)
 }
