@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::credentials::Authorization;
 use super::jwt::{Refusal, Token, TokenCache, Verifier, unverified};
-use super::{Attempt, Backend, Grant, Health, Identity, Onward, Origin, Reason, Rejection, Verdict};
+use super::{Attempt, Backend, Grant, Health, Identity, Onward, Origin, Reason, Rejection, Scope, Verdict};
 
 /// The backend `session`, in front of Airflow 3.
 ///
@@ -42,7 +42,16 @@ impl Backend for Session {
 
     async fn authenticate(&self, attempt: &Attempt<'_>) -> Verdict {
         let Some(bytes) = cookie(attempt) else { return Verdict::NotMine };
-        let Some(verifier) = &self.verifier else { return Verdict::Accepted(Arc::clone(&self.unverified)) };
+        let Some(verifier) = &self.verifier else {
+            // Nobody here can tell a stale cookie from a good one: it must not keep a password from being
+            // looked at.
+            return match attempt.credentials.authorization {
+                Authorization::Absent | Authorization::Other => Verdict::Accepted(Arc::clone(&self.unverified)),
+                Authorization::Basic(_) | Authorization::Negotiate(_) | Authorization::Bearer(_) => {
+                    Verdict::NotMine
+                }
+            };
+        };
         let token = match Token::parse(bytes) {
             Ok(token) => token,
             Err(why) => return rejected(Reason::TokenInvalid(why)),
@@ -68,6 +77,11 @@ impl Backend for Session {
 }
 
 fn cookie<'a>(attempt: &Attempt<'a>) -> Option<&'a [u8]> {
+    match attempt.scope {
+        // A cookie is never exchanged for a token.
+        Scope::Token => return None,
+        Scope::Api | Scope::Experimental => {}
+    }
     match attempt.credentials.authorization {
         Authorization::Bearer(_) => None,
         Authorization::Absent
