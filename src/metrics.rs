@@ -67,6 +67,8 @@ pub enum Rejected {
     TooManyPerAddress,
     /// The head was not complete within `[limits] header_timeout`.
     SlowHead,
+    /// The head cannot be read or is too large, or asks for a tunnel (`CONNECT`).
+    BadHead,
 }
 
 /// Counts one request as being in flight, for as long as it lives.
@@ -264,13 +266,14 @@ impl Reload {
 }
 
 impl Rejected {
-    const ALL: [Self; 3] = [Self::TooMany, Self::TooManyPerAddress, Self::SlowHead];
+    const ALL: [Self; 4] = [Self::TooMany, Self::TooManyPerAddress, Self::SlowHead, Self::BadHead];
 
     fn label(self) -> &'static str {
         match self {
             Self::TooMany => "too_many",
             Self::TooManyPerAddress => "too_many_per_address",
             Self::SlowHead => "slow_head",
+            Self::BadHead => "bad_head",
         }
     }
 }
