@@ -62,10 +62,15 @@ fn restore(sent: &HeaderMap, edits: &mut Edits) {
 fn vouch(request: &Request<'_>, edits: &mut Edits) {
     let (sent, peer) = (&request.head.headers, request.peer);
     if let Some(address) = peer.connection {
-        let value = match (peer.trusted, sent.get(&FORWARDED_FOR).map(|v| v.to_str())) {
-            (true, Some(Ok(chain))) => format!("{chain}, {address}"),
-            (true, Some(Err(_)) | None) | (false, _) => address.to_string(),
-        };
+        // A list may be in several lines, of which the last one is the nearest.
+        let lines = sent.get_all(&FORWARDED_FOR).iter().filter(|_| peer.trusted);
+        let chain = lines.map(|line| line.to_str().unwrap_or_default()).filter(|line| !line.is_empty());
+        let mut value = String::new();
+        for entry in chain {
+            value.push_str(entry);
+            value.push_str(", ");
+        }
+        value.push_str(&address.to_string());
         if let Ok(value) = HeaderValue::try_from(value) {
             edits.set.push((FORWARDED_FOR.clone(), value));
         }
