@@ -6,6 +6,7 @@ mod documentation;
 mod exchange;
 mod exit;
 mod goldens;
+mod identity;
 mod python_client;
 mod support;
 mod transport;
