@@ -50,13 +50,13 @@ pub struct Kept {
     workers: Arc<HashWorkers>,
     http: Arc<dyn HttpClient>,
     keys: Mutex<HashMap<JwksSource, KeptKeys>>,
-    upstreams: Mutex<Option<(upstream::Settings, Arc<Upstreams>)>>,
+    upstreams: Mutex<Option<Arc<Upstreams>>>,
 }
 
-/// A store of keys, and the task that keeps it fresh.
+/// A store of keys, and the task that keeps it fresh once it is in use.
 struct KeptKeys {
     store: Arc<JwksStore>,
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
 }
 
 /// Why nothing can be kept.
@@ -88,24 +88,40 @@ impl Kept {
         })
     }
 
-    /// The store of a source of keys: the one there is, else a new one, kept fresh from now on.
+    /// The store of a source of keys: the one there is, else a new one.
     fn store(&self, source: &JwksSource) -> Arc<JwksStore> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = keys.entry(source.clone()).or_insert_with(|| {
-            let store = JwksStore::new(source.clone(), self.http.clone());
-            KeptKeys { task: self.runtime.spawn(store.clone().run()), store }
+        let kept = keys.entry(source.clone()).or_insert_with(|| KeptKeys {
+            store: JwksStore::new(source.clone(), self.http.clone()),
+            task: None,
         });
         kept.store.clone()
     }
 
-    /// Gives up the stores that nobody uses any more.
+    /// Takes over what a configuration that is put in force needs in the background: keys are kept
+    /// fresh, and the upstream's addresses and health. What nobody uses any more is given up.
+    pub fn adopt(&self, snapshot: &Snapshot) {
+        let mut kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.as_ref().is_some_and(|upstreams| Arc::ptr_eq(upstreams, &snapshot.upstreams)) {
+            self.runtime.spawn(Upstreams::maintain(Arc::downgrade(&snapshot.upstreams)));
+            *kept = Some(snapshot.upstreams.clone());
+        }
+        drop(kept);
+        self.forget_unused();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {
+            kept.task = Some(self.runtime.spawn(kept.store.clone().run()));
+        }
+    }
+
+    /// Gives up the stores of keys that nobody uses.
     pub fn forget_unused(&self) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|_, kept| {
-            // One here, one in its task.
-            let used = Arc::strong_count(&kept.store) > 2;
-            if !used {
-                kept.task.abort();
+            let own = 1 + usize::from(kept.task.is_some());
+            let used = Arc::strong_count(&kept.store) > own;
+            if let (false, Some(task)) = (used, &kept.task) {
+                task.abort();
             }
             used
         });
@@ -117,16 +133,12 @@ impl Kept {
         keys.values().map(|kept| (kept.store.source().to_string(), kept.store.status())).collect()
     }
 
+    /// The upstream with these settings: the one in force, else a new one that knows no address yet.
     fn upstreams(&self, settings: upstream::Settings) -> Arc<Upstreams> {
-        let mut kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some((before, upstreams)) if *before == settings => upstreams.clone(),
-            Some(_) | None => {
-                let upstreams = Upstreams::new(settings.clone());
-                self.runtime.spawn(Upstreams::maintain(Arc::downgrade(&upstreams)));
-                *kept = Some((settings, upstreams.clone()));
-                upstreams
-            }
+            Some(upstreams) if *upstreams.settings() == settings => upstreams.clone(),
+            Some(_) | None => Upstreams::new(settings),
         }
     }
 }
@@ -155,7 +167,8 @@ pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
     }
 }
 
-/// Builds everything that serves requests. Reads key and user files; asks nobody over the network.
+/// Builds everything that serves requests. Reads key and user files; asks nobody over the network, and
+/// puts nothing in force: see [`Kept::adopt`].
 ///
 /// # Errors
 /// All that is wrong, each with its place in the configuration.

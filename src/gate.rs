@@ -146,7 +146,7 @@ impl Gate {
 
     async fn try_decide(&self, request: &Request<'_>, outcome: &mut Outcome) -> Result<Step, Problem> {
         let head = request.head;
-        let target = Target::parse(request.target, request.authority()).map_err(Problem::Target)?;
+        let target = Target::parse(request.target, request.host()).map_err(Problem::Target)?;
         let route = self.routes.find(&target, &head.method).map_err(Problem::Target)?;
         outcome.route = route.template;
         if cors::is_preflight(&head.method, &head.headers) {

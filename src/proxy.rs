@@ -97,6 +97,7 @@ pub struct Ctx {
     answered: Option<Instant>,
     tries: usize,
     again: Again,
+    refusal: Option<Reply>,
     _served: (Guard, InFlight),
 }
 
@@ -199,6 +200,7 @@ impl ProxyHttp for Proxy {
             answered: None,
             tries: 0,
             again: Again::No,
+            refusal: None,
             _served: (self.shared.drain.enter(), self.shared.metrics.enter()),
         }
     }
@@ -209,7 +211,7 @@ impl ProxyHttp for Proxy {
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
         // Without these an idle or stalling client holds its connection for ever.
         if session.get_keepalive().is_some() {
-            let keep = (!session.is_process_shutting_down()).then_some(CLIENT_IDLE);
+            let keep = (!self.shared.drain.is_leaving()).then_some(CLIENT_IDLE);
             session.set_keepalive(keep);
         }
         session.set_read_timeout(Some(CLIENT_STALL));
@@ -246,9 +248,15 @@ impl ProxyHttp for Proxy {
             ctx.again = Again::Done;
             match self.decide(session, ctx).await {
                 Ok(Step::Forward(forward)) => ctx.forward = Some(forward),
-                // The refusal that the upstream gave is gone; this one says the same.
-                Ok(Step::Reply(_) | Step::Body(_)) | Err(_) => {
-                    return Err(Error::explain(ErrorType::HTTPStatus(502), "no identity for the upstream"));
+                Ok(Step::Reply(reply)) => {
+                    ctx.refusal = Some(reply);
+                    return Err(Error::explain(
+                        ErrorType::HTTPStatus(502),
+                        "the password is not good any more",
+                    ));
+                }
+                Ok(Step::Body(_)) | Err(_) => {
+                    return Err(Error::explain(ErrorType::InternalError, "decided anew, it needs a body"));
                 }
             }
         }
@@ -364,7 +372,10 @@ impl ProxyHttp for Proxy {
             ctx.outcome.refused = Some(problem.label());
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
-        let reply = self.problem(session, ctx, &problem);
+        let reply = match ctx.refusal.take() {
+            Some(refusal) => refusal,
+            None => self.problem(session, ctx, &problem),
+        };
         let code = reply.status.as_u16();
         if self.reply(session, ctx, reply).await.is_err() {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };

@@ -1,19 +1,26 @@
 //! A new configuration while requests are served: build all of it, then swap; if anything is wrong,
 //! nothing changes.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::runtime::Handle;
+use tokio::time::MissedTickBehavior;
+
 use crate::assemble::{Kept, assemble, log_settings};
 use crate::config::{Loaded, Rejected, Settings};
 use crate::metrics::{Metrics, Reload};
-use crate::proxy::Shared;
+use crate::proxy::{Shared, Snapshot};
 use crate::telemetry::Telemetry;
 
 /// Reads the configuration again, from wherever it was read the first time.
 pub type Source = Arc<dyn Fn() -> Result<Loaded, Rejected> + Send + Sync>;
+
+/// How long a start or a reload waits to know the upstream's addresses and health.
+pub const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -26,43 +33,60 @@ pub struct Reloader {
     metrics: Arc<Metrics>,
     logs: Arc<Telemetry>,
     first: Settings,
+    runtime: Handle,
+    /// Held for the whole of a reload: two at once might end in the wrong order.
     files: Mutex<Files>,
     failed: AtomicBool,
 }
 
-/// The files that the configuration was read from, and what they looked like.
-struct Files {
-    paths: Vec<PathBuf>,
-    seen: Vec<Option<Stamp>>,
-}
+/// The files that the configuration was read from, and what they looked like before they were read.
+pub struct Files(HashMap<PathBuf, Option<Stamp>>);
 
 type Stamp = (SystemTime, u64, u64);
 
 impl Files {
-    fn new(paths: Vec<PathBuf>) -> Self {
-        let seen = paths.iter().map(stamp).collect();
-        Self { paths, seen }
+    /// To be called as soon as possible after they were read.
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self(paths.into_iter().map(|path| (path.clone(), stamp(&path))).collect())
     }
 
     fn changed(&self) -> bool {
-        self.paths.iter().map(stamp).ne(self.seen.iter().copied())
+        self.0.iter().any(|(path, seen)| stamp(path) != *seen)
+    }
+
+    /// The same files as they look now.
+    fn again(&self) -> Self {
+        Self::new(self.0.keys().cloned().collect())
+    }
+
+    /// Takes what a file looked like from an earlier look, where there was one: what changed since then
+    /// may have been read or not.
+    fn since(mut self, before: &Self) -> Self {
+        for (path, seen) in &mut self.0 {
+            if let Some(earlier) = before.0.get(path) {
+                *seen = *earlier;
+            }
+        }
+        self
     }
 }
 
-fn stamp(path: &PathBuf) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt;
     let found = std::fs::metadata(path).ok()?;
     Some((found.modified().ok()?, found.len(), found.ino()))
 }
 
 impl Reloader {
-    /// A reloader of what was loaded at the start.
+    /// A reloader of what was loaded at the start, from these files.
     pub fn new(
         source: Source,
-        loaded: Loaded,
+        first: Settings,
+        files: Files,
         kept: Arc<Kept>,
         shared: Shared,
         logs: Arc<Telemetry>,
+        runtime: Handle,
     ) -> Self {
         Self {
             source,
@@ -70,8 +94,9 @@ impl Reloader {
             metrics: shared.metrics.clone(),
             shared,
             logs,
-            first: loaded.settings,
-            files: Mutex::new(Files::new(loaded.files)),
+            first,
+            runtime,
+            files: Mutex::new(files),
             failed: AtomicBool::new(false),
         }
     }
@@ -86,35 +111,25 @@ impl Reloader {
         &self.kept
     }
 
-    /// Reads, builds, swaps; or says what is wrong and changes nothing. Blocks: reads files, and may
-    /// run the commands of `_CMD` options.
+    /// Reads, builds, swaps; or says what is wrong and changes nothing. Blocks: reads files, resolves
+    /// names, and may run the commands of `_CMD` options. One at a time.
     pub fn reload(&self) {
-        let result = self.try_reload();
-        self.failed.store(result.is_err(), Ordering::Release);
-        let outcome = match result {
-            Ok(()) => {
-                tracing::info!("configuration reloaded");
-                Reload::Success
-            }
-            Err(error) => {
-                tracing::error!(%error, "the new configuration is refused; the old one stays in force");
-                Reload::Failure
-            }
-        };
-        self.metrics.reloaded(outcome, SystemTime::now());
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reload_from(&mut files);
     }
 
     /// Looks at the files every few seconds, and reloads when one of them has changed. For ever.
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let this = self.clone();
             let look = move || {
-                let changed = this.files.lock().unwrap_or_else(PoisonError::into_inner).changed();
-                if changed {
+                let mut files = this.files.lock().unwrap_or_else(PoisonError::into_inner);
+                if files.changed() {
                     tracing::info!("a file of the configuration has changed");
-                    this.reload();
+                    this.reload_from(&mut files);
                 }
             };
             if tokio::task::spawn_blocking(look).await.is_err() {
@@ -123,30 +138,58 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<(), String> {
-        let loaded = match (self.source)() {
-            Ok(loaded) => loaded,
-            Err(rejected) => {
-                self.look_at(rejected.files);
-                return Err(rejected.errors.to_string());
+    fn reload_from(&self, files: &mut Files) {
+        let result = self.try_reload(files);
+        self.failed.store(result.is_err(), Ordering::Release);
+        let outcome = match result {
+            Ok(()) => {
+                tracing::info!("configuration reloaded");
+                Reload::Success
+            }
+            Err(error) => {
+                self.kept.forget_unused();
+                tracing::error!(%error, "the new configuration is refused; the old one stays in force");
+                Reload::Failure
             }
         };
-        self.look_at(loaded.files);
-        for warning in &loaded.warnings {
+        self.metrics.reloaded(outcome, SystemTime::now());
+    }
+
+    fn try_reload(&self, files: &mut Files) -> Result<(), String> {
+        let before = files.again();
+        let read = (self.source)();
+        let paths = match &read {
+            Ok(loaded) => &loaded.files,
+            Err(rejected) => &rejected.files,
+        };
+        *files = Files::new(paths.clone()).since(&before);
+        let Loaded { settings, warnings, .. } = read.map_err(|rejected| rejected.errors.to_string())?;
+        for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let settings = loaded.settings;
         let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|error| error.to_string())?;
         let snapshot = assemble(&settings, &self.kept).map_err(|errors| errors.to_string())?;
+        self.reach(&snapshot)?;
+        self.kept.adopt(&snapshot);
         self.shared.snapshot.store(Arc::new(snapshot));
-        self.logs.apply(logs);
         self.kept.forget_unused();
+        self.logs.apply(logs);
         self.warn_of_the_fixed(&settings);
         Ok(())
     }
 
-    fn look_at(&self, paths: Vec<PathBuf>) {
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Files::new(paths);
+    /// No request may meet an upstream whose addresses are not known yet.
+    fn reach(&self, snapshot: &Snapshot) -> Result<(), String> {
+        let upstreams = &snapshot.upstreams;
+        if !upstreams.is_resolved() {
+            // Too late is as good as not at all.
+            let _ = self.runtime.block_on(tokio::time::timeout(FIRST_LOOK, upstreams.resolve()));
+        }
+        if upstreams.is_resolved() {
+            Ok(())
+        } else {
+            Err("no address of [upstream] url can be resolved".into())
+        }
     }
 
     /// Listeners, threads and the rest of what a start decides are made once.

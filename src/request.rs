@@ -22,10 +22,16 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The host, and port if there is one, that the request is for: `Host`, or `:authority`.
-    pub fn authority(&self) -> Option<&[u8]> {
+    /// The host, and port if there is one, that the request names: `Host`, or `:authority`.
+    pub fn host(&self) -> Option<&[u8]> {
         let host = self.head.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
         host.or_else(|| self.head.uri.authority().map(|a| a.as_str().as_bytes()))
+    }
+
+    /// The host that the client asked for: [`Request::host`], or what a trusted proxy says that it was.
+    pub fn authority(&self) -> Option<&[u8]> {
+        let said = self.head.headers.get_all("x-forwarded-host").iter().next_back();
+        said.filter(|_| self.peer.trusted).map(HeaderValue::as_bytes).or_else(|| self.host())
     }
 }
 

@@ -29,7 +29,7 @@ use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics};
 use crate::proxy::front::{ConnectionLimits, Deadlined, Limited};
 use crate::proxy::{MAX_TRIES, Proxy, Shared};
-use crate::reload::{Reloader, Source};
+use crate::reload::{FIRST_LOOK, Files, Reloader, Source};
 use crate::telemetry::{self, Telemetry};
 use bind::Bound;
 use signals::{Signal, Signals};
@@ -37,8 +37,6 @@ use signals::{Signal, Signals};
 /// Idle connections to the upstream that are kept, for each thread. Below the number of requests at
 /// a time, connections are made and closed all the time.
 const UPSTREAM_POOL: usize = 256;
-/// How long the start waits to know the upstream's addresses and health. It starts without, too.
-const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long threads have to end when all is done.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
@@ -91,7 +89,8 @@ fn outbound() -> std::io::Result<tokio::runtime::Runtime> {
 pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let outbound = outbound()?;
     let entered = outbound.enter();
-    let settings = loaded.settings.clone();
+    let files = Files::new(loaded.files);
+    let settings = loaded.settings;
     let kept = Arc::new(Kept::new(outbound.handle().clone())?);
     let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
     let serving = bind::all(settings.server.listen.iter().map(|place| &place.value))?;
@@ -101,8 +100,9 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
         tracing::warn!("{warning}");
     }
     let signals = Signals::install()?;
-    let upstreams = snapshot.upstreams.clone();
-    let _ = outbound.block_on(tokio::time::timeout(FIRST_LOOK, upstreams.resolve()));
+    // It starts without an upstream, too.
+    let _ = outbound.block_on(tokio::time::timeout(FIRST_LOOK, snapshot.upstreams.resolve()));
+    kept.adopt(&snapshot);
 
     let metrics = Arc::new(Metrics::new()?);
     metrics.loaded(SystemTime::now());
@@ -113,7 +113,15 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
         access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
     };
-    let reloader = Arc::new(Reloader::new(source, loaded, kept, shared.clone(), logs.clone()));
+    let reloader = Arc::new(Reloader::new(
+        source,
+        settings.clone(),
+        files,
+        kept,
+        shared.clone(),
+        logs.clone(),
+        outbound.handle().clone(),
+    ));
     outbound.spawn(reloader.clone().watch());
 
     let threads = settings.server.threads.map_or_else(cores, usize::from);
@@ -154,10 +162,9 @@ async fn serve(
     accepting: JoinHandle<()>,
 ) {
     while signals.next().await == Signal::Reload {
+        // Not awaited: a command that hangs must not keep a stop from being heard.
         let reloader = reloader.clone();
-        if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
-            tracing::error!("the reload panicked; the old configuration stays in force");
-        }
+        tokio::task::spawn_blocking(move || reloader.reload());
     }
     drain.leave();
     tracing::info!(requests = drain.requests(), "draining");

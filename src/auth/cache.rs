@@ -231,7 +231,7 @@ impl Drop for Landing {
     }
 }
 
-fn unavailable(cause: &str) -> Verdict {
+pub(super) fn unavailable(cause: &str) -> Verdict {
     Verdict::Unavailable(Outage { cause: cause.into(), retry_after: Duration::from_secs(1) })
 }
 

@@ -46,7 +46,9 @@ impl Backend for Session {
             // Nobody here can tell a stale cookie from a good one: it must not keep a password from being
             // looked at.
             return match attempt.credentials.authorization {
-                Authorization::Absent | Authorization::Other => Verdict::Accepted(Arc::clone(&self.unverified)),
+                Authorization::Absent | Authorization::Other => {
+                    Verdict::Accepted(Arc::clone(&self.unverified))
+                }
                 Authorization::Basic(_) | Authorization::Negotiate(_) | Authorization::Bearer(_) => {
                     Verdict::NotMine
                 }

@@ -142,7 +142,7 @@ impl Reader<'_> {
             Ok(None) => self.one(&o::CORE_AUTH_MANAGER, parse::auth_manager),
             Err(failed) => Err(failed),
         };
-        let ca_file = self.path(&o::UPSTREAM_CA_FILE);
+        let ca_file = self.file_read_once(&o::UPSTREAM_CA_FILE);
         let server_name = match self.given(&o::UPSTREAM_SERVER_NAME) {
             Ok(Some(given)) => self.parsed(&o::UPSTREAM_SERVER_NAME, given, &parse::server_name).map(Some),
             Ok(None) => Ok(None),
@@ -248,7 +248,7 @@ impl Reader<'_> {
 
     fn api_auth(&mut self) -> Resolved<ApiAuth> {
         let secrets = self.secrets();
-        let private_key = self.path(&o::API_AUTH_JWT_PRIVATE_KEY_PATH);
+        let private_key = self.file_read_once(&o::API_AUTH_JWT_PRIVATE_KEY_PATH);
         let algorithms = self.list(&o::API_AUTH_JWT_ALGORITHM, parse::algorithm);
         let kid = self.optional(&o::API_AUTH_JWT_KID, parse::text);
         let issuers = self.list(&o::API_AUTH_JWT_ISSUER, parse::text);

@@ -133,6 +133,10 @@ pub fn kept_cookies(answered: &HeaderMap) -> Option<Vec<HeaderValue>> {
 }
 
 fn is_airflow_cookie(pair: &[u8]) -> bool {
-    let name = pair.split(|&b| b == b'=').next().unwrap_or(pair).trim_ascii();
-    AIRFLOW_COOKIES.contains(&name)
+    let name = pair.split(|&b| b == b'=').next().unwrap_or(pair);
+    // Starlette reads the header as Latin-1, and takes off what is white space there.
+    let blank = |b: &u8| b.is_ascii_whitespace() || matches!(b, 0x0b | 0x1c..=0x1f | 0x85 | 0xa0);
+    let begin = name.iter().position(|b| !blank(b)).unwrap_or(name.len());
+    let end = name.iter().rposition(|b| !blank(b)).map_or(begin, |last| last + 1);
+    AIRFLOW_COOKIES.contains(&&name[begin..end])
 }

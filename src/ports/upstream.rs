@@ -124,6 +124,7 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// All addresses of the upstream, with their health.
 pub struct Upstreams {
+    settings: Settings,
     balancer: LoadBalancer<RoundRobin>,
     client: Arc<Client>,
 }
@@ -133,9 +134,19 @@ impl Upstreams {
     pub fn new(settings: Settings) -> Arc<Self> {
         let client =
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
-        let mut backends = Backends::new(Box::new(Discovery { settings }));
+        let mut backends = Backends::new(Box::new(Discovery { settings: settings.clone() }));
         backends.set_health_check(Box::new(Check { client: client.clone() }));
-        Arc::new(Self { balancer: LoadBalancer::from_backends(backends), client })
+        Arc::new(Self { settings, balancer: LoadBalancer::from_backends(backends), client })
+    }
+
+    /// How to reach it.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether any address is known.
+    pub fn is_resolved(&self) -> bool {
+        !self.balancer.backends().get_backend().is_empty()
     }
 
     /// Resolves all names once, and asks each address for its health.

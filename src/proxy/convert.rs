@@ -1,6 +1,6 @@
 //! Pingora's session ↔ the core's types.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -34,13 +34,20 @@ fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Op
     let mut leftmost = None;
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
     for entry in lines.iter().rev().flat_map(|v| v.as_bytes().rsplit(|&b| b == b',')) {
-        let address = std::str::from_utf8(entry.trim_ascii()).ok()?.parse::<IpAddr>().ok()?.to_canonical();
+        let address = address(std::str::from_utf8(entry.trim_ascii()).ok()?)?;
         leftmost = Some(address);
         if !is_trusted(address) {
             break;
         }
     }
     leftmost
+}
+
+/// An address of `X-Forwarded-For`. Some gateways write the port, too.
+fn address(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    let address = bare.parse().or_else(|_| entry.parse().map(|address: SocketAddr| address.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// Whether the end of the body can be found in one way only: by one `Content-Length`, with one

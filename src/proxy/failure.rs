@@ -6,13 +6,7 @@ use crate::gate::reply::Problem;
 
 /// What the client is told of an error; `None` if there is no client any more.
 pub fn problem(error: &Error) -> Option<Problem> {
-    let slow = matches!(
-        error.etype(),
-        ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-            | ErrorType::ConnectTimedout
-            | ErrorType::TLSHandshakeTimedout
-    );
+    let slow = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
     match error.esource() {
         ErrorSource::Upstream if slow => Some(Problem::UpstreamSlow),
         ErrorSource::Upstream => Some(Problem::UpstreamDown),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest;
 use tokio::runtime::Handle;
 
-use crate::auth::cache::{Checked, CredentialKey, Seal, Verified, VerifiedCache};
+use crate::auth::cache::{Checked, CredentialKey, Seal, Verified, VerifiedCache, unavailable};
 use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Permit};
 use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
 use crate::request::Peer;
@@ -173,8 +173,8 @@ impl PasswordCheck {
     /// [`Reason::WrongPassword`], throttles, or cannot tell; it is never `NotMine`.
     ///
     /// Without success every source is asked, so that known and unknown users take the same time.
-    /// Of the same credentials sent many times at once one alone is checked. The check goes on when
-    /// this future is dropped: giving up early saves nobody a failure.
+    /// Of the same credentials sent many times at once one alone is checked, unless the cache is off.
+    /// The check goes on when this future is dropped: giving up early saves nobody a failure.
     pub async fn check(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
         let network = Network::of(peer.address);
         let key = self.key(login, network);
@@ -189,7 +189,17 @@ impl PasswordCheck {
             let (username, password) = (login.username.into(), Secret::new(login.password));
             Ok(ask(Arc::clone(&self.sources), permit, username, password, now))
         };
-        self.cache.share(key, &self.runtime, begin).await
+        if !self.settings.cache_ttl.is_zero() {
+            return self.cache.share(key, &self.runtime, begin).await;
+        }
+        // Nothing is remembered, so nothing is shared either: two log-ins are two tokens.
+        match begin() {
+            Ok(check) => match self.runtime.spawn(check).await {
+                Ok(checked) => checked.verdict,
+                Err(_) => unavailable("the password check was aborted"),
+            },
+            Err(verdict) => verdict,
+        }
     }
 
     /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;

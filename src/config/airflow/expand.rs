@@ -1,7 +1,12 @@
 //! What Airflow does to a value before it uses it: environment variables, `~`, commands.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The environment, as `airgate` was started with it.
 pub type Environment = BTreeMap<String, String>;
@@ -80,24 +85,45 @@ pub enum CommandFailed {
     /// It failed.
     #[error("the command failed: {0}")]
     Status(std::process::ExitStatus),
+    /// It did not end within [`PATIENCE`], and was killed.
+    #[error("the command did not end within {} s", PATIENCE.as_secs())]
+    Slow,
 }
+
+/// Longest time that a command may take. Airflow waits for ever; here it may be a reload that waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a command as Airflow does (`run_command`): split like a shell would, but without a shell.
 /// Everything it prints is the value, a newline at the end included; bytes that are not UTF-8 are
 /// dropped.
 ///
 /// # Errors
-/// When it cannot be read, started, or fails.
+/// When it cannot be read, started, fails, or does not end in time.
 pub fn run(command: &str, environment: &Environment) -> Result<String, CommandFailed> {
     let words = split(command).ok_or(CommandFailed::Unquoted)?;
     let (program, arguments) = words.split_first().ok_or(CommandFailed::Empty)?;
-    let output = Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
         .env_clear()
         .envs(environment)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
         .map_err(|error| CommandFailed::Start(error.kind()))?;
+    let group = Pid::from_child(&child);
+    let (ended, end) = mpsc::channel();
+    // Fails only when nobody waits any more.
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = match end.recv_timeout(PATIENCE) {
+        Ok(output) => output.map_err(|error| CommandFailed::Start(error.kind()))?,
+        Err(_) => {
+            // It may have ended a moment ago, and then there is nothing to kill.
+            let _ = kill_process_group(group, Signal::KILL);
+            return Err(CommandFailed::Slow);
+        }
+    };
     if !output.status.success() {
         return Err(CommandFailed::Status(output.status));
     }

@@ -147,6 +147,14 @@ impl Reader<'_> {
         }))
     }
 
+    /// The path of a file that is read once, when everything is built: a change of it is a change of the
+    /// configuration.
+    pub fn file_read_once(&mut self, option: &Opt) -> Resolved<Option<Located<PathBuf>>> {
+        let path = self.path(option)?;
+        self.files.extend(path.iter().map(|path| path.value.clone()));
+        Ok(path)
+    }
+
     /// A text, parsed.
     pub fn parsed<T>(
         &mut self,
