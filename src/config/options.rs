@@ -155,7 +155,7 @@ options! {
     }
     UPSTREAM_CONNECT_TIMEOUT {
         section: "upstream", key: "connect_timeout", shape: Shape::Duration, allowed: SECONDS, default: "5s",
-        help: "How long connecting to the upstream may take, TLS included. Then 502"
+        help: "How long connecting to the upstream may take, TLS included. It is tried twice, then 504"
     }
     UPSTREAM_READ_TIMEOUT {
         section: "upstream", key: "read_timeout", shape: Shape::Duration, allowed: SECONDS, default: "60s",
