@@ -19,10 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proxy", &["auth", "drain", "exchange", "gate", "metrics", "ports", "request", "telemetry"]),
     ("assemble", &["auth", "config", "gate", "ports", "proxy", "telemetry"]),
     ("reload", &["assemble", "config", "metrics", "proxy", "telemetry"]),
-    (
-        "server",
-        &["admin", "assemble", "config", "drain", "metrics", "proxy", "reload", "telemetry"],
-    ),
+    ("server", &["admin", "assemble", "config", "drain", "metrics", "proxy", "reload", "telemetry"]),
     ("cli", &["auth", "config", "secret"]),
 ];
 

@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod crossing;
+mod docs;
 mod documentation;
 mod exchange;
 mod exit;
 mod goldens;
 mod identity;
+mod imports;
 mod python_client;
 mod support;
 mod transport;
