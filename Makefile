@@ -1,9 +1,9 @@
 # `make help` lists what there is. The work is done by scripts/: each says at its top what it does and takes.
 
-# make run PORT=… ADMIN_PORT=…
-export PORT ADMIN_PORT
+# make run PORT=… ADMIN_PORT=…, make fuzz FUZZ_SECONDS=…
+export PORT ADMIN_PORT FUZZ_SECONDS
 
-.PHONY: help run test test-all bench lint fmt docs reference airflow-up airflow-down clean
+.PHONY: help run test test-all bench fuzz lint fmt docs reference airflow-up airflow-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ test-all: ## the same, with the slow and wide variants
 bench: ## how fast, beside a bare Pingora, in one run
 	@scripts/setup.sh bench
 	@cargo bench --bench throughput -- $(ARGS)
+
+fuzz: ## searches for inputs that break the parsers (FUZZ_SECONDS=30 for each)
+	@scripts/fuzz.sh $(ARGS)
 
 lint: ## formatting, clippy, documentation, dependencies, scripts
 	@scripts/lint.sh

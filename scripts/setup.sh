@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to build, run and test airgate; does nothing, at once, when nothing is missing.
 #
-#   scripts/setup.sh [run] [test] [bench] [lint]      (default: run)
+#   scripts/setup.sh [run] [test] [bench] [fuzz] [lint]      (default: run)
 #
 # As root on Debian or Ubuntu it installs. Anyone else gets the one line that does, and exit code 1.
 # Rust and Python are the machine's own: it says what is wrong with them, and installs at most Python's venv module.
@@ -11,11 +11,12 @@ set -euo pipefail
 
 # deny.toml is written for this release; another 0.20 on the PATH reads it too
 DENY_VERSION=0.20.2
+FUZZ_VERSION=0.13.2
 
 cd "$ROOT"
 groups=" ${*:-run} "
 for group in $groups; do
-  case $group in run | test | bench | lint) ;; *) die "setup.sh knows the groups run, test, bench and lint, not '$group'" ;; esac
+  case $group in run | test | bench | fuzz | lint) ;; *) die "setup.sh knows the groups run, test, bench, fuzz and lint, not '$group'" ;; esac
 done
 wants() { [[ $groups == *" $1 "* ]]; }
 has() { command -v "$1" >/dev/null; }
@@ -32,6 +33,8 @@ has make || packages+=(make)
 has curl || packages+=(curl)
 has flock && has setsid || packages+=(util-linux)
 ! wants bench || has wrk || packages+=(wrk)
+! wants bench || has openssl || packages+=(openssl)
+! wants fuzz || has c++ || packages+=(g++)
 find_python >/dev/null || {
   # Ubuntu 22.04's own Python is 3.10, and it has 3.11 beside it
   if grep -qs '^VERSION_CODENAME=jammy' /etc/os-release; then packages+=(python3.11 python3.11-venv)
@@ -86,4 +89,10 @@ if wants lint; then
     cargo install --quiet --locked --root "$DEV/cargo" "cargo-deny@$DENY_VERSION" ||
       die "could not build cargo-deny $DENY_VERSION"
   fi
+fi
+
+if wants fuzz && ! PATH=$DEV/cargo/bin:$PATH cargo fuzz --version >/dev/null 2>&1; then
+  say "building cargo-fuzz $FUZZ_VERSION (a minute, once)"
+  cargo install --quiet --locked --root "$DEV/cargo" "cargo-fuzz@$FUZZ_VERSION" ||
+    die "could not build cargo-fuzz $FUZZ_VERSION"
 fi

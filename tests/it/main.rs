@@ -9,6 +9,7 @@ mod exit;
 mod goldens;
 mod identity;
 mod imports;
+mod properties;
 mod python_client;
 mod support;
 mod transport;

@@ -1,0 +1,19 @@
+//! What the fuzz targets try to break: the properties of `tests/it/properties`, which say what their
+//! inputs are. `make fuzz` runs all targets; `FUZZ_SECONDS` is the time for each.
+
+#[path = "../../tests/it/properties/airflow_cfg.rs"]
+pub mod airflow_cfg;
+#[path = "../../tests/it/properties/config_toml.rs"]
+pub mod config_toml;
+#[path = "../../tests/it/properties/cors.rs"]
+pub mod cors;
+#[path = "../../tests/it/properties/credentials.rs"]
+pub mod credentials;
+#[path = "../../tests/it/properties/limit.rs"]
+pub mod limit;
+#[path = "../../tests/it/properties/target.rs"]
+pub mod target;
+#[path = "../../tests/it/properties/token.rs"]
+pub mod token;
+#[path = "../../tests/it/properties/token_body.rs"]
+pub mod token_body;
