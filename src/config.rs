@@ -292,17 +292,6 @@ pub struct Rejected {
     pub files: Vec<PathBuf>,
 }
 
-/// An option in force, as text, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
-    /// The option.
-    pub option: &'static Opt,
-    /// Its value as written; `***` for a secret.
-    pub value: String,
-    /// Where it was written.
-    pub at: Location,
-}
-
 impl Loaded {
     /// The places that have a say: the files that were read, then variables and `--set`s.
     pub fn places(&self) -> Vec<String> {
@@ -311,33 +300,5 @@ impl Loaded {
             Location::Default | Location::File(_) | Location::Line { .. } | Location::Column { .. } => None,
         });
         self.sources.iter().cloned().chain(others).collect()
-    }
-
-    /// Every option with the value in force, without secrets, section by section: for the status page.
-    pub fn in_force(&self) -> Vec<InForce> {
-        options::ALL
-            .iter()
-            .filter(|option| !option.repeats())
-            .map(|option| match self.layer.get(option) {
-                Some(entry) => InForce { option, value: shown(option, entry), at: entry.at.clone() },
-                None => InForce { option, value: option.default.to_owned(), at: Location::Default },
-            })
-            .collect()
-    }
-}
-
-fn shown(option: &Opt, entry: &Entry) -> String {
-    if option.secret {
-        return "***".to_owned();
-    }
-    match &entry.value {
-        Value::Text(text) | Value::Untyped(text) => text.clone(),
-        Value::File(path) => format!("{{ file = \"{}\" }}", path.display()),
-        Value::Integer(_)
-        | Value::Boolean(_)
-        | Value::Array(_)
-        | Value::Command { .. }
-        | Value::Other(_)
-        | Value::Refused(_) => entry.written.clone().unwrap_or_default(),
     }
 }

@@ -20,7 +20,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::auth::Origin;
+use crate::auth::{Grant, Origin};
 use crate::exchange::{Exchange, Fault};
 
 /// All series, in a registry of their own.
@@ -214,7 +214,8 @@ impl Metrics {
         if outcome.clamped {
             self.clamped.inc();
         }
-        if outcome.grant.as_ref().is_some_and(|grant| grant.identity.origin == Origin::Unverified) {
+        let unverified = |grant: &Grant| grant.identity.origin == Origin::Unverified && !grant.ambient;
+        if outcome.grant.as_deref().is_some_and(unverified) {
             self.unverified.inc();
         }
     }

@@ -158,11 +158,6 @@ impl Lockout {
         Ok(permit)
     }
 
-    /// How many (user, network) pairs are locked out, for metrics.
-    pub fn locked(&self, now: SystemTime) -> usize {
-        self.counts().pairs.values().filter(|count| count.locked(now).is_some()).count()
-    }
-
     fn user(&self, username: &str) -> User {
         let mut hasher = self.hasher.build_hasher();
         username.trim_end().chars().flat_map(char::to_lowercase).for_each(|c| c.hash(&mut hasher));

@@ -21,7 +21,7 @@ const SECTIONS_TO_COME: &[&str] =
 
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
-    &[("server", "tls"), ("api", "enable_stable_v1"), ("limits", "requests_per_user")];
+    &[("server", "tls"), ("admin", "page"), ("api", "enable_stable_v1"), ("limits", "requests_per_user")];
 
 /// What a section and key of our own sources mean.
 pub fn lookup(section: &str, key: &str) -> Known {

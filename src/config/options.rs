@@ -129,10 +129,6 @@ options! {
         section: "admin", key: "listen", allowed: ADDRESSES, default: "127.0.0.1:9091",
         help: "Where /metrics, /healthz and /readyz are served. Whoever reaches it may read them"
     }
-    ADMIN_PAGE {
-        section: "admin", key: "page", allowed: "off, loopback or all", default: "loopback",
-        help: "Who is to see the status page: off (nobody), loopback (clients of this machine), all. Without effect: this release has no status page"
-    }
     UPSTREAM_URL {
         section: "upstream", key: "url", shape: Shape::List, allowed: "a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment", default: "http://127.0.0.1:8080",
         help: "The Airflow behind airgate: scheme, host and port. Several are balanced, with health checks; names are resolved again and again"

@@ -96,8 +96,6 @@ pub fn text_of(
 
 const OTHER_ROUTES: &[(&str, OtherRoutes)] =
     &[("deny", OtherRoutes::Deny), ("ui", OtherRoutes::Ui), ("all", OtherRoutes::All)];
-const PAGES: &[(&str, StatusPage)] =
-    &[("off", StatusPage::Off), ("loopback", StatusPage::Loopback), ("all", StatusPage::All)];
 const IDENTITIES: &[(&str, IdentityMode)] = &[
     ("auto", IdentityMode::Auto),
     ("mint", IdentityMode::Mint),
@@ -130,8 +128,7 @@ impl Reader<'_> {
 
     fn admin(&mut self) -> Resolved<Admin> {
         let listen = self.one(&o::ADMIN_LISTEN, parse::listen);
-        let page = self.one(&o::ADMIN_PAGE, parse::word(PAGES));
-        Ok(Admin { listen: listen?, page: page?.value })
+        Ok(Admin { listen: listen? })
     }
 
     fn upstream(&mut self) -> Resolved<Upstream> {

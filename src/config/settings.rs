@@ -73,19 +73,6 @@ pub enum Listen {
 pub struct Admin {
     /// `listen`. Default `127.0.0.1:9091`.
     pub listen: Located<Listen>,
-    /// `page`: who sees the status page. Default loopback.
-    pub page: StatusPage,
-}
-
-/// `[admin] page`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusPage {
-    /// Nobody.
-    Off,
-    /// Clients of this machine.
-    Loopback,
-    /// Whoever reaches the port.
-    All,
 }
 
 /// `[upstream]`.

@@ -105,7 +105,6 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(s.server.drain_delay, Duration::ZERO);
     assert_eq!(s.server.trusted_proxies, []);
     assert_eq!(s.admin.listen.to_string(), "127.0.0.1:9091");
-    assert_eq!(s.admin.page, StatusPage::Loopback);
     assert_eq!(s.upstream.urls[0].to_string(), "http://127.0.0.1:8080");
     assert_eq!(s.upstream.identity.value, IdentityMode::Auto);
     assert_eq!(s.upstream.auth_manager.value, AuthManager::Simple);

@@ -1,7 +1,6 @@
 //! What the gate decides, and what it noticed on the way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use smallvec::SmallVec;
@@ -90,6 +89,4 @@ pub struct Outcome {
     pub clamped: bool,
     /// The token endpoint that issued a token.
     pub issued: Option<&'static str>,
-    /// Time spent on the credentials, when it was measured.
-    pub auth_time: Option<Duration>,
 }

@@ -53,7 +53,6 @@ fn too_many_failures_lock_one_user_out_from_one_network() {
     ] {
         assert_eq!(bench.wait(user, from), wait, "{name}");
     }
-    assert_eq!(bench.lockout.locked(bench.now), 1);
 }
 
 #[test]

@@ -384,7 +384,6 @@ fn a_secret_is_in_no_message() {
     let case = Case::new().toml("[api_auth]\njwt_secret = [\"hunter2\"]\n");
     let loaded = case.loaded();
     assert!(!format!("{:?}", loaded.settings).contains("hunter2"));
-    assert!(loaded.in_force().iter().all(|row| !row.value.contains("hunter2")));
 }
 
 #[test]
