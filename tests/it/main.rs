@@ -9,6 +9,7 @@ mod exit;
 mod goldens;
 mod identity;
 mod imports;
+mod life;
 mod properties;
 mod python_client;
 mod support;

@@ -716,6 +716,37 @@ fn a_large_answer_streams() {
     }
 }
 
+/// The log of a running task, say: each piece is passed on when it comes.
+#[test]
+fn an_answer_of_unknown_length_is_passed_on_piece_by_piece() {
+    for (name, head, piece) in [
+        ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n"),
+        ("until it closes", "HTTP/1.1 200 OK\r\n\r\n", "hello"),
+    ] {
+        let (go, gone) = mpsc::channel::<()>();
+        let gone = std::sync::Mutex::new(gone);
+        let upstream = Upstream::by_hand(move |_, wire| {
+            wire.get_mut().write_all(head.as_bytes()).unwrap();
+            for _ in 0..3 {
+                let _ = gone.lock().unwrap().recv_timeout(Duration::from_secs(20));
+                let _ = wire.get_mut().write_all(piece.as_bytes());
+            }
+            let _ = gone.lock().unwrap().recv_timeout(Duration::from_secs(20));
+        });
+        let airgate = before(&upstream, "");
+        let ask = get("/api/v2/dags").bearer(&token::good("admin"));
+        let mut connection = say(&airgate, ask.bytes(airgate.address()));
+        while !connection.line().is_empty() {}
+        for n in 0..3 {
+            go.send(()).unwrap();
+            let mut seen = [0; 10];
+            connection.exactly(&mut seen);
+            assert_eq!(String::from_utf8_lossy(&seen), "5\r\nhello\r\n", "{name}, {n}");
+        }
+        go.send(()).unwrap();
+    }
+}
+
 /// Airflow answers before it has read the body.
 #[test]
 fn an_early_answer_of_airflow_reaches_a_client_that_still_sends() {

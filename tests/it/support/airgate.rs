@@ -265,6 +265,11 @@ impl Airgate {
         self.access.wait(text, |line| line.contains(text).then(|| serde_json::from_str(line).unwrap()))
     }
 
+    /// All lines of its access log so far.
+    pub fn access_log(&self) -> Vec<String> {
+        self.access.all()
+    }
+
     /// All that it wrote, log and access log: to look for what must not be there.
     pub fn everything(&self) -> String {
         format!("{}\n{}", self.log(), self.access.all().join("\n"))

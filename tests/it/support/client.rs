@@ -172,6 +172,11 @@ impl Connection {
         line.trim_end().to_owned()
     }
 
+    /// Reads as many bytes.
+    pub fn exactly(&mut self, bytes: &mut [u8]) {
+        self.reader.read_exact(bytes).unwrap();
+    }
+
     /// Waits for at least one more byte.
     pub fn some(&mut self) {
         assert!(!self.reader.fill_buf().unwrap().is_empty());

@@ -70,6 +70,14 @@ fn base64(bytes: &[u8]) -> String {
 
 /// The claims of a token, unverified.
 pub fn read(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    part(token.split('.').nth(1).unwrap())
+}
+
+/// The header of a token.
+pub fn header(token: &str) -> Value {
+    part(token.split('.').next().unwrap())
+}
+
+fn part(text: &str) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }

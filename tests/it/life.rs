@@ -1,0 +1,615 @@
+//! From the start to the end of the process: reloads, signals, keys that come and go, and what it
+//! writes down.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::token::{self, Issuer, SECRET};
+use crate::support::upstream::{Seen, answer};
+use crate::support::{Airgate, Ask, Closed, Connection, Upstream, get, head, options, post, put};
+
+fn config(upstream: &Upstream, more: &str) -> String {
+    format!("[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n{more}", upstream.url())
+}
+
+fn start(upstream: &Upstream, more: &str) -> Airgate {
+    Airgate::with(config(upstream, more)).start()
+}
+
+fn good() -> Ask {
+    get("/api/v2/config").bearer(&token::good("admin"))
+}
+
+/// An upstream whose answers are held back until the test lets them go.
+struct Gatekeeper {
+    upstream: Upstream,
+    go: Sender<()>,
+}
+
+impl Gatekeeper {
+    fn new() -> Self {
+        let (go, gone) = mpsc::channel();
+        let gone: Mutex<Receiver<()>> = Mutex::new(gone);
+        let upstream = Upstream::answering(move |_| {
+            let _ = gone.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(Duration::from_secs(25));
+            answer(200, &[], "{\"late\": true}")
+        });
+        Self { upstream, go }
+    }
+
+    /// Sends a request, and waits until it waits here.
+    fn hold(&self, airgate: &Airgate) -> Connection {
+        let before = self.upstream.seen().len();
+        let mut connection = Connection::open(airgate.address()).unwrap();
+        connection.write(&good().bytes(airgate.address())).unwrap();
+        self.upstream.wait_for(before + 1);
+        connection
+    }
+}
+
+// --- Reload
+
+#[test]
+fn a_hang_up_puts_the_new_configuration_in_force() {
+    let (old, new) = (Upstream::start(), Upstream::start());
+    let airgate = start(&old, "[api]\nmaximum_page_limit = 100\n");
+    assert_eq!(airgate.send(good()).status, 200);
+    std::fs::write(
+        airgate.config(),
+        config(&new, "[api]\nmaximum_page_limit = 7\nfallback_page_limit = 7\n"),
+    )
+    .unwrap();
+    airgate.signal("HUP");
+    airgate.logs("configuration reloaded");
+    let clamped = airgate.send(get("/api/v2/pools?limit=50").bearer(&token::good("admin")));
+    assert_eq!((clamped.status, clamped.header("x-airgate-page-limit")), (200, Some("7")));
+    assert_eq!((old.seen().len(), new.only().target.as_str()), (1, "/api/v2/pools?limit=7"));
+    airgate.counts("airgate_config_reloads_total{result=\"success\"}", 1.0);
+}
+
+#[test]
+fn a_changed_file_is_noticed_without_a_signal() {
+    let upstream = Upstream::start();
+    let secrets = [SECRET.to_owned(), SECRET.replace('0', "9")];
+    let text = config(&upstream, "").replace(&format!("\"{SECRET}\""), "{ file = \"secret\" }");
+    let airgate = Airgate::with(text.as_str()).file("secret", &secrets[0]).start();
+    assert_eq!(airgate.send(good()).status, 200);
+
+    let began = Instant::now();
+    std::fs::write(airgate.home().join("secret"), &secrets[1]).unwrap();
+    airgate.until("the new secret is in force", |a| a.send(good()).status == 403);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+
+    std::fs::write(airgate.config(), format!("{text}[gate]\nother_routes = \"ui\"\n")).unwrap();
+    airgate.until("the new configuration is in force", |a| a.send(get("/home")).status == 200);
+
+    // An editor and a Kubernetes volume put a new file in the place of the old one.
+    let fresh = airgate.home().join("fresh");
+    std::fs::write(&fresh, &text).unwrap();
+    std::fs::rename(&fresh, airgate.config()).unwrap();
+    airgate.until("the renamed file is in force", |a| a.send(get("/home")).status == 404);
+}
+
+#[test]
+fn a_changed_key_file_is_noticed_without_a_signal() {
+    let upstream = Upstream::start();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/jwt/");
+    let key = |name: &str| std::fs::read(format!("{root}{name}")).unwrap();
+    let text = format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_private_key_path = \"key.pem\"\n[basic]\nsources = \"file\"\n\
+         [core]\nsimple_auth_manager_users = \"admin:admin\"\nsimple_auth_manager_passwords_file = \"passwords\"\n",
+        upstream.url()
+    );
+    let airgate =
+        Airgate::with(text).file("key.pem", key("rsa.pem")).file("passwords", r#"{"admin": "pw"}"#).start();
+    let body = json!({ "username": "admin", "password": "pw" });
+    let algorithm = |airgate: &Airgate| {
+        let token = airgate.send(post("/auth/token").json(body.clone())).token();
+        token::header(&token)["alg"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(algorithm(&airgate), "RS256");
+    std::fs::write(airgate.home().join("key.pem"), key("ed25519.pem")).unwrap();
+    airgate.until("the new key signs", |a| algorithm(a) == "EdDSA");
+}
+
+#[test]
+fn listeners_stay_and_a_warning_says_so() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "");
+    let changed = config(&upstream, "[limits]\nheader_timeout = \"7s\"\n[server]\nthreads = 3\n");
+    std::fs::write(airgate.config(), changed).unwrap();
+    airgate.signal("HUP");
+    airgate.logs("a change of threads takes effect with the next start");
+    airgate.logs("a change of header_timeout or max_connections takes effect with the next start");
+    airgate.logs("configuration reloaded");
+    assert_eq!(airgate.send(good()).status, 200);
+}
+
+#[test]
+fn verified_passwords_and_lock_outs_survive_a_reload() {
+    let upstream = Upstream::answering(|seen| match seen.target.as_str() {
+        "/auth/token" if String::from_utf8_lossy(&seen.body).contains("right") => {
+            answer(201, &[], &json!({ "access_token": token::good("admin") }).to_string())
+        }
+        "/auth/token" => answer(401, &[], "{}"),
+        _ => answer(200, &[], "{}"),
+    });
+    let lockout = "[lockout]\nattempts = 2\n";
+    let airgate = start(&upstream, lockout);
+    let with = |user: &str, password: &str| airgate.send(get("/api/v2/config").basic(user, password)).status;
+    assert_eq!(with("admin", "right"), 200);
+    assert_eq!([with("other", "wrong"), with("other", "wrong"), with("other", "wrong")], [401, 401, 429]);
+    let log_ins = |upstream: &Upstream| upstream.seen().iter().filter(|s| s.target == "/auth/token").count();
+    assert_eq!(log_ins(&upstream), 3);
+
+    std::fs::write(airgate.config(), config(&upstream, &format!("{lockout}[gate]\nother_routes = \"ui\"\n")))
+        .unwrap();
+    airgate.signal("HUP");
+    airgate.until("it is reloaded", |a| a.send(get("/home")).status == 200);
+    assert_eq!(with("admin", "right"), 200);
+    assert_eq!(with("other", "right"), 429, "still locked out");
+    assert_eq!(log_ins(&upstream), 3, "nobody was asked again");
+    assert_eq!(airgate.metric("airgate_requests_total{backend=\"basic_auth\",method=\"GET\",route=\"/api/v2/config\",status=\"200\"}"), 2.0, "counts go on");
+}
+
+#[test]
+fn a_request_keeps_the_configuration_that_it_began_with() {
+    let slow = Gatekeeper::new();
+    let airgate = start(&slow.upstream, "[api]\naccess_control_allow_origins = \"https://old.example\"\n");
+    let mut connection = Connection::open(airgate.address()).unwrap();
+    connection.write(&good().with("Origin", "https://old.example").bytes(airgate.address())).unwrap();
+    slow.upstream.wait_for(1);
+    let new = config(&slow.upstream, "[api]\naccess_control_allow_origins = \"https://new.example\"\n");
+    std::fs::write(airgate.config(), new).unwrap();
+    airgate.signal("HUP");
+    airgate.logs("configuration reloaded");
+    slow.go.send(()).unwrap();
+    let answer = connection.read("GET").unwrap();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://old.example"));
+}
+
+// --- The end
+
+#[test]
+fn a_stop_lets_running_requests_finish_and_leaves_at_once_after_the_last() {
+    for signal in ["TERM", "INT"] {
+        let slow = Gatekeeper::new();
+        let mut airgate = start(&slow.upstream, "");
+        let mut running = [slow.hold(&airgate), slow.hold(&airgate)];
+        airgate.signal(signal);
+        airgate.logs("\"message\":\"draining\",\"requests\":2");
+        let ready = airgate.admin("/readyz");
+        assert_eq!(
+            (ready.status, &ready.json()["checks"]["shutdown"]),
+            (503, &json!("stopping")),
+            "{signal}"
+        );
+        assert_eq!(airgate.admin("/healthz").status, 200, "{signal}: it still lives");
+        airgate.until("nobody is let in", |a| get("/api/v2/config").try_send(a.address()).is_err());
+        for connection in &mut running {
+            slow.go.send(()).unwrap();
+            let answer = connection.read("GET").unwrap();
+            assert_eq!(answer.told(), (200, "{\"late\": true}".into()), "{signal}");
+        }
+        let began = Instant::now();
+        assert!(airgate.wait().success(), "{signal}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{signal}: {:?}", began.elapsed());
+        let lines = airgate.everything();
+        assert_eq!(
+            lines.matches("\"route\":\"/api/v2/config\",\"status\":200").count(),
+            2,
+            "{signal}: {lines}"
+        );
+    }
+}
+
+#[test]
+fn drain_delay_serves_on_while_it_is_not_ready() {
+    let upstream = Upstream::start();
+    let mut airgate = start(&upstream, "[server]\ndrain_delay = \"2s\"\n");
+    airgate.until("it is ready", Airgate::is_ready);
+    let began = Instant::now();
+    airgate.signal("TERM");
+    airgate.logs("draining");
+    assert_eq!(airgate.admin("/readyz").status, 503, "at once");
+    assert_eq!(airgate.metric("airgate_ready"), 0.0);
+    assert_eq!(airgate.send(good()).status, 200, "who has not heard of it is served");
+    assert!(began.elapsed() < Duration::from_secs(2), "all of that before the delay is over");
+    assert!(airgate.wait().success());
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn idle_connections_do_not_hold_it() {
+    let upstream = Upstream::start();
+    let mut airgate = start(&upstream, "");
+    let mut idle: Vec<_> = (0..5).map(|_| Connection::open(airgate.address()).unwrap()).collect();
+    for connection in &mut idle[..3] {
+        connection.write(&good().bytes(airgate.address())).unwrap();
+        assert_eq!(connection.read("GET").unwrap().status, 200);
+    }
+    let began = Instant::now();
+    airgate.signal("TERM");
+    assert!(airgate.wait().success());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    for mut connection in idle {
+        assert!(connection.rest().is_empty());
+    }
+}
+
+#[test]
+fn a_second_stop_leaves_at_once() {
+    let slow = Gatekeeper::new();
+    let mut airgate = start(&slow.upstream, "");
+    let mut running = slow.hold(&airgate);
+    airgate.signal("TERM");
+    airgate.logs("draining");
+    let began = Instant::now();
+    airgate.signal("TERM");
+    airgate.wait();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    airgate.logs("leaving at once");
+    assert!(running.rest().is_empty());
+}
+
+#[test]
+fn the_grace_period_is_an_end() {
+    let slow = Gatekeeper::new();
+    let mut airgate = start(&slow.upstream, "[server]\ngrace_period = \"1s\"\n");
+    let _running = slow.hold(&airgate);
+    let began = Instant::now();
+    airgate.signal("TERM");
+    airgate.wait();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+    airgate.logs("the grace period is over");
+}
+
+#[test]
+fn a_large_answer_is_sent_to_its_end_before_it_leaves() {
+    let (go, gone) = mpsc::channel::<()>();
+    let gone = Mutex::new(gone);
+    let upstream = Upstream::by_hand(move |_, wire| {
+        let out = wire.get_mut();
+        out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n").unwrap();
+        out.write_all(&vec![b'x'; 1_000_000]).unwrap();
+        gone.lock().unwrap().recv_timeout(Duration::from_secs(25)).unwrap();
+        let _ = out.write_all(&vec![b'x'; 4_000_000]);
+    });
+    let mut airgate = start(&upstream, "");
+    let mut connection = Connection::open(airgate.address()).unwrap();
+    connection.write(&good().bytes(airgate.address())).unwrap();
+    connection.some();
+    airgate.signal("TERM");
+    airgate.logs("draining");
+    go.send(()).unwrap();
+    assert_eq!(connection.read("GET").unwrap().body.len(), 5_000_000);
+    assert!(airgate.wait().success());
+}
+
+// --- Keys of an issuer
+
+#[test]
+fn it_starts_without_its_issuer_and_comes_up_by_itself() {
+    let upstream = Upstream::start();
+    let key = std::sync::Arc::new(Issuer::new("one"));
+    let issuer = Closed::port();
+    let text = format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\ntrusted_jwks_url = \"{}/jwks?key=s3cret\"\n",
+        upstream.url(),
+        issuer.url()
+    );
+    let airgate = Airgate::with(text).start();
+    let ask = get("/api/v2/config").bearer(&key.token(&token::claims("admin")));
+    let answer = airgate.send(ask.clone());
+    assert_eq!(answer.told(), (503, r#"{"detail":"Credentials cannot be checked at the moment"}"#.into()));
+    assert!(answer.header("retry-after").is_some());
+    airgate.until("it is ready all the same", Airgate::is_ready);
+    let backends = airgate.admin("/readyz").json()["backends"].clone();
+    assert!(
+        backends.as_array().unwrap().iter().any(|b| b["name"] == "jwt" && b["state"] == "down"),
+        "{backends}"
+    );
+
+    let served = key.clone();
+    let _issuer = issuer.open(move |_| answer_with(&Issuer::set(&[&served])));
+    airgate.until("the keys have come", |a| a.send(ask.clone()).status == 200);
+    airgate.counts("airgate_backend_health{backend=\"jwt\",state=\"up\"}", 1.0);
+    assert!(!airgate.everything().contains("s3cret") && !airgate.admin("/metrics").text().contains("s3cret"));
+}
+
+fn answer_with(set: &str) -> Vec<u8> {
+    answer(200, &[("Content-Type", "application/jwk-set+json")], set)
+}
+
+#[test]
+fn a_new_key_of_the_issuer_is_fetched_and_an_old_one_serves_through_an_outage() {
+    let upstream = Upstream::start();
+    let (one, two) = (Issuer::new("one"), Issuer::new("two"));
+    let set = std::sync::Arc::new(Mutex::new(Issuer::set(&[&one])));
+    let served = set.clone();
+    let issuer = Upstream::answering(move |_| {
+        let set = served.lock().unwrap().clone();
+        if set.is_empty() { answer(500, &[], "") } else { answer_with(&set) }
+    });
+    let airgate = Airgate::with(format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\ntrusted_jwks_url = \"{}/jwks\"\n",
+        upstream.url(),
+        issuer.url()
+    ))
+    .start();
+    let by = |key: &Issuer, user: &str| get("/api/v2/config").bearer(&key.token(&token::claims(user)));
+    airgate.until("the first key is there", |a| a.send(by(&one, "admin")).status == 200);
+    assert_eq!(airgate.send(by(&two, "admin")).status, 403);
+    assert_eq!(airgate.send(by(&Issuer::new("one"), "admin")).status, 403, "the name of a key is not a key");
+
+    *set.lock().unwrap() = Issuer::set(&[&one, &two]);
+    airgate.until("the second key is there", |a| a.send(by(&two, "admin")).status == 200);
+    assert!(issuer.seen().len() <= 4, "asked every 10 s at most: {}", issuer.seen().len());
+
+    *set.lock().unwrap() = String::new();
+    assert_eq!(airgate.send(by(&one, "another")).status, 200, "the last known keys serve");
+    assert_eq!(airgate.send(by(&two, "another")).status, 200);
+}
+
+// --- What is written down
+
+#[test]
+fn each_request_has_one_line_of_json_in_the_access_log() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "");
+    let begun = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let line = |id: &str, ask: Ask| {
+        airgate.send(ask.with("X-Request-ID", id));
+        airgate.access(&format!("\"id\":\"{id}\""))
+    };
+    let keys = |line: &Value| line.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let always: BTreeSet<_> = [
+        "timestamp",
+        "level",
+        "target",
+        "id",
+        "peer",
+        "method",
+        "path",
+        "route",
+        "status",
+        "cached",
+        "clamped",
+        "duration_ms",
+        "bytes",
+    ]
+    .map(String::from)
+    .into();
+    let with = |more: &[&str]| {
+        always.iter().cloned().chain(more.iter().map(|k| (*k).to_owned())).collect::<BTreeSet<_>>()
+    };
+
+    let bearer = token::good("admin");
+    let ok = line("a", get("/api/v2/pools?limit=1000").bearer(&bearer));
+    assert_eq!(keys(&ok), with(&["user", "backend", "upstream_ms", "first_byte_ms"]), "{ok}");
+    for (key, value) in [
+        ("level", json!("INFO")),
+        ("target", json!("airgate::access")),
+        ("peer", json!("127.0.0.1")),
+        ("user", json!("airflow:admin")),
+        ("backend", json!("jwt")),
+        ("method", json!("GET")),
+        ("path", json!("/api/v2/pools")),
+        ("route", json!("/api/v2/pools")),
+        ("status", json!(200)),
+        ("cached", json!(false)),
+        ("clamped", json!(true)),
+        ("bytes", json!(2)),
+    ] {
+        assert_eq!(ok[key], value, "{key}: {ok}");
+    }
+    let year = ok["timestamp"].as_str().unwrap()[..4].parse::<u64>().unwrap();
+    assert_eq!(year, 1970 + begun.as_secs() / 31_556_952, "{ok}");
+
+    let refused = line("b", head("/api/v2/dags/a%2Fb"));
+    assert_eq!(keys(&refused), with(&["refused"]), "{refused}");
+    assert_eq!((&refused["refused"], &refused["status"]), (&json!("no_credential"), &json!(401)));
+    assert_eq!((&refused["path"], &refused["bytes"]), (&json!("/api/v2/dags/a%2Fb"), &json!(0)));
+    let nowhere = line("c", get("/nowhere?access_token=a"));
+    assert_eq!((&nowhere["refused"], &nowhere["path"]), (&json!("no_route"), &json!("/nowhere")));
+    let strange = line("d", get("/a%00\"\\").bearer(MARK));
+    assert_eq!((&strange["status"], &strange["path"]), (&json!(400), &json!("/a%00\"\\")));
+    assert_eq!(line("e", get("/api/v2/config").bearer(&bearer))["cached"], true);
+}
+
+#[test]
+fn requests_are_counted() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "[api]\naccess_control_allow_origins = \"https://ui.example\"\n");
+    let bearer = token::good("admin");
+    for _ in 0..3 {
+        assert_eq!(airgate.send(get("/api/v2/dags/a/details").bearer(&bearer)).status, 200);
+    }
+    assert_eq!(airgate.send(get("/api/v2/dags/b/details")).status, 401);
+    assert_eq!(airgate.send(put("/api/v2/unheard-of/17").bearer(&bearer)).status, 200);
+    assert_eq!(airgate.send(get("/api/v2/pools?limit=1000").bearer(&bearer)).status, 200);
+    assert_eq!(airgate.send(get("/nowhere/17")).status, 404);
+    assert_eq!(airgate.send(post("/auth/token").body("[")).status, 422);
+    let preflight = options("/api/v2/dags")
+        .with("Origin", "https://ui.example")
+        .with("Access-Control-Request-Method", "GET");
+    assert_eq!(airgate.send(preflight).status, 400);
+    airgate.counts(
+        "airgate_requests_total{backend=\"none\",method=\"OPTIONS\",route=\"/api/v2/dags\",status=\"400\"}",
+        1.0,
+    );
+    let details = "/api/v2/dags/{dag_id}/details";
+    for (series, value) in [
+        (format!("airgate_requests_total{{backend=\"jwt\",method=\"GET\",route=\"{details}\",status=\"200\"}}"), 3.0),
+        (format!("airgate_requests_total{{backend=\"none\",method=\"GET\",route=\"{details}\",status=\"401\"}}"), 1.0),
+        ("airgate_requests_total{backend=\"jwt\",method=\"PUT\",route=\"/api/v2/{unknown}\",status=\"200\"}".into(), 1.0),
+        ("airgate_requests_total{backend=\"none\",method=\"GET\",route=\"/{path}\",status=\"404\"}".into(), 1.0),
+        ("airgate_requests_total{backend=\"none\",method=\"POST\",route=\"/auth/token\",status=\"422\"}".into(), 1.0),
+        ("airgate_rejections_total{reason=\"no_credential\"}".into(), 1.0),
+        ("airgate_rejections_total{reason=\"no_route\"}".into(), 1.0),
+        ("airgate_cache_misses_total{cache=\"jwt\"}".into(), 1.0),
+        ("airgate_cache_hits_total{cache=\"jwt\"}".into(), 4.0),
+        ("airgate_page_limit_clamped_total".into(), 1.0),
+        ("airgate_requests_in_flight".into(), 0.0),
+        (format!("airgate_upstream_duration_seconds_count{{route=\"{details}\"}}"), 3.0),
+        (format!("airgate_request_duration_seconds_count{{route=\"{details}\"}}"), 4.0),
+        ("airgate_config_last_reload_successful".into(), 1.0),
+    ] {
+        airgate.counts(&series, value);
+    }
+    let text = airgate.admin("/metrics").text();
+    assert!(!text.contains("17") || !text.contains("unheard-of"), "nothing that a client writes is a label");
+    airgate.until("it is ready", Airgate::is_ready);
+    airgate.counts("airgate_ready", 1.0);
+}
+
+#[test]
+fn the_access_log_is_opened_anew_so_that_it_can_be_rotated() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "[log]\nfile = \"access.log\"\n");
+    let (now, before) = (airgate.home().join("access.log"), airgate.home().join("access.log.1"));
+    let lines = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    airgate.send(get("/one"));
+    airgate.until("the first line is written", |_| lines(&now) == 1);
+    std::fs::rename(&now, &before).unwrap();
+    airgate.signal("HUP");
+    airgate.logs("configuration reloaded");
+    airgate.send(get("/two"));
+    airgate.until("the second line is written", |_| lines(&now) == 1);
+    assert!(std::fs::read_to_string(&now).unwrap().contains("/two"));
+    assert_eq!(lines(&before), 1);
+}
+
+// --- What is never written down
+
+/// Every secret of this test has this in it.
+const MARK: &str = "s3cr3t";
+
+#[test]
+fn no_secret_is_ever_written() {
+    let secret = format!("{MARK}-{SECRET}");
+    let token = token::hs512(&secret, &token::claims("admin"));
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    let upstream_token = format!("{MARK}.upstream.token");
+    let issued = upstream_token.clone();
+    let upstream = Upstream::answering(move |seen: &Seen| match seen.target.as_str() {
+        "/auth/token" | "/auth/token/cli" if String::from_utf8_lossy(&seen.body).contains("right") => {
+            answer(201, &[], &json!({ "access_token": issued }).to_string())
+        }
+        "/auth/token" | "/auth/token/cli" => answer(401, &[], r#"{"detail":"Invalid credentials"}"#),
+        target if target.starts_with("/api/v2/broken") => Vec::new(),
+        target if target.starts_with("/api/v2/refused") => answer(401, &[], "{}"),
+        _ => answer(200, &[("Set-Cookie", &format!("_token={MARK}-new"))], "{}"),
+    });
+    for level in ["debug", "trace"] {
+        let text = config(&upstream, &format!("[log]\nlevel = \"{level}\"\n[lockout]\nattempts = 3\n"))
+            .replace(SECRET, &secret);
+        let mut airgate = Airgate::with(text.as_str())
+            .env("AIRGATE__LIMITS__MAX_HEADERS", "50")
+            .env("RUST_LOG", "trace")
+            .start();
+        let right = format!("right-{MARK}");
+        let wrong = format!("wrong-{MARK}");
+        let query = format!("?access_token={MARK}&password={MARK}&_token={token}");
+        let body = |password: &str| json!({ "username": "admin", "password": password, "extra": MARK });
+        let asks = [
+            get(format!("/api/v2/config{query}")).bearer(&token),
+            get("/api/v2/broken").bearer(&token),
+            get("/api/v2/refused").bearer(&token),
+            get("/api/v2/config").bearer(&format!("{token}x")),
+            get("/api/v2/config").bearer(&format!("{MARK}.{MARK}.{MARK}")),
+            get("/api/v2/config").bearer(MARK),
+            get("/api/v2/config").with("Authorization", format!("Token {MARK}")),
+            get("/api/v2/config").with("Authorization", format!("Basic {MARK}!")),
+            get("/api/v2/config").with("Authorization", format!("Negotiate {MARK}")),
+            get("/api/v2/config").with("Authorization", MARK),
+            get("/api/v2/config").with("Authorization", MARK).with("Authorization", MARK),
+            get("/api/v2/config").with("Cookie", format!("_token={token}; session={MARK}")),
+            get("/api/v2/config").with("Cookie", format!("_token={MARK}; {MARK}={MARK}")),
+            get("/api/v2/config").basic("admin", &right),
+            get("/api/v2/refused").basic("admin", &right),
+            get("/api/v2/broken").basic("admin", &right),
+            get("/api/v2/config").basic("other", &wrong),
+            post("/auth/token").json(json!({ "username": "admin", "password": right })),
+            post("/auth/token/cli").json(json!({ "username": "admin", "password": right })),
+            post("/auth/token").json(json!({ "username": "other", "password": wrong })),
+            post("/auth/token").json(body(&wrong)),
+            post("/auth/token").json(json!([MARK])),
+            post("/auth/token").json(json!({ "username": 1, "password": [MARK] })),
+            post("/auth/token").with("Content-Type", MARK).body(MARK),
+            post("/auth/token").body(format!("{{\"username\": \"{MARK}")),
+            post("/auth/token")
+                .with("Content-Type", "application/x-www-form-urlencoded")
+                .body(format!("username=a&password={MARK}")),
+            post("/auth/token").basic("admin", &right),
+            post("/auth/token").bearer(&token),
+            post(format!("/auth/token{query}")).basic("other", &wrong),
+            post(format!("/api/v2/pools{query}")).bearer(&token).json(json!({ "password": MARK })),
+            get(format!("/nowhere{query}")).bearer(&token),
+            get(format!("http://user:{MARK}@localhost/api/v2/config{query}")).bearer(&token),
+            get(format!("/api/v2/config#{MARK}")),
+            get("/api/v2/config").with("Origin", format!("https://user:{MARK}@evil.example")),
+            get("/api/v2/config").with("X-Request-ID", format!("{MARK} not kept")),
+            get("/api/v2/config").with("X-Forwarded-For", MARK).with("Connection", MARK),
+            get("/api/v2/config").with("Transfer-Encoding", MARK),
+            (0..60).fold(get("/api/v2/config"), |ask, n| ask.with(&format!("X-{n}"), MARK)),
+        ];
+        for _ in 0..2 {
+            for ask in &asks {
+                let _ = ask.try_send(airgate.address());
+            }
+        }
+        for raw in [
+            format!("GET /{MARK} HTTP/9\r\nAuthorization: {MARK}\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\nAuthorization {MARK}\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\nAuthorization: Bearer {MARK}"),
+            format!("CONNECT {MARK}:443 HTTP/1.1\r\nProxy-Authorization: {MARK}\r\n\r\n"),
+            format!("POST /auth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{MARK}"),
+        ] {
+            let mut connection = Connection::open(airgate.address()).unwrap();
+            connection.write(raw.as_bytes()).unwrap();
+            connection.close(std::net::Shutdown::Write);
+            connection.rest();
+        }
+        for broken in [
+            format!("[api_auth]\njwt_secret = \"{MARK}\n"),
+            format!("[api_auth]\njwt_secret = {MARK}\n"),
+            format!("[api_auth]\njwt_secret = {{ file = \"nowhere\", value = \"{MARK}\" }}\n"),
+            format!("[api_auth]\njwt_secret = [\"{MARK}\", 7]\n"),
+            format!("[api_auth]\njwt_secrets = \"{MARK}\"\n"),
+            format!("[upstream]\nurl = \"http://user:{MARK}@localhost\"\n"),
+        ] {
+            let refused = airgate.log().matches("the old one stays in force").count();
+            std::fs::write(airgate.config(), broken).unwrap();
+            airgate.signal("HUP");
+            airgate.until("the file is refused", |a| {
+                a.log().matches("the old one stays in force").count() > refused
+            });
+        }
+        let told = [airgate.admin("/metrics").text(), airgate.admin("/readyz").text()].join("\n");
+        airgate.signal("TERM");
+        airgate.wait();
+        let all = format!("{}\n{told}", airgate.everything());
+        assert!(
+            all.contains("\"status\":200") && all.contains("\"status\":401"),
+            "there is something to look at"
+        );
+        for secret in [MARK, signature, "c3Q", "czNjcjN0"] {
+            let lines: Vec<_> = all.lines().filter(|line| line.contains(secret)).collect();
+            assert!(lines.is_empty(), "{level}: {secret}:\n{}", lines.join("\n"));
+        }
+        assert!(!all.contains(SECRET));
+        for line in airgate.access_log() {
+            let _: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        }
+        for line in airgate.log().lines() {
+            let _: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        }
+    }
+}
