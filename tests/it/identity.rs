@@ -542,7 +542,8 @@ fn a_foreign_page_changes_nothing_with_credentials_that_browsers_send_by_themsel
     let bearer = |ask: Ask| ask.bearer(&token::good("admin"));
     type Credential<'a> = &'a dyn Fn(Ask) -> Ask;
     let ambient: [(&str, Credential<'_>); 2] = [("cookie", &cookie), ("Basic", &basic)];
-    let rows: &[(&str, &[(&str, &str)], u16)] = &[
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let rows: &[(&str, Headers<'_>, u16)] = &[
         ("no browser", &[], 200),
         ("our own page", &[("Origin", &own)], 200),
         (

@@ -8,4 +8,4 @@ pub mod upstream;
 
 pub use airgate::Airgate;
 pub use client::{Answer, Ask, Connection, delete, get, head, options, post, put};
-pub use upstream::{Closed, Upstream, answer};
+pub use upstream::{Closed, Upstream};

@@ -36,10 +36,13 @@ pub type Wire = BufReader<TcpStream>;
 #[derive(Clone)]
 enum Manner {
     /// Its body is read, then it is answered with these bytes; none closes the connection.
-    Answers(Arc<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>),
+    Answers(Arc<Answers>),
     /// The test reads the body and writes the answer; then the connection is closed.
-    ByHand(Arc<dyn Fn(&Seen, &mut Wire) + Send + Sync>),
+    ByHand(Arc<ByHand>),
 }
+
+type Answers = dyn Fn(&Seen) -> Vec<u8> + Send + Sync;
+type ByHand = dyn Fn(&Seen, &mut Wire) + Send + Sync;
 
 /// The upstream. Stops when it is dropped.
 pub struct Upstream {
@@ -100,10 +103,6 @@ impl Upstream {
             }
         });
         Self { address, log, stop }
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub fn url(&self) -> String {
