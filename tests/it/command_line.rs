@@ -1,0 +1,271 @@
+//! The program as its user sees it: what it prints where, and how it ends.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{Airgate, Upstream, get};
+
+/// What a command printed, and its exit code.
+#[derive(Debug, PartialEq, Eq)]
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn ended(code: i32, out: &str, err: &str) -> Ended {
+    Ended { code, out: out.into(), err: err.into() }
+}
+
+/// Runs airgate in a folder, with this environment alone.
+fn airgate(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Ended {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_airgate"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input); // it may not want any
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn help_and_version() {
+    let nowhere = folder(&[]);
+    let run = |arguments: &[&str]| airgate(nowhere.path(), &[], arguments, b"");
+    assert_eq!(run(&["--version"]), ended(0, &format!("airgate {}\n", env!("CARGO_PKG_VERSION")), ""));
+    let (long, short) = (run(&["--help"]), run(&["-h"]));
+    for help in [&long, &short] {
+        assert_eq!((help.code, help.err.as_str()), (0, ""));
+        for word in ["Usage: airgate", "run", "check", "config", "hash-password", "--conf", "--set"] {
+            assert!(help.out.contains(word), "{word}: {}", help.out);
+        }
+    }
+    assert!(long.out.len() > 5 * short.out.len());
+    for word in ["EXIT STATUS", "ENVIRONMENT", "FILES", "maximum_page_limit", "AIRGATE__UPSTREAM__URL"] {
+        assert!(long.out.contains(word), "{word}");
+    }
+    for command in
+        [&["check", "--help"][..], &["config", "get-value", "--help"], &["hash-password", "--help"]]
+    {
+        assert_eq!(run(command).code, 0, "{command:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    let nowhere = folder(&[]);
+    for (arguments, told) in [
+        (&["serve"][..], "unrecognized subcommand 'serve'"),
+        (&["--config", "x"], "unexpected argument '--config'"),
+        (&["--set", "upstream.url"], "--set"),
+        (&["check", "more"], "unexpected argument 'more'"),
+        (&["config"], "get-value"),
+        (&["config", "get-value", "api"], "<KEY>"),
+    ] {
+        let Ended { code, out, err } = airgate(nowhere.path(), &[], arguments, b"");
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(told), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn check() {
+    let five = "[server]\nlisen = 1\nthreads = -1\n[upstream]\nurl = 'x'\n[nonsense]\n[api]\nauth_backends = 'magic'\n";
+    let rows: &[(&str, &str, &[&str], i32, &[&str], &[&str])] = &[
+        ("nothing", "", &["check"], 0, &["ok: "], &[]),
+        (
+            "a file",
+            "[api]\nmaximum_page_limit = 10\nfallback_page_limit = 10\n",
+            &["check"],
+            0,
+            &["airgate.toml"],
+            &[],
+        ),
+        (
+            "a warning",
+            "[api]\nauth_backend = 'airflow.api.auth.backend.basic_auth'\n",
+            &["check"],
+            0,
+            &["ok: "],
+            &["warning: airgate.toml:2:1: [api] auth_backend is read as [api] auth_backends"],
+        ),
+        (
+            "five mistakes",
+            five,
+            &["check"],
+            1,
+            &[],
+            &[
+                "error: airgate.toml:2:",
+                "error: airgate.toml:3:",
+                "error: airgate.toml:5:",
+                "error: airgate.toml:6:",
+                "error: airgate.toml:8:",
+                "airgate: the configuration has 5 errors",
+            ],
+        ),
+        (
+            "no TOML",
+            "[api\n",
+            &["check"],
+            1,
+            &[],
+            &["error: airgate.toml:1:", "the configuration has 1 error"],
+        ),
+        (
+            "a missing key file",
+            "[api_auth]\njwt_private_key_path = 'nowhere.pem'\n",
+            &["check"],
+            1,
+            &[],
+            &["error: airgate.toml:2:", "nowhere.pem"],
+        ),
+        (
+            "a missing file",
+            "",
+            &["check", "--conf", "nowhere.toml"],
+            1,
+            &[],
+            &["error: nowhere.toml: cannot be read"],
+        ),
+        ("a wrong --set", "", &["check", "--set", "log.level=loud"], 1, &[], &["error: --set log.level"]),
+    ];
+    for (name, file, arguments, code, out, err) in rows {
+        let folder = folder(&[("airgate.toml", file)]);
+        let told = airgate(folder.path(), &[], arguments, b"");
+        assert_eq!(told.code, *code, "{name}: {told:?}");
+        for words in *out {
+            assert!(told.out.contains(words), "{name}: {words}: {told:?}");
+        }
+        for words in *err {
+            assert!(told.err.contains(words), "{name}: {words}: {told:?}");
+        }
+        assert_eq!(told.out.is_empty(), *code != 0, "{name}: {told:?}");
+        let errors = told.err.lines().filter(|line| line.starts_with("error: ")).count();
+        let said = err.iter().filter(|words| words.starts_with("error: ")).count();
+        assert_eq!(errors, said, "{name}: {told:?}");
+    }
+}
+
+/// What `check` passes also starts, and what it does not, does not start, with the same words.
+#[test]
+fn run_says_what_check_says() {
+    for file in ["[server]\nlisen = 1\n", "[api_auth]\njwt_private_key_path = 'nowhere.pem'\n", "[api\n"] {
+        let folder = folder(&[("airgate.toml", file)]);
+        let checked = airgate(folder.path(), &[], &["check"], b"");
+        for arguments in [&["run"][..], &[], &["--conf", "airgate.toml"]] {
+            assert_eq!(airgate(folder.path(), &[], arguments, b""), checked, "{arguments:?}: {file}");
+        }
+        assert_eq!(checked.code, 1);
+    }
+}
+
+#[test]
+fn get_value_prints_what_is_in_force_as_it_was_written() {
+    let folder = folder(&[
+        (
+            "airgate.toml",
+            "[api]\nauth_backends = [\"jwt\", \"session\"]\nmaximum_page_limit = 1_000\n[log]\nlevel = { file = \"level\" }\n\
+             [api_auth]\njwt_secret = \"s3cret\"\n",
+        ),
+        ("level", "debug\n"),
+        (
+            "airflow.cfg",
+            "[core]\nauth_manager = airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager\n\
+             [api]\nmaximum_page_limit = 7\nbase_url = http://cfg.example\n",
+        ),
+    ]);
+    let home = folder.path().to_str().unwrap();
+    let environment = [
+        ("AIRFLOW_HOME", home),
+        ("AIRFLOW__API__BASE_URL", "http://env.example"),
+        ("AIRGATE__SERVER__THREADS", "3"),
+    ];
+    let get = |arguments: &[&str]| {
+        let all = [&["config", "get-value"], arguments].concat();
+        airgate(folder.path(), &environment, &all, b"")
+    };
+    for (name, arguments, value) in [
+        ("of our own file, above airflow.cfg", &["api", "maximum_page_limit"][..], "1_000"),
+        ("of a file that is named", &["log", "level"], "debug"),
+        ("of Airflow's environment, above its file", &["api", "base_url"], "http://env.example"),
+        (
+            "of airflow.cfg",
+            &["core", "auth_manager"],
+            "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        ),
+        ("of our environment", &["server", "threads"], "3"),
+        ("of --set", &["server", "threads", "--set", "server.threads=4"], "4"),
+        ("a default", &["server", "grace_period"], "20s"),
+        ("in any case", &["API", "Base_URL"], "http://env.example"),
+        ("a secret, when asked for", &["api_auth", "jwt_secret", "--show-secrets"], "s3cret"),
+    ] {
+        assert_eq!(get(arguments), ended(0, &format!("{value}\n"), ""), "{name}");
+    }
+    for (name, arguments, told) in [
+        ("a secret", &["api_auth", "jwt_secret"][..], "is a secret: --show-secrets prints it"),
+        ("not set", &["basic", "users_file"], "is not set"),
+        ("unknown key", &["api", "auth_backendz"], "auth_backends"),
+        ("unknown section", &["apy", "auth_backends"], "api"),
+    ] {
+        let Ended { code, out, err } = get(arguments);
+        assert_eq!((code, out.as_str()), (1, ""), "{name}: {err}");
+        assert!(err.contains(told) && !err.contains("s3cret"), "{name}: {err}");
+    }
+}
+
+#[test]
+fn hash_password_prints_a_hash_that_lets_in() {
+    let nowhere = folder(&[]);
+    let hash = |input: &[u8]| airgate(nowhere.path(), &[], &["hash-password"], input);
+    let Ended { code, out, err } = hash("pässword\n".as_bytes());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("$argon2id$") && out.lines().count() == 1 && !out.contains("word"), "{out}");
+    for (name, input) in [("empty", &b"\n"[..]), ("nothing", b""), ("no UTF-8", b"\xff\n")] {
+        let refused = hash(input);
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{name}");
+        assert!(refused.err.starts_with("airgate: "), "{name}: {}", refused.err);
+    }
+
+    let upstream = Upstream::start();
+    let config = format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{}\"\n[basic]\nsources = \"file\"\nusers_file = \"users\"\n\
+         [core]\nsimple_auth_manager_users = \"robot:viewer\"\n",
+        upstream.url(),
+        crate::support::token::SECRET
+    );
+    let airgate = Airgate::with(config).file("users", format!("robot:{out}")).start();
+    assert_eq!(airgate.send(get("/api/v2/config").basic("robot", "pässword")).status, 200);
+    assert_eq!(airgate.send(get("/api/v2/config").basic("robot", "password")).status, 401);
+}
+
+/// `airgate --help | head` must not fail.
+#[test]
+fn a_closed_pipe_is_no_reason_to_panic() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_airgate"))
+        .arg("--help")
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
