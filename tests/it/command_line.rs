@@ -87,7 +87,8 @@ fn a_wrong_command_line_is_2() {
 #[test]
 fn check() {
     let five = "[server]\nlisen = 1\nthreads = -1\n[upstream]\nurl = 'x'\n[nonsense]\n[api]\nauth_backends = 'magic'\n";
-    let rows: &[(&str, &str, &[&str], i32, &[&str], &[&str])] = &[
+    type Texts<'a> = &'a [&'a str];
+    let rows: &[(&str, &str, Texts<'_>, i32, Texts<'_>, Texts<'_>)] = &[
         ("nothing", "", &["check"], 0, &["ok: "], &[]),
         (
             "a file",
