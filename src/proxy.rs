@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::HeaderName;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -156,6 +156,10 @@ impl Proxy {
         }
         if !convert::is_framed_once(session) {
             return Err(Problem::Framing);
+        }
+        // RFC 9112, section 3.2.
+        if head.version == http::Version::HTTP_11 && !head.headers.contains_key(HOST) {
+            return Err(Problem::Head);
         }
         let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
         Ok(ctx.snapshot.gate.decide(&request, &mut ctx.outcome).await)

@@ -36,7 +36,7 @@ pub enum Problem {
     /// More than one way to find the end of the body, such as by Content-Length and by
     /// Transfer-Encoding.
     Framing,
-    /// The head cannot be passed on, such as one whose `Connection` names what is not for one hop.
+    /// The head cannot be passed on: it has no `Host`, or its `Connection` names what is not for one hop.
     Head,
     /// More header fields than `[limits] max_headers`.
     TooManyHeaders,

@@ -325,6 +325,17 @@ fn malformed_heads_are_refused_and_counted() {
 }
 
 #[test]
+fn http_11_needs_a_host() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "");
+    let bearer = token::good("admin");
+    for (version, status) in [("1.1", 400), ("1.0", 200)] {
+        let head = format!("GET /api/v2/config HTTP/{version}\r\nAuthorization: Bearer {bearer}\r\n\r\n");
+        assert_eq!(say(&airgate, head).read("GET").unwrap().status, status, "{version}");
+    }
+}
+
+#[test]
 fn idle_connections_that_clients_close_are_not_counted_as_bad() {
     let upstream = Upstream::start();
     let airgate = before(&upstream, "");
