@@ -173,6 +173,40 @@ fn a_request_keeps_the_configuration_that_it_began_with() {
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://old.example"));
 }
 
+#[test]
+fn no_request_fails_while_it_is_reloaded() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let running = || !stop.load(std::sync::atomic::Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut served, ask) = (0, good());
+                    while running() {
+                        assert_eq!(airgate.send(ask.clone()).status, 200);
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        for n in 1..=10 {
+            // Another timeout is another set of upstreams, which must be known before it serves.
+            let changed = config(&upstream, "").replacen('\n', &format!("\nread_timeout = \"{n}m\"\n"), 1);
+            std::fs::write(airgate.config(), changed).unwrap();
+            airgate.signal("HUP");
+            let reloads = "airgate_config_reloads_total{result=\"success\"}";
+            airgate.until("it is reloaded", |a| a.metric(reloads) >= f64::from(n));
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        for asking in asking {
+            assert!(asking.join().unwrap() > 0);
+        }
+    });
+}
+
 // --- The end
 
 #[test]
