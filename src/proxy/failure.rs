@@ -6,7 +6,13 @@ use crate::gate::reply::Problem;
 
 /// What the client is told of an error; `None` if there is no client any more.
 pub fn problem(error: &Error) -> Option<Problem> {
-    let slow = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+    let slow = matches!(
+        error.etype(),
+        ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+    );
     match error.esource() {
         ErrorSource::Upstream if slow => Some(Problem::UpstreamSlow),
         ErrorSource::Upstream => Some(Problem::UpstreamDown),
