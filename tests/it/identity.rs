@@ -596,9 +596,9 @@ fn too_many_failures_lock_out_and_spare_who_is_known() {
     let airgate = with_key(&upstream, "[lockout]\nattempts = 3\nduration = \"1h\"\n");
     let with = |user: &str, password: &str| airgate.send(get("/api/v2/config").basic(user, password));
     assert_eq!(with("admin", "right").status, 200);
-    for _ in 0..3 {
-        assert_eq!(with("admin", "wrong").status, 401);
-        assert_eq!(with("nobody", "wrong").status, 401);
+    for guess in ["a", "b", "c"] {
+        assert_eq!(with("admin", guess).status, 401);
+        assert_eq!(with("nobody", guess).status, 401);
     }
     upstream.forget();
     for (name, answer) in [
@@ -634,7 +634,7 @@ fn lock_outs_count_the_address_that_a_trusted_proxy_vouches_for() {
     let from = |address: &str, password: &str| {
         airgate.send(get("/api/v2/config").basic("admin", password).with("X-Forwarded-For", address)).status
     };
-    assert_eq!([from("203.0.113.7", "wrong"), from("203.0.113.8", "wrong")], [401, 401]);
+    assert_eq!([from("203.0.113.7", "a"), from("203.0.113.8", "b")], [401, 401]);
     assert_eq!(from("203.0.113.9", "right"), 429, "the same network");
     assert_eq!(from("6.6.6.6, 203.0.113.9", "right"), 429, "a forged address on the left");
     assert_eq!(from("198.51.100.7", "right"), 200, "another network");
