@@ -77,14 +77,17 @@ remember_process "$PIDFILE" "$STEP"
 unset "STEPS[$STEP]" # not a step, but a server: `finish` knows how to stop it
 disown "$STEP"
 
-check_alive() {
+check_airgate() {
   process_of "$PIDFILE" >/dev/null || { show_tail "$LOG"; die "airgate ended by itself"; }
+}
+check_airflow() {
   process_of "$AIRFLOW_PIDFILE" >/dev/null || { show_tail "$AIRFLOW_LOG"; die "Airflow ended by itself"; }
 }
 
 deadline=$((SECONDS + 60))
 until curl -fsS --noproxy '*' --max-time 5 -o /dev/null "$ADMIN_URL/readyz" 2>/dev/null; do
-  check_alive
+  check_airgate
+  check_airflow
   ((SECONDS < deadline)) || { show_tail "$LOG"; die "airgate was not ready after 60 s"; }
   sleep 0.2
 done
@@ -105,9 +108,15 @@ Logs:             ${LOG#"$ROOT/"}  ${AIRFLOW_LOG#"$ROOT/"}
 Ctrl-C stops both.
 TEXT
 
+airflow_up=true
 while :; do
   sleep 1 9>&- &
   pause=$!
   wait "$pause" # unlike a sleep in the foreground, this ends with the signal
-  check_alive
+  check_airgate
+  # an outage is worth looking at: airgate answers 502, and /readyz says why
+  if "$airflow_up" && ! process_of "$AIRFLOW_PIDFILE" >/dev/null; then
+    airflow_up=false
+    say "Airflow has ended, airgate goes on without it. Start it again: tests/airflow/airflow.sh up demo"
+  fi
 done

@@ -71,9 +71,19 @@ pub fn check(settings: &Settings, errors: &mut Errors) {
         assemble(settings, &kept).map_err(StartError::Config)
     });
     match built {
-        Ok(_) => {}
+        Ok(_) => check_log(settings, errors),
         Err(StartError::Config(found)) => errors.extend(found),
         Err(other) => errors.push(&Location::Default, other.to_string()),
+    }
+}
+
+/// The log is not opened, which might make it, but it must be possible to.
+fn check_log(settings: &Settings, errors: &mut Errors) {
+    let Some(file) = &settings.log.file else { return };
+    let folder = file.value.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) || file.value.is_dir() {
+        let message = format!("[log] file: {} cannot be opened: its folder must exist", file.value.display());
+        errors.push(&file.at, message);
     }
 }
 
@@ -93,8 +103,8 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let settings = loaded.settings;
     let kept = Arc::new(Kept::new(outbound.handle().clone())?);
     let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
-    let serving = bind::all(settings.server.listen.iter().map(|place| &place.value))?;
-    let admin = bind::all([&settings.admin.listen.value])?;
+    let serving = bind::all("[server] listen", settings.server.listen.iter().map(|place| &place.value))?;
+    let admin = bind::all("[admin] listen", [&settings.admin.listen.value])?;
     let logs = Arc::new(Telemetry::init(&log_settings(&settings.log))?);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

@@ -35,19 +35,22 @@ impl fmt::Display for Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody else listens there.
-    #[error("{0} is in use: end what listens there, or choose another address for `listen`")]
-    InUse(String),
+    #[error("{0}: {1} is in use: end what listens there, or choose another address")]
+    InUse(&'static str, String),
     /// Anything else.
-    #[error("cannot listen on {0}: {1}")]
-    Other(String, std::io::Error),
+    #[error("{0}: cannot listen on {1}: {2}")]
+    Other(&'static str, String, std::io::Error),
 }
 
 /// Binds all, or says which cannot be.
 ///
 /// # Errors
 /// The first address that cannot be bound.
-pub fn all<'a>(places: impl IntoIterator<Item = &'a Listen>) -> Result<Vec<Bound>, BindError> {
-    places.into_iter().map(bind).collect()
+pub fn all<'a>(
+    option: &'static str,
+    places: impl IntoIterator<Item = &'a Listen>,
+) -> Result<Vec<Bound>, BindError> {
+    places.into_iter().map(|place| bind(option, place)).collect()
 }
 
 /// The listeners in the form in which Pingora takes over those of another process. They are Pingora's
@@ -68,18 +71,18 @@ pub fn key(at: &Listen) -> String {
     }
 }
 
-fn bind(place: &Listen) -> Result<Bound, BindError> {
+fn bind(option: &'static str, place: &Listen) -> Result<Bound, BindError> {
     match place {
-        Listen::Tcp(address) => tcp(*address).map_err(|e| failed(address.to_string(), e)),
-        Listen::Unix(path) => unix(path).map_err(|e| failed(format!("unix:{}", path.display()), e)),
+        Listen::Tcp(address) => tcp(*address).map_err(|e| failed(option, address.to_string(), e)),
+        Listen::Unix(path) => unix(path).map_err(|e| failed(option, format!("unix:{}", path.display()), e)),
     }
 }
 
-fn failed(place: String, error: std::io::Error) -> BindError {
+fn failed(option: &'static str, place: String, error: std::io::Error) -> BindError {
     if error.kind() == std::io::ErrorKind::AddrInUse {
-        BindError::InUse(place)
+        BindError::InUse(option, place)
     } else {
-        BindError::Other(place, error)
+        BindError::Other(option, place, error)
     }
 }
 
