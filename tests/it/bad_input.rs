@@ -256,7 +256,7 @@ fn upstream_slow_is_504() {
 }
 
 #[test]
-fn upstream_that_takes_no_connection_is_502_after_connect_timeout() {
+fn upstream_that_takes_no_connection_is_504_after_connect_timeout() {
     // A listener that nobody accepts from, with its queue full: connecting hangs.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -276,7 +276,7 @@ fn upstream_that_takes_no_connection_is_502_after_connect_timeout() {
         .collect();
     let airgate = Airgate::before(&format!("http://{address}"), "connect_timeout = \"1s\"\n");
     let answer = airgate.send(ask());
-    assert_eq!(answer.told(), (502, r#"{"detail":"Airflow cannot be reached"}"#.into()));
+    assert_eq!(answer.told(), (504, r#"{"detail":"Airflow did not answer in time"}"#.into()));
 }
 
 #[test]
