@@ -85,7 +85,7 @@ pub enum CommandFailed {
     /// It failed.
     #[error("the command failed: {0}")]
     Status(std::process::ExitStatus),
-    /// It did not end within [`PATIENCE`], and was killed.
+    /// It did not end within 30 seconds, and was killed.
     #[error("the command did not end within {} s", PATIENCE.as_secs())]
     Slow,
 }
