@@ -184,7 +184,8 @@ impl VerifiedCache {
         let check = begin()?;
         let (tell, answer) = watch::channel(None);
         flights.insert(key, answer.clone());
-        Ok((answer, Some((check, Landing { cache: Arc::clone(self), key, tell }))))
+        let flight = Flight { cache: Arc::clone(self), key };
+        Ok((answer, Some((check, Landing { flight, tell }))))
     }
 
     fn flights(&self) -> MutexGuard<'_, Flights> {
@@ -208,24 +209,32 @@ impl Verified {
     }
 }
 
-/// Takes the flight off the list, however it ends.
+/// A check under way: off the list before anybody hears of its end, however it ends. Whoever asks
+/// after the answer asks anew, so a failure counts for each guess that is made after another.
 struct Landing {
+    flight: Flight,
+    tell: watch::Sender<Option<Verdict>>,
+}
+
+/// Its place on the list.
+struct Flight {
     cache: Arc<VerifiedCache>,
     key: CredentialKey,
-    tell: watch::Sender<Option<Verdict>>,
 }
 
 impl Landing {
     async fn fly(self, check: impl Future<Output = Checked>) {
         let Checked { verdict, verified } = check.await;
+        let Self { flight, tell } = self;
         if let Some(verified) = verified {
-            self.cache.entries.insert(self.key, Arc::new(verified));
+            flight.cache.entries.insert(flight.key, Arc::new(verified));
         }
-        self.tell.send_replace(Some(verdict));
+        drop(flight);
+        tell.send_replace(Some(verdict));
     }
 }
 
-impl Drop for Landing {
+impl Drop for Flight {
     fn drop(&mut self) {
         self.cache.flights().remove(&self.key);
     }

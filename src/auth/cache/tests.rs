@@ -159,6 +159,43 @@ async fn who_gives_up_strands_nobody() {
     assert!(matches!(follower.await, Verdict::Throttled(TTL)));
 }
 
+/// Looks, at the very moment of being woken, whether the check is still on the list.
+struct Witness {
+    cache: Arc<VerifiedCache>,
+    seen: AtomicUsize,
+}
+
+impl std::task::Wake for Witness {
+    fn wake(self: Arc<Self>) {
+        self.seen.fetch_add(1 + self.cache.flights().len(), Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn who_hears_of_the_end_of_a_check_can_begin_another() {
+    let cache = cache();
+    let key = key(&cache, "pw");
+    let (go, wait) = oneshot::channel::<()>();
+    let begin = || {
+        Ok(async move {
+            wait.await.unwrap();
+            Checked { verdict: Verdict::Throttled(TTL), verified: None }
+        })
+    };
+    let runtime = Handle::current();
+    let asked = cache.share(key, &runtime, begin);
+    let mut asked = std::pin::pin!(asked);
+    let witness = Arc::new(Witness { cache: Arc::clone(&cache), seen: AtomicUsize::new(0) });
+    let waker = std::task::Waker::from(Arc::clone(&witness));
+    assert!(asked.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    go.send(()).unwrap();
+    while witness.seen.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(witness.seen.load(Ordering::SeqCst), 1, "told while still on the list");
+    assert!(matches!(asked.await, Verdict::Throttled(TTL)));
+}
+
 #[tokio::test]
 async fn a_check_that_panics_is_an_outage_and_leaves_nothing_behind() {
     let cache = cache();
