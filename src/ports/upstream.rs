@@ -7,6 +7,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::net::ToSocketAddrs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,8 +19,7 @@ use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
-use pingora::lb::selection::RoundRobin;
-use pingora::lb::{Backend, Backends, LoadBalancer};
+use pingora::lb::{Backend, Backends};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer};
@@ -125,7 +125,9 @@ const MAX_ANSWER: usize = 1 << 20;
 /// All addresses of the upstream, with their health.
 pub struct Upstreams {
     settings: Settings,
-    balancer: LoadBalancer<RoundRobin>,
+    /// Pingora's own choice among them copies each that it looks at, with all that is in it.
+    backends: Backends,
+    turn: AtomicUsize,
     client: Arc<Client>,
 }
 
@@ -136,7 +138,7 @@ impl Upstreams {
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
         let mut backends = Backends::new(Box::new(Discovery { settings: settings.clone() }));
         backends.set_health_check(Box::new(Check { client: client.clone() }));
-        Arc::new(Self { settings, balancer: LoadBalancer::from_backends(backends), client })
+        Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client })
     }
 
     /// How to reach it.
@@ -146,15 +148,15 @@ impl Upstreams {
 
     /// Whether any address is known.
     pub fn is_resolved(&self) -> bool {
-        !self.balancer.backends().get_backend().is_empty()
+        !self.backends.get_backend().is_empty()
     }
 
     /// Resolves all names once, and asks each address for its health.
     pub async fn resolve(&self) {
-        if let Err(error) = self.balancer.update().await {
+        if let Err(error) = self.backends.update(|_| ()).await {
             tracing::warn!(error = %error.root_cause(), "cannot resolve an upstream");
         }
-        self.balancer.backends().run_health_check(true).await;
+        self.backends.run_health_check(true).await;
     }
 
     /// Keeps addresses and health up to date, until nobody uses them any more.
@@ -165,10 +167,10 @@ impl Upstreams {
         for round in 0_u64.. {
             ticks.tick().await;
             let Some(this) = upstreams.upgrade() else { return };
-            if round % rounds == 0 || this.balancer.backends().get_backend().is_empty() {
+            if round % rounds == 0 || this.backends.get_backend().is_empty() {
                 this.resolve().await;
             } else {
-                this.balancer.backends().run_health_check(true).await;
+                this.backends.run_health_check(true).await;
             }
         }
     }
@@ -176,35 +178,41 @@ impl Upstreams {
     /// The next peer: a healthy one; if none is known to be healthy, any, since the knowledge may
     /// be old. `None` if no name resolves.
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
-        self.choose()?.ext.get::<Template>().map(|template| template.peer.clone())
+        self.choose().map(|template| template.peer.clone())
     }
 
-    fn choose(&self) -> Option<Backend> {
-        let tries = self.balancer.backends().get_backend().len();
-        self.balancer.select(b"", tries).or_else(|| self.balancer.select_with(b"", tries, |_, _| true))
+    /// What is next in turn, among the healthy ones if there are any.
+    fn choose(&self) -> Option<Arc<Template>> {
+        let known = self.backends.get_backend();
+        let next = match known.len() {
+            // Healthy or not.
+            0 | 1 => known.first(),
+            several => {
+                let first = self.turn.fetch_add(1, Ordering::Relaxed) % several;
+                let mut in_turn = known.iter().skip(first).chain(known.iter().take(first));
+                in_turn.clone().find(|backend| self.backends.ready(backend)).or_else(|| in_turn.next())
+            }
+        };
+        next?.ext.get::<Arc<Template>>().cloned()
     }
 
     /// Each address, and whether it is healthy.
     pub fn health(&self) -> Vec<(String, bool)> {
-        let backends = self.balancer.backends();
-        backends.get_backend().iter().map(|b| (b.addr.to_string(), backends.ready(b))).collect()
+        let known = self.backends.get_backend();
+        known.iter().map(|backend| (backend.addr.to_string(), self.backends.ready(backend))).collect()
     }
 }
 
 #[async_trait]
 impl HttpClient for Upstreams {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
-        let backend =
+        let template =
             self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
-        match backend.ext.get::<Template>() {
-            Some(template) => self.client.send(template, request).await,
-            None => Err(SendError::Connect("the upstream's address has no peer".into())),
-        }
+        self.client.send(&template, request).await
     }
 }
 
 /// What all requests to one address share.
-#[derive(Clone)]
 struct Template {
     peer: Box<HttpPeer>,
     host: HeaderValue,
@@ -259,7 +267,7 @@ impl Discovery {
         let mut backend =
             Backend { addr: SocketAddr::Inet(address), weight: 1, ext: http::Extensions::new() };
         let host = HeaderValue::from_str(&authority(url)).unwrap_or(HeaderValue::from_static("localhost"));
-        backend.ext.insert(Template { peer: Box::new(peer), host });
+        backend.ext.insert(Arc::new(Template { peer: Box::new(peer), host }));
         backend
     }
 }
@@ -282,7 +290,7 @@ struct Check {
 #[async_trait]
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
-        let template = target.ext.get::<Template>().or_err(ErrorType::InternalError, "no peer")?;
+        let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?;
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = http::Uri::from_static("/api/v2/version");
         let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template, request)).await;
