@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
-use smallvec::SmallVec;
 
 use super::reply::Reply;
 use super::token::Endpoint;
@@ -44,15 +43,15 @@ pub struct Forward {
     pub reply: ReplyPlan,
 }
 
-/// Header changes: first all removals, then all settings.
+/// Header changes: first all removals, then all settings. On the heap, since a decision is moved often.
 #[derive(Debug, Default)]
 pub struct Edits {
     /// Names to remove, in all their occurrences.
-    pub remove: SmallVec<[HeaderName; 6]>,
+    pub remove: Vec<HeaderName>,
     /// Headers to set, in place of what is there.
-    pub set: SmallVec<[(HeaderName, HeaderValue); 6]>,
+    pub set: Vec<(HeaderName, HeaderValue)>,
     /// Headers to add to what is there.
-    pub append: SmallVec<[(HeaderName, HeaderValue); 1]>,
+    pub append: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What happens to an answer of the upstream, decided with the request.

@@ -9,7 +9,7 @@ use super::decision::Edits;
 use super::headers;
 use super::mint::Presented;
 use super::route::RouteKind;
-use crate::request::Request;
+use crate::request::{Request, push_address};
 
 /// Airflow's own cookies: its token, Keycloak's two, Flask's session. Never seen together with an
 /// `Authorization` of the gate's, so that gate and Airflow cannot mean two users.
@@ -25,7 +25,7 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// are open, and those that are not the API's.
 pub fn request(request: &Request<'_>, kind: &RouteKind, presented: Option<&Presented>) -> Edits {
     let sent = &request.head.headers;
-    let mut edits = Edits::default();
+    let mut edits = Edits { set: Vec::with_capacity(8), ..Edits::default() };
     let keeps_header = matches!(presented, Some(Presented::Header));
     let removed = headers::removed(sent, kind, request.peer);
     edits.remove.extend(removed.filter(|name| !(keeps_header && *name == AUTHORIZATION)).cloned());
@@ -62,15 +62,16 @@ fn restore(sent: &HeaderMap, edits: &mut Edits) {
 fn vouch(request: &Request<'_>, edits: &mut Edits) {
     let (sent, peer) = (&request.head.headers, request.peer);
     if let Some(address) = peer.connection {
-        // A list may be in several lines, of which the last one is the nearest.
-        let lines = sent.get_all(&FORWARDED_FOR).iter().filter(|_| peer.trusted);
-        let chain = lines.map(|line| line.to_str().unwrap_or_default()).filter(|line| !line.is_empty());
-        let mut value = String::new();
-        for entry in chain {
-            value.push_str(entry);
-            value.push_str(", ");
+        let mut value = Vec::with_capacity(48);
+        if peer.trusted {
+            // A list may be in several lines, of which the last one is the nearest.
+            let lines = sent.get_all(&FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or_default());
+            for entry in lines.filter(|line| !line.is_empty()) {
+                value.extend_from_slice(entry.as_bytes());
+                value.extend_from_slice(b", ");
+            }
         }
-        value.push_str(&address.to_string());
+        push_address(&mut value, address);
         if let Ok(value) = HeaderValue::try_from(value) {
             edits.set.push((FORWARDED_FOR.clone(), value));
         }

@@ -76,7 +76,7 @@ fn format(line: &mut Vec<u8>, stamp: &mut Stamp, exchange: &Exchange<'_>) {
     object.plain("timestamp", stamp.format(exchange.at));
     object.literal("level", "INFO");
     object.literal("target", "airgate::access");
-    object.text("id", &[exchange.id.as_str()], MAX_TEXT);
+    object.plain("id", exchange.id.as_str().as_bytes());
     if let Some(peer) = exchange.peer.address {
         object.address("peer", peer);
     }
@@ -85,11 +85,11 @@ fn format(line: &mut Vec<u8>, stamp: &mut Stamp, exchange: &Exchange<'_>) {
         object.text("user", &[identity.origin.as_str(), ":", &identity.name], MAX_TEXT);
     }
     if let Some(backend) = outcome.backend {
-        object.text("backend", &[backend], MAX_TEXT);
+        object.literal("backend", backend);
     }
     object.text("method", &[exchange.method.as_str()], 32);
     object.bytes("path", redact::path(exchange.target), MAX_PATH);
-    object.text("route", &[outcome.route], MAX_TEXT);
+    object.literal("route", outcome.route);
     if let Some(status) = exchange.status {
         object.number("status", status.as_u16().into());
     }

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::request::push_address;
+
 /// An object under construction, whose members are written as they come.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
@@ -58,20 +60,7 @@ impl<'a> Object<'a> {
     pub(super) fn address(&mut self, name: &str, value: IpAddr) {
         self.name(name);
         self.out.push(b'"');
-        match value {
-            IpAddr::V4(address) => {
-                for (n, octet) in address.octets().into_iter().enumerate() {
-                    if n > 0 {
-                        self.out.push(b'.');
-                    }
-                    digits(self.out, octet.into());
-                }
-            }
-            IpAddr::V6(address) => {
-                // Writing into memory does not fail.
-                let _ = write!(self.out, "{address}");
-            }
-        }
+        push_address(self.out, value);
         self.out.push(b'"');
     }
 

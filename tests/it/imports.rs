@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("auth", &["ports", "request", "secret"]),
     ("gate", &["auth", "request", "secret"]),
     ("exchange", &["auth", "gate", "request"]),
-    ("telemetry", &["auth", "exchange"]),
+    ("telemetry", &["auth", "exchange", "request"]),
     ("metrics", &["auth", "exchange", "telemetry"]),
     ("admin", &["auth", "metrics", "telemetry"]),
     ("proxy", &["drain", "exchange", "gate", "metrics", "ports", "request", "telemetry"]),
