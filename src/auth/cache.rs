@@ -39,6 +39,31 @@ pub struct NoRandomness;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialKey([u8; 32]);
 
+/// Names credentials, under a key of this process and of some sources.
+pub struct Namer(hmac::Key);
+
+impl Namer {
+    /// The name of a credential. The client's network is part of it: who guesses passwords gets no
+    /// answer out of what somebody else's log-in left in the cache, which no lock-out guards.
+    pub fn key(&self, network: Network, username: &str, password: &str) -> CredentialKey {
+        let mut context = hmac::Context::with_key(&self.0);
+        let mut add = |part: &[u8]| {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        };
+        match &network {
+            Network::Local => add(&[]),
+            Network::V4(bits) => add(bits),
+            Network::V6(bits) => add(bits),
+        }
+        add(username.as_bytes());
+        add(password.as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(context.sign().as_ref());
+        CredentialKey(key)
+    }
+}
+
 /// What was verified, and what makes it lapse.
 #[derive(Debug, Clone)]
 pub struct Verified {
@@ -95,25 +120,10 @@ impl VerifiedCache {
         Ok(Self { secret, entries: Cache::new(capacity), flights: Mutex::default() })
     }
 
-    /// The name of a credential. The client's network is part of it: who guesses passwords gets no
-    /// answer out of what somebody else's log-in left in the cache, which no lock-out guards.
-    pub fn key(&self, sources: &[u8; 32], network: Network, username: &str, password: &str) -> CredentialKey {
-        let mut context = hmac::Context::with_key(&self.secret);
-        let mut add = |part: &[u8]| {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        };
-        add(sources);
-        match &network {
-            Network::Local => add(&[]),
-            Network::V4(bits) => add(bits),
-            Network::V6(bits) => add(bits),
-        }
-        add(username.as_bytes());
-        add(password.as_bytes());
-        let mut key = [0; 32];
-        key.copy_from_slice(context.sign().as_ref());
-        CredentialKey(key)
+    /// What names the credentials that these sources check. Their digest becomes part of the key, so
+    /// that it need not be hashed for each credential.
+    pub fn namer(&self, sources: &[u8; 32]) -> Namer {
+        Namer(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&self.secret, sources).as_ref()))
     }
 
     /// What is known of a credential, not older than `ttl`, its token not about to end.

@@ -83,7 +83,9 @@ impl Backend for Jwt {
     }
 
     fn recall(&self, attempt: &Attempt<'_>) -> Option<Verdict> {
-        let Authorization::Bearer(token) = attempt.credentials.authorization else { return None };
+        let Authorization::Bearer(token) = attempt.credentials.authorization else {
+            return Some(Verdict::NotMine);
+        };
         self.cache.get(token, attempt.request.now).map(Verdict::Accepted)
     }
 

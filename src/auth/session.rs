@@ -37,7 +37,8 @@ impl Backend for Session {
     }
 
     fn recall(&self, attempt: &Attempt<'_>) -> Option<Verdict> {
-        self.cache.get(cookie(attempt)?, attempt.request.now).map(Verdict::Accepted)
+        let Some(bytes) = cookie(attempt) else { return Some(Verdict::NotMine) };
+        self.cache.get(bytes, attempt.request.now).map(Verdict::Accepted)
     }
 
     async fn authenticate(&self, attempt: &Attempt<'_>) -> Verdict {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest;
 use tokio::runtime::Handle;
 
-use crate::auth::cache::{Checked, CredentialKey, Seal, Verified, VerifiedCache, unavailable};
+use crate::auth::cache::{Checked, CredentialKey, Namer, Seal, Verified, VerifiedCache, unavailable};
 use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Permit};
 use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
 use crate::request::Peer;
@@ -119,7 +119,7 @@ impl<'a> Login<'a> {
 /// lock-out: what is guessed at one counts at the other.
 pub struct PasswordCheck {
     sources: Arc<[Arc<dyn Source>]>,
-    fingerprint: [u8; 32],
+    namer: Namer,
     settings: CheckSettings,
     cache: Arc<VerifiedCache>,
     lockout: Arc<Lockout>,
@@ -156,8 +156,8 @@ impl PasswordCheck {
         lockout: Arc<Lockout>,
         runtime: Handle,
     ) -> Self {
-        let fingerprint = fingerprint(&sources);
-        Self { sources: sources.into(), fingerprint, settings, cache, lockout, runtime }
+        let namer = cache.namer(&fingerprint(&sources));
+        Self { sources: sources.into(), namer, settings, cache, lockout, runtime }
     }
 
     /// What is known of these credentials without a check: no lock-out applies, since who sends
@@ -235,7 +235,7 @@ impl PasswordCheck {
     }
 
     fn key(&self, login: Login<'_>, network: Network) -> CredentialKey {
-        self.cache.key(&self.fingerprint, network, login.username, login.password)
+        self.namer.key(network, login.username, login.password)
     }
 
     fn known(&self, key: &CredentialKey, login: Login<'_>, now: SystemTime) -> Option<Arc<Grant>> {

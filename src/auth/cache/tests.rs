@@ -21,22 +21,22 @@ fn cache() -> Arc<VerifiedCache> {
 }
 
 fn key(cache: &VerifiedCache, password: &str) -> CredentialKey {
-    cache.key(&[0; 32], Network::Local, "ann", password)
+    cache.namer(&[0; 32]).key(Network::Local, "ann", password)
 }
 
 #[test]
 fn every_part_of_a_credential_makes_another_key() {
     let cache = cache();
     let net = Network::V4([192, 0, 2]);
-    let base = cache.key(&[0; 32], net, "ann", "secret");
-    assert!(base == cache.key(&[0; 32], net, "ann", "secret"));
+    let base = cache.namer(&[0; 32]).key(net, "ann", "secret");
+    assert!(base == cache.namer(&[0; 32]).key(net, "ann", "secret"));
     for (name, other) in [
-        ("sources", cache.key(&[1; 32], net, "ann", "secret")),
-        ("network", cache.key(&[0; 32], Network::V4([192, 0, 3]), "ann", "secret")),
-        ("user", cache.key(&[0; 32], net, "Ann", "secret")),
-        ("password", cache.key(&[0; 32], net, "ann", "secret ")),
-        ("where one ends", cache.key(&[0; 32], net, "anns", "ecret")),
-        ("the process", VerifiedCache::new(1).unwrap().key(&[0; 32], net, "ann", "secret")),
+        ("sources", cache.namer(&[1; 32]).key(net, "ann", "secret")),
+        ("network", cache.namer(&[0; 32]).key(Network::V4([192, 0, 3]), "ann", "secret")),
+        ("user", cache.namer(&[0; 32]).key(net, "Ann", "secret")),
+        ("password", cache.namer(&[0; 32]).key(net, "ann", "secret ")),
+        ("where one ends", cache.namer(&[0; 32]).key(net, "anns", "ecret")),
+        ("the process", VerifiedCache::new(1).unwrap().namer(&[0; 32]).key(net, "ann", "secret")),
     ] {
         assert!(base != other, "{name}");
     }

@@ -1,10 +1,11 @@
 //! Tokens already verified.
 
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::claims::Lifetime;
 use super::token::Token;
@@ -15,7 +16,7 @@ use crate::auth::Grant;
 ///
 /// A token is found by all of its bytes. It counts until its `exp` and leeway, and only while the keys that
 /// verified it are the ones in force. Bounded to 10,000 tokens and 64 MiB, whichever is less.
-pub(in crate::auth) struct TokenCache(Cache<Box<[u8]>, Arc<Entry>, TokenWeight>);
+pub(in crate::auth) struct TokenCache(Cache<Box<[u8]>, Arc<Entry>, TokenWeight, SignatureHash>);
 
 struct Entry {
     grant: Arc<Grant>,
@@ -37,9 +38,35 @@ impl Weighter<Box<[u8]>, Arc<Entry>> for TokenWeight {
     }
 }
 
+/// Hashes the end of a token alone, which is a good part of its signature: of the tokens in the cache no
+/// two have that in common, unless somebody can sign. What is looked up is compared as a whole.
+#[derive(Clone, Default)]
+struct SignatureHash(RandomState);
+
+struct SignatureHasher(DefaultHasher);
+
+impl BuildHasher for SignatureHash {
+    type Hasher = SignatureHasher;
+
+    fn build_hasher(&self) -> SignatureHasher {
+        SignatureHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for SignatureHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(&bytes[bytes.len().saturating_sub(32)..]);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
 impl TokenCache {
     pub fn new() -> Self {
-        Self(Cache::with_weighter(TOKENS, BYTES, TokenWeight))
+        let (hash, lifecycle) = (SignatureHash::default(), DefaultLifecycle::default());
+        Self(Cache::with(TOKENS, BYTES, TokenWeight, hash, lifecycle))
     }
 
     /// The grant of a token that is still good.
