@@ -28,7 +28,6 @@ use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit;
-use front::HeadDeadline;
 
 /// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
 /// the one that it began with.
@@ -186,11 +185,12 @@ impl Proxy {
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = Ctx;
+    /// Boxed: Pingora moves it from phase to phase, and its futures have room for it in each.
+    type CTX = Box<Ctx>;
 
-    fn new_ctx(&self) -> Ctx {
-        HeadDeadline::met();
-        Ctx {
+    fn new_ctx(&self) -> Self::CTX {
+        front::head_is_read();
+        Box::new(Ctx {
             snapshot: self.shared.snapshot.load_full(),
             outcome: Outcome::default(),
             began: Instant::now(),
@@ -206,13 +206,13 @@ impl ProxyHttp for Proxy {
             again: Again::No,
             refusal: None,
             _served: (self.shared.drain.enter(), self.shared.metrics.enter()),
-        }
+        })
     }
 
     /// None: every module costs on each request.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> pingora::Result<()> {
         // Without these an idle or stalling client holds its connection for ever.
         if session.get_keepalive().is_some() {
             let keep = (!self.shared.drain.is_leaving()).then_some(CLIENT_IDLE);
@@ -229,28 +229,33 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> pingora::Result<bool> {
         let reply = match self.decide(session, ctx).await {
             Ok(Step::Forward(forward)) => {
                 ctx.forward = Some(forward);
                 return Ok(false);
             }
             Ok(Step::Reply(reply)) => reply,
-            Ok(Step::Body(pending)) => match self.with_body(session, ctx, pending).await {
+            // Boxed, so that what is forwarded need not pay for the room that these take.
+            Ok(Step::Body(pending)) => match Box::pin(self.with_body(session, ctx, pending)).await {
                 Ok(reply) => reply,
                 Err(problem) => self.problem(session, ctx, &problem),
             },
             Err(problem) => self.problem(session, ctx, &problem),
         };
-        self.reply(session, ctx, reply).await?;
+        Box::pin(self.reply(session, ctx, reply)).await?;
         Ok(true)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Self::CTX,
+    ) -> pingora::Result<Box<HttpPeer>> {
         ctx.tries += 1;
         if ctx.again == Again::Due {
             ctx.again = Again::Done;
-            match self.decide(session, ctx).await {
+            match Box::pin(self.decide(session, ctx)).await {
                 Ok(Step::Forward(forward)) => ctx.forward = Some(forward),
                 Ok(Step::Reply(reply)) => {
                     ctx.refusal = Some(reply);
@@ -274,7 +279,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Self::CTX,
     ) -> pingora::Result<()> {
         let Some(forward) = &ctx.forward else {
             return Err(Error::explain(ErrorType::InternalError, "forwarded without a decision"));
@@ -282,14 +287,15 @@ impl ProxyHttp for Proxy {
         if let Some(uri) = &forward.uri {
             request.set_uri(uri.clone());
         }
-        convert::edit_request(request, &forward.headers)
+        convert::edit_request(request, &forward.headers);
+        Ok(())
     }
 
     async fn upstream_response_filter(
         &self,
         session: &mut Session,
         answer: &mut ResponseHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Self::CTX,
     ) -> pingora::Result<()> {
         ctx.answered.get_or_insert_with(Instant::now);
         let refused = matches!(answer.status, http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN);
@@ -314,7 +320,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         answer: &mut ResponseHeader,
-        ctx: &mut Ctx,
+        ctx: &mut Self::CTX,
     ) -> pingora::Result<()> {
         // `100 Continue` is not the answer.
         if answer.status.is_informational() {
@@ -328,14 +334,15 @@ impl ProxyHttp for Proxy {
             let edits = ctx.snapshot.gate.on_reply(&forward.reply, &answer.headers);
             convert::edit_response(answer, edits)?;
         }
-        answer.insert_header(&X_REQUEST_ID, ctx.id.header())
+        // By its text, of which Pingora need not make a copy.
+        answer.insert_header(X_REQUEST_ID.as_str(), ctx.id.header())
     }
 
     fn fail_to_connect(
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Ctx,
+        ctx: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
         error.set_retry(ctx.tries < MAX_TRIES);
@@ -347,7 +354,7 @@ impl ProxyHttp for Proxy {
         peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Ctx,
+        ctx: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("upstream {}", peer.address()));
@@ -365,7 +372,7 @@ impl ProxyHttp for Proxy {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
         let Some(problem) = failure::problem(error) else {
             // The client is gone: there is nobody to answer.
             ctx.outcome.refused = Some("client_gone");
@@ -388,22 +395,23 @@ impl ProxyHttp for Proxy {
     }
 
     /// Ours is written with the request's own line, once.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Self::CTX, _error: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &Ctx,
+        _ctx: &Self::CTX,
         _error: &Error,
         _context: pingora_proxy::ProxyWarnLogContext,
     ) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Self::CTX) {
         let head = session.req_header();
+        let ended = Instant::now();
         let exchange = Exchange {
             at: ctx.now,
             id: &ctx.id,
@@ -411,8 +419,8 @@ impl ProxyHttp for Proxy {
             method: &head.method,
             target: head.raw_path(),
             status: session.response_written().map(|answer| answer.status),
-            total: ctx.replied.map_or_else(|| ctx.began.elapsed(), |replied| replied - ctx.began),
-            upstream: ctx.asked.map(|asked| asked.elapsed()),
+            total: ctx.replied.unwrap_or(ended) - ctx.began,
+            upstream: ctx.asked.map(|asked| ended - asked),
             first_byte: ctx.asked.zip(ctx.answered).map(|(asked, answered)| answered - asked),
             bytes_sent: session.body_bytes_sent(),
             outcome: &ctx.outcome,

@@ -6,8 +6,8 @@ mod watched;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,36 +16,29 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
-use tokio::sync::Notify;
+use pingora::time::fast_timeout::fast_sleep;
 
 use crate::metrics::{Metrics, Rejected};
 use watched::{Facts, Watched};
 
 tokio::task_local! {
-    static HEAD: Arc<HeadDeadline>;
     static CONNECTION: Arc<Facts>;
 }
 
-/// Whether the head of the request that this task waits for has been read.
-#[derive(Default)]
-pub struct HeadDeadline {
-    read: Notify,
-    met: AtomicBool,
+/// The head of the request that this connection waits for has been read: the deadline is met.
+pub fn head_is_read() {
+    // Outside of a connection (an HTTP/2 stream, a test) there is no deadline.
+    let _ = CONNECTION.try_with(|facts| facts.head_is_read());
 }
 
-impl HeadDeadline {
-    /// The head has been read: the deadline is met.
-    pub fn met() {
-        // Outside the scope (a test, say) there is no deadline.
-        let _ = HEAD.try_with(|deadline| {
-            deadline.met.store(true, Ordering::Relaxed);
-            deadline.read.notify_one();
-        });
-    }
-
-    fn is_met(&self) -> bool {
-        self.met.load(Ordering::Relaxed)
-    }
+/// What comes first.
+enum First {
+    /// The request was answered, or the connection ended.
+    Done(Option<ReusedHttpStream>),
+    /// The head of the request.
+    HeadRead,
+    /// The end of the time for it.
+    Late,
 }
 
 /// An HTTP application whose requests must have their head within a time.
@@ -57,7 +50,7 @@ pub struct Deadlined<A> {
 
 impl<A> Deadlined<A> {
     /// Gives each request's head `header_timeout`, counted from its connection's opening or, on a
-    /// kept connection, from the end of the time that it may be idle.
+    /// kept connection, from its first byte. Until then Pingora counts the time to be idle.
     pub fn new(inner: A, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
         Self { inner: Arc::new(inner), header_timeout, metrics }
     }
@@ -70,34 +63,47 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        // Outside of a connection (an HTTP/2 stream, a test) nothing is known, and no request follows.
-        let facts = CONNECTION.try_with(Arc::clone).unwrap_or_default();
-        // Pingora gives a new connection a time to be idle, too.
-        let idle = match facts.await_request() {
-            true => Duration::ZERO,
-            false => session.get_keepalive().map_or(Duration::ZERO, Duration::from_secs),
+        // A stream of HTTP/2 comes with its head, and outside of a connection's task.
+        let Ok(facts) = CONNECTION.try_with(Arc::clone) else {
+            return self.inner.process_new_http(session, shutdown).await;
         };
+        let is_new = facts.await_request();
         // A request that comes before the last one is answered waits its turn (RFC 9112, section
         // 9.3.2). Otherwise Pingora gives up the one before.
         session.set_pipelining_enabled(true);
-        let deadline = Arc::new(HeadDeadline::default());
-        let work = HEAD.scope(deadline.clone(), self.inner.process_new_http(session, shutdown));
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            done = &mut work => {
-                if facts.is_answered() && !deadline.is_met() {
+        let mut work = self.inner.process_new_http(session, shutdown);
+        let mut late = None;
+        // The head is read within `work`, so it is looked for after each step, and nobody need be woken.
+        let first = std::future::poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(First::Done(done));
+            }
+            if facts.is_head_read() {
+                return Poll::Ready(First::HeadRead);
+            }
+            // Most heads come in one piece, and a timer costs more than all of this.
+            if !is_new && !facts.is_begun() {
+                return Poll::Pending;
+            }
+            let late = late.get_or_insert_with(|| Box::pin(fast_sleep(self.header_timeout)));
+            late.as_mut().poll(context).map(|()| First::Late)
+        });
+        match first.await {
+            First::Done(done) => {
+                if facts.is_answered() && !facts.is_head_read() {
                     self.metrics.connection_rejected(Rejected::BadHead);
                 }
-                return done;
+                done
             }
-            () = deadline.read.notified() => {}
-            () = pingora::time::fast_timeout::fast_sleep(idle + self.header_timeout) => {
+            First::HeadRead => {
+                drop(late);
+                work.await
+            }
+            First::Late => {
                 self.metrics.connection_rejected(Rejected::SlowHead);
-                return None;
+                None
             }
         }
-        work.await
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -417,6 +417,20 @@ fn a_head_that_trickles_is_closed() {
     airgate.counts("airgate_connections_rejected_total{reason=\"slow_head\"}", 1.0);
 }
 
+/// Counted from its first byte, and not from the end of the time to be idle.
+#[test]
+fn a_slow_head_on_a_kept_connection_is_closed() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "[limits]\nheader_timeout = \"1s\"\n");
+    let ask = get("/api/v2/dags").bearer(&token::good("admin")).bytes(airgate.address());
+    let mut connection = connect(&airgate);
+    connection.write(&ask).unwrap();
+    assert_eq!(connection.read("GET").unwrap().status, 200);
+    connection.write(b"GET / HTTP/1.1\r\n").unwrap();
+    assert!(connection.rest().is_empty());
+    airgate.counts("airgate_connections_rejected_total{reason=\"slow_head\"}", 1.0);
+}
+
 #[test]
 fn a_kept_connection_outlives_the_time_for_a_head() {
     let upstream = Upstream::start();

@@ -21,14 +21,33 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     used: AtomicBool,
+    read: AtomicBool,
     written: AtomicBool,
+    head_read: AtomicBool,
 }
 
 impl Facts {
     /// Notes that a request is awaited. Says whether it is the connection's first.
     pub(super) fn await_request(&self) -> bool {
+        self.read.store(false, Ordering::Relaxed);
         self.written.store(false, Ordering::Relaxed);
+        self.head_read.store(false, Ordering::Relaxed);
         !self.used.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether anything came from the client since a request is awaited.
+    pub(super) fn is_begun(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the head of the request is read.
+    pub(super) fn head_is_read(&self) {
+        self.head_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the head of the request that is awaited has been read.
+    pub(super) fn is_head_read(&self) -> bool {
+        self.head_read.load(Ordering::Relaxed)
     }
 
     /// Whether anything was sent to the client since a request is awaited. Before the head of one has
@@ -61,8 +80,13 @@ impl fmt::Debug for Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        self.inner().poll_read(cx, buf)
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = buf.filled().len();
+        let read = self.as_mut().inner().poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.facts.read.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 
