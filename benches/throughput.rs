@@ -77,8 +77,8 @@ async fn serve(stream: tokio::net::TcpStream) {
     }
 }
 
-/// A proxy that does nothing but forward.
-struct Bare(SocketAddr);
+/// A proxy that does nothing but forward, with the time limits that airgate has by default.
+struct Bare(HttpPeer);
 
 #[async_trait]
 impl ProxyHttp for Bare {
@@ -88,8 +88,16 @@ impl ProxyHttp for Bare {
 
     fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
 
+    async fn early_request_filter(&self, session: &mut Session, (): &mut ()) -> pingora::Result<()> {
+        // Pingora has no other place for them.
+        session.set_keepalive(Some(75));
+        session.set_read_timeout(Some(Duration::from_secs(60)));
+        session.set_write_timeout(Some(Duration::from_secs(60)));
+        Ok(())
+    }
+
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
-        Ok(Box::new(HttpPeer::new(self.0, false, String::new())))
+        Ok(Box::new(self.0.clone()))
     }
 }
 
@@ -103,7 +111,13 @@ fn bare(upstream: SocketAddr) {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let port = free_port();
-    let mut service = http_proxy_service(&server.configuration, Bare(upstream));
+    let mut peer = HttpPeer::new(upstream, false, String::new());
+    peer.options.connection_timeout = Some(Duration::from_secs(5));
+    peer.options.total_connection_timeout = Some(Duration::from_secs(5));
+    peer.options.read_timeout = Some(Duration::from_secs(60));
+    peer.options.write_timeout = Some(Duration::from_secs(60));
+    peer.options.idle_timeout = Some(Duration::from_secs(4));
+    let mut service = http_proxy_service(&server.configuration, Bare(peer));
     service.add_tcp(&port.to_string());
     server.add_service(service);
     say(port);
@@ -154,11 +168,13 @@ fn compare() {
         (airgate(home.path(), &upstream, Key::Hs512), airgate(home.path(), &upstream, Key::Rs256));
     let tokens = [token(hs512.address), token(rs256.address)];
     processes.extend([hs512, rs256]);
+    let hs512_token = format!("Authorization: Bearer {}", tokens[0]);
     let basic = STANDARD.encode("admin:admin-pw");
     let target = |name, process, header| Target { name, process, header, runs: Vec::new() };
     let mut targets = vec![
-        target("bare Pingora", 0, None),
-        target("airgate, Bearer HS512", 1, Some(format!("Authorization: Bearer {}", tokens[0]))),
+        // The same request, which it passes on as it is.
+        target("bare Pingora", 0, Some(hs512_token.clone())),
+        target("airgate, Bearer HS512", 1, Some(hs512_token)),
         target("airgate, Bearer RS256", 2, Some(format!("Authorization: Bearer {}", tokens[1]))),
         target("airgate, cached Basic", 1, Some(format!("Authorization: Basic {basic}"))),
     ];
