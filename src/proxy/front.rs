@@ -2,6 +2,7 @@
 //!
 //! Pingora waits for ever for the rest of a request's head, and takes every connection.
 
+mod unreadable;
 mod watched;
 
 use std::collections::HashMap;
@@ -158,7 +159,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
             .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
         let _place = self.open.take(address)?;
         let facts = Arc::new(Facts::default());
-        let stream: Stream = Box::new(Watched::new(stream, facts.clone()));
+        let stream: Stream = Box::new(Watched::new(stream, facts.clone(), address));
         CONNECTION.scope(facts, self.inner.process_new(stream, shutdown)).await
     }
 

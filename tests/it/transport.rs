@@ -6,6 +6,8 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::token::{self, SECRET};
 use crate::support::upstream::{Seen, Wire, answer, body};
 use crate::support::{Airgate, Answer, Ask, Connection, Upstream, get, head, post};
@@ -291,6 +293,11 @@ fn connect_and_other_tunnels_are_refused() {
         let mut connection = say(&airgate, format!("{}\r\n{SMUGGLED}", good_head(line)));
         let answer = connection.read("CONNECT").unwrap();
         assert!(matches!(answer.status, 400 | 405), "{line}: {answer:?}");
+        let detail = match answer.status {
+            405 => "Method Not Allowed",
+            _ => "The request's head is malformed",
+        };
+        assert_eq!(answer.json(), json!({ "detail": detail }), "{line}");
         assert!(connection.rest().is_empty(), "{line}");
     }
     assert!(upstream.seen().is_empty());
@@ -317,8 +324,13 @@ fn malformed_heads_are_refused_and_counted() {
     ];
     for (name, bytes) in rows {
         let mut connection = say(&airgate, bytes);
-        let rest = String::from_utf8_lossy(&connection.rest()).into_owned();
-        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{name}: {rest}");
+        let answer = connection.read("GET").unwrap();
+        assert_eq!(answer.status, 400, "{name}");
+        assert_eq!(answer.json(), json!({ "detail": "The request's head is malformed" }), "{name}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{name}");
+        assert!(answer.header("date").is_some() && answer.header("server").is_none(), "{name}");
+        airgate.logs(answer.header("x-request-id").unwrap());
+        assert!(connection.rest().is_empty(), "{name}");
     }
     assert!(upstream.seen().is_empty());
     airgate.counts("airgate_connections_rejected_total{reason=\"bad_head\"}", rows.len() as f64);

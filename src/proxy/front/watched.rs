@@ -1,11 +1,12 @@
 //! A client's connection, with what Pingora does not tell of it.
 
 use std::fmt;
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,8 @@ use pingora::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::unreadable::Unreadable;
 
 /// What is known of a connection.
 #[derive(Debug, Default)]
@@ -57,19 +60,40 @@ impl Facts {
     }
 }
 
-/// A connection that keeps its [`Facts`] up to date, and is otherwise the one inside.
+/// A connection that keeps its [`Facts`] up to date and says in our words what Pingora refuses, and is
+/// otherwise the one inside.
 pub(super) struct Watched {
     inner: Stream,
     facts: Arc<Facts>,
+    peer: Option<IpAddr>,
+    refusal: Option<Unreadable>,
 }
 
 impl Watched {
-    pub(super) fn new(inner: Stream, facts: Arc<Facts>) -> Self {
-        Self { inner, facts }
+    pub(super) fn new(inner: Stream, facts: Arc<Facts>, peer: Option<IpAddr>) -> Self {
+        Self { inner, facts, peer, refusal: None }
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut Stream> {
         Pin::new(&mut self.get_mut().inner)
+    }
+
+    /// Before the head of a request is read, Pingora writes nothing but its own refusal of it.
+    fn poll_refuse(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        let this = &mut *self;
+        if this.refusal.is_none() {
+            this.refusal = Unreadable::in_place_of(buf, this.peer);
+        }
+        let Some(refusal) = &mut this.refusal else {
+            return Pin::new(&mut this.inner).poll_write(cx, buf);
+        };
+        while !refusal.rest().is_empty() {
+            match ready!(Pin::new(&mut this.inner).poll_write(cx, refusal.rest()))? {
+                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                sent => refusal.advance(sent),
+            }
+        }
+        Poll::Ready(Ok(buf.len()))
     }
 }
 
@@ -93,6 +117,9 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         self.facts.written.store(true, Ordering::Relaxed);
+        if !self.facts.is_head_read() {
+            return self.poll_refuse(cx, buf);
+        }
         self.inner().poll_write(cx, buf)
     }
 
@@ -109,6 +136,10 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
+        if !self.facts.is_head_read() {
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+            return self.poll_write(cx, first);
+        }
         self.facts.written.store(true, Ordering::Relaxed);
         self.inner().poll_write_vectored(cx, bufs)
     }
