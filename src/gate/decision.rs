@@ -12,7 +12,6 @@ use crate::auth::chain::Trail;
 /// What happens next with a request.
 #[derive(Debug)]
 #[must_use]
-#[expect(clippy::large_enum_variant, reason = "a move costs less than an allocation for each request")]
 pub enum Step {
     /// It is answered here.
     Reply(Reply),
