@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use http::Response;
 use pingora::apps::ServerApp;
-use pingora::apps::http_app::HttpServer;
+use pingora::apps::http_app::{HttpServer, ServeHttp};
+use pingora::protocols::http::ServerSession;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
@@ -27,7 +30,7 @@ use crate::config::settings::AccessLog;
 use crate::config::{Errors, Loaded, Location, Settings};
 use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics};
-use crate::proxy::front::{ConnectionLimits, Deadlined, Limited};
+use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
 use crate::proxy::{MAX_TRIES, Proxy, Shared};
 use crate::reload::{FIRST_LOOK, Files, Reloader, Source};
 use crate::telemetry::{self, Telemetry};
@@ -37,6 +40,9 @@ use signals::{Signal, Signals};
 /// Idle connections to the upstream that are kept, for each thread. Below the number of requests at
 /// a time, connections are made and closed all the time.
 const UPSTREAM_POOL: usize = 256;
+/// Connections to the admin port: scrapes and probes need a few, and more could use up the process's
+/// file descriptors.
+const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { all: Some(256), per_address: None };
 /// How long threads have to end when all is done.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
@@ -146,7 +152,9 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let facts = Facts { shared, drain: drain.clone(), reloader: reloader.clone(), logs: logs.clone() };
     let admin_runtime = runtime("admin", 1);
     let (_admin_stop, admin_stopping) = watch::channel(false);
-    let app = HttpServer::new_app(Admin::new(metrics, Arc::new(facts)));
+    let app = AdminPort(Admin::new(metrics.clone(), Arc::new(facts)));
+    let app = Deadlined::new(HttpServer::new_app(app), settings.limits.header_timeout, metrics.clone());
+    let app = Limited::new(app, ADMIN_CONNECTIONS, metrics);
     listen("admin", app, admin, admin_runtime.get_handle(), admin_stopping);
 
     for (listener, address) in places {
@@ -245,6 +253,17 @@ fn listen<A: ServerApp + Send + Sync + 'static>(
     runtime.spawn(async move {
         ServiceWithDependents::start_service(&mut service, Some(fds), stopping, 1, ready).await;
     })
+}
+
+/// The admin port's answers, on connections with the limits of all others.
+struct AdminPort(Admin);
+
+#[async_trait]
+impl ServeHttp for AdminPort {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        front::head_is_read();
+        self.0.response(session).await
+    }
 }
 
 /// What the admin port tells.

@@ -444,6 +444,16 @@ fn a_slow_head_on_a_kept_connection_is_closed() {
 }
 
 #[test]
+fn the_admin_port_has_the_same_limits() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "[limits]\nheader_timeout = \"1s\"\n");
+    let mut connection = Connection::open(airgate.admin_address()).unwrap();
+    connection.write(b"GET /healthz HTTP/1.1\r\n").unwrap();
+    assert!(connection.rest().is_empty());
+    airgate.counts("airgate_connections_rejected_total{reason=\"slow_head\"}", 1.0);
+}
+
+#[test]
 fn a_kept_connection_outlives_the_time_for_a_head() {
     let upstream = Upstream::start();
     let airgate = before(&upstream, "[limits]\nheader_timeout = \"1s\"\n");

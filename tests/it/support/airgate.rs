@@ -217,6 +217,10 @@ impl Airgate {
         ask.send(self.server)
     }
 
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Asks the admin port.
     #[track_caller]
     pub fn admin(&self, path: &str) -> Answer {
