@@ -107,7 +107,14 @@ impl Gate {
                 outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
             outcome.cause = Some(causes.join("; "));
         }
-        self.dress(request, Reply::problem(problem))
+        let mut reply = Reply::problem(problem);
+        if let (Problem::Refused(refusal), Some(base)) = (problem, self.routes.base_path())
+            && refusal.clear_cookie
+        {
+            // Airflow clears the one at "/" as well, which older versions have set.
+            reply = reply.clear_cookie(&format!("{}/", base.as_str()));
+        }
+        self.dress(request, reply)
     }
 
     /// The changes to an answer of the upstream.

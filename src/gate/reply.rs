@@ -175,9 +175,18 @@ impl Reply {
             reply = reply.with(WWW_AUTHENTICATE, challenge.clone());
         }
         if refusal.clear_cookie {
-            reply = reply.with(SET_COOKIE, HeaderValue::from_static(CLEAR_COOKIE));
+            reply = reply.clear_cookie("/");
         }
         reply
+    }
+
+    /// Takes back a `_token` cookie with this path, in Airflow 3's own words.
+    pub fn clear_cookie(self, path: &str) -> Self {
+        let cookie = format!("_token=\"\"; HttpOnly; Max-Age=0; Path={path}; SameSite=lax");
+        match HeaderValue::try_from(cookie) {
+            Ok(cookie) => self.with(SET_COOKIE, cookie),
+            Err(_) => self,
+        }
     }
 
     fn retry_after(self, wait: Duration) -> Self {
@@ -202,6 +211,3 @@ fn detail(reason: &Reason) -> &'static str {
         Reason::Denied => "Forbidden",
     }
 }
-
-/// What Airflow 3 sends with a refused `_token` cookie.
-const CLEAR_COOKIE: &str = "_token=\"\"; HttpOnly; Max-Age=0; Path=/; SameSite=lax";

@@ -142,6 +142,11 @@ impl Routes {
         }
     }
 
+    /// The path that Airflow may have before its own, and its cookies with it.
+    pub fn base_path(&self) -> Option<&BasePath> {
+        self.settings.base_path.as_ref()
+    }
+
     /// Finds the route of a target. Exact by segment, and case-sensitive.
     ///
     /// # Errors

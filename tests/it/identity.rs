@@ -315,6 +315,15 @@ fn a_bearer_beside_a_session_wins_or_fails() {
 }
 
 #[test]
+fn a_stale_session_is_cleared_below_the_base_path() {
+    let upstream = Upstream::start();
+    let airgate = with_key(&upstream, "[api]\nbase_url = \"https://host/airflow\"\n");
+    let answer = airgate.send(get("/airflow/api/v2/config").with("Cookie", "_token=a.b.c"));
+    let cleared = |path| format!("_token=\"\"; HttpOnly; Max-Age=0; Path={path}; SameSite=lax");
+    assert_eq!(answer.all("set-cookie"), [cleared("/"), cleared("/airflow/")]);
+}
+
+#[test]
 fn a_stale_session_is_cleared() {
     let upstream = Upstream::start();
     let airgate = with_key(&upstream, "");
