@@ -14,14 +14,14 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::upstreams::peer::{HttpPeer, Peer as _};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _};
 use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use crate::drain::{Drain, Guard};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
-use crate::gate::decision::{Forward, Outcome, Pending, Step};
+use crate::gate::decision::{Edits, Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
 use crate::metrics::{InFlight, Metrics};
 use crate::ports::upstream::Upstreams;
@@ -189,7 +189,6 @@ impl ProxyHttp for Proxy {
     type CTX = Box<Ctx>;
 
     fn new_ctx(&self) -> Self::CTX {
-        front::head_is_read();
         Box::new(Ctx {
             snapshot: self.shared.snapshot.load_full(),
             outcome: Outcome::default(),
@@ -213,6 +212,7 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> pingora::Result<()> {
+        front::head_is_read(session.as_downstream());
         // Without these an idle or stalling client holds its connection for ever.
         if session.get_keepalive().is_some() {
             let keep = (!self.shared.drain.is_leaving()).then_some(CLIENT_IDLE);
@@ -232,6 +232,7 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> pingora::Result<bool> {
         let reply = match self.decide(session, ctx).await {
             Ok(Step::Forward(forward)) => {
+                convert::forget_spelling(session.req_header_mut());
                 ctx.forward = Some(forward);
                 return Ok(false);
             }
@@ -270,9 +271,14 @@ impl ProxyHttp for Proxy {
             }
         }
         ctx.asked.get_or_insert_with(Instant::now);
-        ctx.snapshot.upstreams.peer().ok_or_else(|| {
+        let mut peer = ctx.snapshot.upstreams.peer().ok_or_else(|| {
             Error::explain(ErrorType::ConnectError, "no address of the upstream is known").into_up()
-        })
+        })?;
+        // Pingora would look for each of them, twice.
+        if !convert::has_hop_headers(session.req_header()) {
+            peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+        }
+        Ok(peer)
     }
 
     async fn upstream_request_filter(
@@ -330,12 +336,12 @@ impl ProxyHttp for Proxy {
         if session.req_header().version < http::Version::HTTP_11 {
             answer.remove_header(&TRANSFER_ENCODING);
         }
-        if let Some(forward) = &ctx.forward {
-            let edits = ctx.snapshot.gate.on_reply(&forward.reply, &answer.headers);
-            convert::edit_response(answer, edits)?;
-        }
-        // By its text, of which Pingora need not make a copy.
-        answer.insert_header(X_REQUEST_ID.as_str(), ctx.id.header())
+        let mut edits = match &ctx.forward {
+            Some(forward) => ctx.snapshot.gate.on_reply(&forward.reply, &answer.headers),
+            None => Edits::default(),
+        };
+        edits.set.push((X_REQUEST_ID.clone(), ctx.id.header().clone()));
+        convert::edit_response(answer, edits)
     }
 
     fn fail_to_connect(

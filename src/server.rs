@@ -153,8 +153,8 @@ pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
     let admin_runtime = runtime("admin", 1);
     let (_admin_stop, admin_stopping) = watch::channel(false);
     let app = AdminPort(Admin::new(metrics.clone(), Arc::new(facts)));
-    let app = Deadlined::new(HttpServer::new_app(app), settings.limits.header_timeout, metrics.clone());
-    let app = Limited::new(app, ADMIN_CONNECTIONS, metrics);
+    let app = Deadlined::new(HttpServer::new_app(app));
+    let app = Limited::new(app, ADMIN_CONNECTIONS, settings.limits.header_timeout, metrics);
     listen("admin", app, admin, admin_runtime.get_handle(), admin_stopping);
 
     for (listener, address) in places {
@@ -224,12 +224,12 @@ fn proxy(settings: &Settings, threads: usize, shared: Shared) -> Limited<Deadlin
     };
     let metrics = shared.metrics.clone();
     let proxy = pingora_proxy::http_proxy(&Arc::new(conf), Proxy::new(shared));
-    let proxy = Deadlined::new(proxy, settings.limits.header_timeout, metrics.clone());
+    let proxy = Deadlined::new(proxy);
     let limits = ConnectionLimits {
         all: settings.limits.max_connections.map(usize::from),
         per_address: settings.limits.max_connections_per_address.map(usize::from),
     };
-    Limited::new(proxy, limits, metrics)
+    Limited::new(proxy, limits, settings.limits.header_timeout, metrics)
 }
 
 /// Runs a service on bound listeners, until `stopping` says so. The task ends when nothing is
@@ -261,7 +261,7 @@ struct AdminPort(Admin);
 #[async_trait]
 impl ServeHttp for AdminPort {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        front::head_is_read();
+        front::head_is_read(session);
         self.0.response(session).await
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use pingora::ErrorType;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -106,37 +106,78 @@ async fn read_all(session: &mut Session, max: usize) -> Result<Bytes, Problem> {
     Ok(body.freeze())
 }
 
-/// Changes a request's headers: first what goes, then what is set. All names get lower-case letters.
+/// Whether a request has a header that is meant for one hop only (RFC 9110, section 7.6.1), or names one.
+pub fn has_hop_headers(request: &RequestHeader) -> bool {
+    request.headers.keys().any(|name| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "http2-settings"
+                | "keep-alive"
+                | "proxy-authenticate"
+                | "proxy-authorization"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    })
+}
+
+/// Gives up how the names of a request's headers were spelled.
 ///
-/// Pingora keeps the spelling of each name in a second map, and parses and copies a name for each
-/// change: that costs more than everything else that is done to a request. So the map is given up. Of
-/// the target nothing is lost: what is forwarded is a path, and its URI holds all of it.
+/// Pingora keeps that in a second map, and copies and changes it along with the first: this costs more
+/// than all that is done to a request here. Names are the same in any case (RFC 9110, section 5.1). Of the
+/// target nothing is lost: what is forwarded is a path, and its URI holds all of it.
+pub fn forget_spelling(request: &mut RequestHeader) {
+    *request = take_request(request).into();
+}
+
+/// Changes a request's headers: first what goes, then what is set.
 pub fn edit_request(request: &mut RequestHeader, edits: &Edits) {
-    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
-    let mut head = http::request::Parts::from(std::mem::replace(request, empty));
+    let mut head = take_request(request);
+    let headers = &mut head.headers;
     for name in &edits.remove {
-        head.headers.remove(name);
+        headers.remove(name);
     }
-    head.headers.reserve(edits.set.len() + edits.append.len());
+    headers.reserve(edits.set.len() + edits.append.len());
     for (name, value) in &edits.set {
-        head.headers.insert(name.clone(), value.clone());
+        headers.insert(name.clone(), value.clone());
     }
     for (name, value) in &edits.append {
-        head.headers.append(name.clone(), value.clone());
+        headers.append(name.clone(), value.clone());
     }
     *request = head.into();
 }
 
 /// Changes an answer's headers, likewise.
 pub fn edit_response(answer: &mut ResponseHeader, edits: Edits) -> pingora::Result<()> {
+    let reason =
+        answer.get_reason_phrase().filter(|reason| Some(*reason) != answer.status.canonical_reason());
+    let reason = reason.map(str::to_owned);
+    let empty = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut head = http::response::Parts::from(std::mem::replace(answer, empty));
+    let headers = &mut head.headers;
     for name in &edits.remove {
-        answer.remove_header::<HeaderName>(name);
+        headers.remove(name);
     }
+    // Two of Pingora's own come after these.
+    headers.reserve(edits.set.len() + edits.append.len() + 2);
     for (name, value) in edits.set {
-        answer.insert_header(name, value)?;
+        headers.insert(name, value);
     }
     for (name, value) in edits.append {
-        answer.append_header(name, value)?;
+        headers.append(name, value);
     }
-    Ok(())
+    *answer = head.into();
+    match reason {
+        Some(reason) => answer.set_reason_phrase(Some(&reason)),
+        None => Ok(()),
+    }
+}
+
+fn take_request(request: &mut RequestHeader) -> http::request::Parts {
+    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
+    std::mem::replace(request, empty).into()
 }

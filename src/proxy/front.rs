@@ -7,8 +7,8 @@ mod watched;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,94 +17,53 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
-use pingora::time::fast_timeout::fast_sleep;
 
 use crate::metrics::{Metrics, Rejected};
 use watched::{Facts, Watched};
 
-tokio::task_local! {
-    static CONNECTION: Arc<Facts>;
+/// The head of this session's request has been read: the deadline is met.
+pub fn head_is_read(session: &ServerSession) {
+    if let Some(facts) = Facts::of(session) {
+        facts.head_is_read();
+    }
 }
 
-/// The head of the request that this connection waits for has been read: the deadline is met.
-pub fn head_is_read() {
-    // Outside of a connection (an HTTP/2 stream, a test) there is no deadline.
-    let _ = CONNECTION.try_with(|facts| facts.head_is_read());
-}
-
-/// What comes first.
-enum First {
-    /// The request was answered, or the connection ended.
-    Done(Option<ReusedHttpStream>),
-    /// The head of the request.
-    HeadRead,
-    /// The end of the time for it.
-    Late,
-}
-
-/// An HTTP application whose requests must have their head within a time.
+/// An HTTP application whose requests must have their head within a time, which [`Limited`] watches over.
 pub struct Deadlined<A> {
     inner: Arc<A>,
-    header_timeout: Duration,
-    metrics: Arc<Metrics>,
 }
 
 impl<A> Deadlined<A> {
-    /// Gives each request's head `header_timeout`, counted from its connection's opening or, on a
-    /// kept connection, from its first byte. Until then Pingora counts the time to be idle.
-    pub fn new(inner: A, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { inner: Arc::new(inner), header_timeout, metrics }
+    /// Has the deadline begin for each request of an application.
+    pub fn new(inner: A) -> Self {
+        Self { inner: Arc::new(inner) }
     }
 }
 
 #[async_trait]
 impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
-    async fn process_new_http(
-        self: &Arc<Self>,
+    // Not `async`: that would wrap the application's future in another, for each request.
+    fn process_new_http<'a, 'b, 'c>(
+        self: &'a Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        // A stream of HTTP/2 comes with its head, and outside of a connection's task.
-        let Ok(facts) = CONNECTION.try_with(Arc::clone) else {
-            return self.inner.process_new_http(session, shutdown).await;
-        };
-        let is_new = facts.await_request();
+        shutdown: &'b ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        // A stream of HTTP/2 comes with its head.
+        if session.is_http2() {
+            return self.inner.process_new_http(session, shutdown);
+        }
+        if let Some(facts) = Facts::of(&session) {
+            facts.await_request();
+        }
         // A request that comes before the last one is answered waits its turn (RFC 9112, section
         // 9.3.2). Otherwise Pingora gives up the one before.
         session.set_pipelining_enabled(true);
-        let mut work = self.inner.process_new_http(session, shutdown);
-        let mut late = None;
-        // The head is read within `work`, so it is looked for after each step, and nobody need be woken.
-        let first = std::future::poll_fn(|context| {
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(First::Done(done));
-            }
-            if facts.is_head_read() {
-                return Poll::Ready(First::HeadRead);
-            }
-            // Most heads come in one piece, and a timer costs more than all of this.
-            if !is_new && !facts.is_begun() {
-                return Poll::Pending;
-            }
-            let late = late.get_or_insert_with(|| Box::pin(fast_sleep(self.header_timeout)));
-            late.as_mut().poll(context).map(|()| First::Late)
-        });
-        match first.await {
-            First::Done(done) => {
-                if facts.is_answered() && !facts.is_head_read() {
-                    self.metrics.connection_rejected(Rejected::BadHead);
-                }
-                done
-            }
-            First::HeadRead => {
-                drop(late);
-                work.await
-            }
-            First::Late => {
-                self.metrics.connection_rejected(Rejected::SlowHead);
-                None
-            }
-        }
+        self.inner.process_new_http(session, shutdown)
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -120,10 +79,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
     }
 }
 
-/// An application whose connections are counted, in all and by address.
+/// An application whose connections are counted, in all and by address, and must bring each head in time.
 pub struct Limited<A> {
     inner: Arc<A>,
     open: Arc<Open>,
+    header_timeout: Duration,
 }
 
 struct Open {
@@ -143,11 +103,13 @@ pub struct ConnectionLimits {
 }
 
 impl<A> Limited<A> {
-    /// Limits the connections of an application. What is over the limit is closed at once.
-    pub fn new(inner: A, limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
+    /// Limits the connections of an application. What is over the limit is closed at once. Each request's
+    /// head has `header_timeout`, counted from its connection's opening or, on a kept connection, from its
+    /// first byte. Until then Pingora counts the time to be idle.
+    pub fn new(inner: A, limits: ConnectionLimits, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
         let by_address = Mutex::default();
         let open = Open { limits, by_address, metrics, all: 0.into() };
-        Self { inner: Arc::new(inner), open: Arc::new(open) }
+        Self { inner: Arc::new(inner), open: Arc::new(open), header_timeout }
     }
 }
 
@@ -158,9 +120,8 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
         let _place = self.open.take(address)?;
-        let facts = Arc::new(Facts::default());
-        let stream: Stream = Box::new(Watched::new(stream, facts.clone(), address));
-        CONNECTION.scope(facts, self.inner.process_new(stream, shutdown)).await
+        let watched = Watched::new(stream, address, self.header_timeout, self.open.metrics.clone());
+        self.inner.process_new(Box::new(watched), shutdown).await
     }
 
     async fn cleanup(&self) {

@@ -1,7 +1,7 @@
 //! A client's connection, with what Pingora does not tell of it.
 
 use std::fmt;
-use std::io::{ErrorKind, IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -17,61 +19,71 @@ use pingora::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::unreadable::Unreadable;
+use crate::metrics::{Metrics, Rejected};
 
-/// What is known of a connection.
+/// What is known of a connection. Goes to the session of each of its requests, since Pingora hands on
+/// what a proxy on the way has said, and there is none.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     used: AtomicBool,
-    read: AtomicBool,
-    written: AtomicBool,
-    head_read: AtomicBool,
+    begun: AtomicBool,
+    awaiting: AtomicBool,
 }
 
 impl Facts {
-    /// Notes that a request is awaited. Says whether it is the connection's first.
-    pub(super) fn await_request(&self) -> bool {
-        self.read.store(false, Ordering::Relaxed);
-        self.written.store(false, Ordering::Relaxed);
-        self.head_read.store(false, Ordering::Relaxed);
-        !self.used.swap(true, Ordering::Relaxed)
+    /// Those of the connection that a session's request came on. `None` outside of a connection, as in a
+    /// test.
+    pub(super) fn of(session: &ServerSession) -> Option<&Self> {
+        let digest = session.digest()?.proxy_digest.as_ref()?;
+        digest.user_data.as_ref()?.downcast_ref::<Arc<Self>>().map(Arc::as_ref)
     }
 
-    /// Whether anything came from the client since a request is awaited.
-    pub(super) fn is_begun(&self) -> bool {
-        self.read.load(Ordering::Relaxed)
+    /// Notes that a request is awaited. The connection's first has begun with the connection.
+    pub(super) fn await_request(&self) {
+        self.begun.store(!self.used.swap(true, Ordering::Relaxed), Ordering::Relaxed);
+        self.awaiting.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the head of the request is read.
     pub(super) fn head_is_read(&self) {
-        self.head_read.store(true, Ordering::Relaxed);
+        self.awaiting.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the head of the request that is awaited has been read.
-    pub(super) fn is_head_read(&self) -> bool {
-        self.head_read.load(Ordering::Relaxed)
-    }
-
-    /// Whether anything was sent to the client since a request is awaited. Before the head of one has
-    /// been read, that is Pingora's own refusal of it.
-    pub(super) fn is_answered(&self) -> bool {
-        self.written.load(Ordering::Relaxed)
+    /// Whether the head of a request is awaited.
+    fn is_awaiting(&self) -> bool {
+        self.awaiting.load(Ordering::Relaxed)
     }
 }
 
-/// A connection that keeps its [`Facts`] up to date and says in our words what Pingora refuses, and is
-/// otherwise the one inside.
+/// A connection on which a head that is awaited must come in time, and on which what Pingora refuses is
+/// said in our words. Otherwise it is the one inside.
 pub(super) struct Watched {
     inner: Stream,
     facts: Arc<Facts>,
+    digest: Arc<ProxyDigest>,
     peer: Option<IpAddr>,
+    header_timeout: Duration,
+    /// The end of the time for a head of which there is a part, or that is the connection's first.
+    late: Option<Pin<Box<Sleep>>>,
     refusal: Option<Unreadable>,
+    metrics: Arc<Metrics>,
 }
 
 impl Watched {
-    pub(super) fn new(inner: Stream, facts: Arc<Facts>, peer: Option<IpAddr>) -> Self {
-        Self { inner, facts, peer, refusal: None }
+    pub(super) fn new(
+        inner: Stream,
+        peer: Option<IpAddr>,
+        header_timeout: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let facts = Arc::new(Facts::default());
+        let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+        let digest = ProxyDigest::new(Box::new(nothing), Some(Box::new(facts.clone())));
+        let digest = Arc::new(digest);
+        Self { inner, facts, digest, peer, header_timeout, late: None, refusal: None, metrics }
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut Stream> {
@@ -83,6 +95,9 @@ impl Watched {
         let this = &mut *self;
         if this.refusal.is_none() {
             this.refusal = Unreadable::in_place_of(buf, this.peer);
+            if this.refusal.is_some() {
+                this.metrics.connection_rejected(Rejected::BadHead);
+            }
         }
         let Some(refusal) = &mut this.refusal else {
             return Pin::new(&mut this.inner).poll_write(cx, buf);
@@ -104,20 +119,31 @@ impl fmt::Debug for Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let before = buf.filled().len();
-        let read = self.as_mut().inner().poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.facts.read.store(true, Ordering::Relaxed);
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if !this.facts.is_awaiting() {
+            this.late = None;
+            return read;
         }
-        read
+        if read.is_ready() {
+            this.facts.begun.store(true, Ordering::Relaxed);
+            return read;
+        }
+        // Most heads come in one piece, and a timer costs more than all of this.
+        if !this.facts.begun.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        let late = this.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.header_timeout)));
+        ready!(late.as_mut().poll(cx));
+        this.metrics.connection_rejected(Rejected::SlowHead);
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the head of the request did not come in time")))
     }
 }
 
 impl AsyncWrite for Watched {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        self.facts.written.store(true, Ordering::Relaxed);
-        if !self.facts.is_head_read() {
+        if self.facts.is_awaiting() {
             return self.poll_refuse(cx, buf);
         }
         self.inner().poll_write(cx, buf)
@@ -136,11 +162,10 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        if !self.facts.is_head_read() {
+        if self.facts.is_awaiting() {
             let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
             return self.poll_write(cx, first);
         }
-        self.facts.written.store(true, Ordering::Relaxed);
         self.inner().poll_write_vectored(cx, bufs)
     }
 
@@ -192,11 +217,7 @@ impl GetTimingDigest for Watched {
 
 impl GetProxyDigest for Watched {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-
-    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
-        self.inner.set_proxy_digest(digest);
+        Some(self.digest.clone())
     }
 }
 
