@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::json::Object;
+use super::json::{Object, key};
 use super::redact;
 use super::writer::{LogWriter, Sink};
 use crate::exchange::Exchange;
@@ -73,42 +73,42 @@ const MAX_TEXT: usize = 256;
 fn format(line: &mut Vec<u8>, stamp: &mut Stamp, exchange: &Exchange<'_>) {
     let outcome = exchange.outcome;
     let mut object = Object::open(line);
-    object.plain("timestamp", stamp.format(exchange.at));
-    object.literal("level", "INFO");
-    object.literal("target", "airgate::access");
-    object.plain("id", exchange.id.as_str().as_bytes());
+    object.plain(key!("timestamp"), stamp.format(exchange.at));
+    object.literal(key!("level"), "INFO");
+    object.literal(key!("target"), "airgate::access");
+    object.plain(key!("id"), exchange.id.as_str().as_bytes());
     if let Some(peer) = exchange.peer.address {
-        object.address("peer", peer);
+        object.address(key!("peer"), peer);
     }
     if let Some(grant) = &outcome.grant {
         let identity = &grant.identity;
-        object.text("user", &[identity.origin.as_str(), ":", &identity.name], MAX_TEXT);
+        object.text(key!("user"), &[identity.origin.as_str(), ":", &identity.name], MAX_TEXT);
     }
     if let Some(backend) = outcome.backend {
-        object.literal("backend", backend);
+        object.literal(key!("backend"), backend);
     }
-    object.text("method", &[exchange.method.as_str()], 32);
-    object.bytes("path", redact::path(exchange.target), MAX_PATH);
-    object.literal("route", outcome.route);
+    object.text(key!("method"), &[exchange.method.as_str()], 32);
+    object.bytes(key!("path"), redact::path(exchange.target), MAX_PATH);
+    object.literal(key!("route"), outcome.route);
     if let Some(status) = exchange.status {
-        object.number("status", status.as_u16().into());
+        object.number(key!("status"), status.as_u16().into());
     }
     if let Some(reason) = outcome.refused {
-        object.text("refused", &[reason], MAX_TEXT);
+        object.text(key!("refused"), &[reason], MAX_TEXT);
     }
     if let Some(cause) = &outcome.cause {
-        object.text("cause", &[cause], MAX_TEXT);
+        object.text(key!("cause"), &[cause], MAX_TEXT);
     }
-    object.flag("cached", outcome.cached);
-    object.flag("clamped", outcome.clamped);
-    object.millis("duration_ms", exchange.total);
+    object.flag(key!("cached"), outcome.cached);
+    object.flag(key!("clamped"), outcome.clamped);
+    object.millis(key!("duration_ms"), exchange.total);
     if let Some(upstream) = exchange.upstream {
-        object.millis("upstream_ms", upstream);
+        object.millis(key!("upstream_ms"), upstream);
     }
     if let Some(first_byte) = exchange.first_byte {
-        object.millis("first_byte_ms", first_byte);
+        object.millis(key!("first_byte_ms"), first_byte);
     }
-    object.number("bytes", u64::try_from(exchange.bytes_sent).unwrap_or(u64::MAX));
+    object.number(key!("bytes"), u64::try_from(exchange.bytes_sent).unwrap_or(u64::MAX));
     object.close();
 }
 

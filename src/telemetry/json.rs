@@ -6,28 +6,43 @@ use std::time::Duration;
 
 use crate::request::push_address;
 
+/// The name of a member as it is written, by [`key!`].
+#[derive(Clone, Copy)]
+pub(super) struct Key(pub &'static str);
+
+/// The name of a member, made when compiling: comma, quotes and colon go out with it in one piece.
+macro_rules! key {
+    ($name:literal) => {
+        $crate::telemetry::json::Key(concat!(",\"", $name, "\":"))
+    };
+}
+pub(super) use key;
+
 /// An object under construction, whose members are written as they come.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
-    empty: bool,
+    start: usize,
 }
 
 impl<'a> Object<'a> {
     /// Opens the object.
     pub(super) fn open(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, empty: true }
+        Self { start: out.len(), out }
     }
 
-    /// Closes the object, and the line.
+    /// Closes the object, and the line. The comma before the first member makes way for the brace.
     pub(super) fn close(self) {
+        match self.out.get_mut(self.start) {
+            Some(comma) => *comma = b'{',
+            None => self.out.push(b'{'),
+        }
         self.out.extend_from_slice(b"}\n");
     }
 
     /// A member whose value is made of pieces of text, one after the other, of which at most `max`
     /// bytes each are kept.
-    pub(super) fn text(&mut self, name: &str, pieces: &[&str], max: usize) {
-        self.name(name);
+    pub(super) fn text(&mut self, key: Key, pieces: &[&str], max: usize) {
+        self.name(key);
         self.out.push(b'"');
         for piece in pieces {
             escape(self.out, piece.as_bytes(), max);
@@ -36,63 +51,57 @@ impl<'a> Object<'a> {
     }
 
     /// A member whose value is bytes that a client wrote. What is not UTF-8 becomes U+FFFD.
-    pub(super) fn bytes(&mut self, name: &str, value: &[u8], max: usize) {
-        self.name(name);
+    pub(super) fn bytes(&mut self, key: Key, value: &[u8], max: usize) {
+        self.name(key);
         self.out.push(b'"');
         escape(self.out, value, max);
         self.out.push(b'"');
     }
 
     /// A member whose value is a text of the program's own that needs no escape.
-    pub(super) fn literal(&mut self, name: &str, value: &'static str) {
-        self.plain(name, value.as_bytes());
+    pub(super) fn literal(&mut self, key: Key, value: &'static str) {
+        self.plain(key, value.as_bytes());
     }
 
     /// A member whose value is known to need no escape.
-    pub(super) fn plain(&mut self, name: &str, value: &[u8]) {
-        self.name(name);
+    pub(super) fn plain(&mut self, key: Key, value: &[u8]) {
+        self.name(key);
         self.out.push(b'"');
         self.out.extend_from_slice(value);
         self.out.push(b'"');
     }
 
     /// An address.
-    pub(super) fn address(&mut self, name: &str, value: IpAddr) {
-        self.name(name);
+    pub(super) fn address(&mut self, key: Key, value: IpAddr) {
+        self.name(key);
         self.out.push(b'"');
         push_address(self.out, value);
         self.out.push(b'"');
     }
 
     /// A number.
-    pub(super) fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
+    pub(super) fn number(&mut self, key: Key, value: u64) {
+        self.name(key);
         digits(self.out, value);
     }
 
     /// A boolean.
-    pub(super) fn flag(&mut self, name: &str, value: bool) {
-        self.name(name);
+    pub(super) fn flag(&mut self, key: Key, value: bool) {
+        self.name(key);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// A time span in milliseconds, to the microsecond.
-    pub(super) fn millis(&mut self, name: &str, value: Duration) {
-        self.name(name);
+    pub(super) fn millis(&mut self, key: Key, value: Duration) {
+        self.name(key);
         digits(self.out, value.as_secs() * 1000 + u64::from(value.subsec_millis()));
         let rest = value.subsec_micros() % 1000;
         self.out.push(b'.');
         self.out.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
     }
 
-    fn name(&mut self, name: &str) {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
-        self.out.push(b'"');
+    fn name(&mut self, Key(name): Key) {
         self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
     }
 }
 
@@ -202,7 +211,7 @@ mod tests {
             ("cut after a character", "日本".as_bytes(), 3, "日…"),
             ("cut in something else", b"ab\xff\xffcd", 4, "ab\u{fffd}…"),
         ] {
-            let line = object(|object| object.bytes("v", value, max));
+            let line = object(|object| object.bytes(key!("v"), value, max));
             assert_eq!(line, format!("{{\"v\":\"{expected}\"}}\n"), "{name}");
         }
     }
@@ -210,16 +219,16 @@ mod tests {
     #[test]
     fn members() {
         let line = object(|object| {
-            object.text("user", &["airflow", ":", "admin"], 99);
-            object.literal("level", "INFO");
-            object.address("v4", "192.0.2.133".parse().unwrap());
-            object.address("v6", "2001:db8::1".parse().unwrap());
-            object.number("zero", 0);
-            object.number("status", 200);
-            object.number("most", u64::MAX);
-            object.flag("cached", true);
-            object.millis("duration_ms", Duration::from_micros(12_034));
-            object.millis("long_ms", Duration::from_nanos(61_000_999_999));
+            object.text(key!("user"), &["airflow", ":", "admin"], 99);
+            object.literal(key!("level"), "INFO");
+            object.address(key!("v4"), "192.0.2.133".parse().unwrap());
+            object.address(key!("v6"), "2001:db8::1".parse().unwrap());
+            object.number(key!("zero"), 0);
+            object.number(key!("status"), 200);
+            object.number(key!("most"), u64::MAX);
+            object.flag(key!("cached"), true);
+            object.millis(key!("duration_ms"), Duration::from_micros(12_034));
+            object.millis(key!("long_ms"), Duration::from_nanos(61_000_999_999));
         });
         assert_eq!(
             line,
