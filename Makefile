@@ -3,7 +3,7 @@
 # make run PORT=… ADMIN_PORT=…, make fuzz FUZZ_SECONDS=…
 export PORT ADMIN_PORT FUZZ_SECONDS
 
-.PHONY: help run test test-all bench fuzz lint fmt docs reference airflow-up airflow-down clean
+.PHONY: help run test test-all bench fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -43,6 +43,13 @@ airflow-up: ## starts the tests' Airflow servers and leaves them up, for quicker
 airflow-down: ## stops every Airflow server of this clone
 	@tests/airflow/airflow.sh down
 
-clean: airflow-down ## removes all that was built or installed in this folder
+servers-up: ## starts the tests' other servers (tests/servers), likewise
+	@scripts/setup.sh test
+	@scripts/servers.sh up
+
+servers-down: ## stops them
+	@scripts/servers.sh down
+
+clean: airflow-down servers-down ## removes all that was built or installed in this folder
 	@cargo clean
 	@rm -rf .airgate-dev

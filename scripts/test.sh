@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# All tests, against real Airflow servers that this script starts and stops again.
+# All tests, against real servers that this script starts and stops again: Airflow's (tests/airflow), and those that
+# airgate talks to beside it (tests/servers, see scripts/servers.sh).
 #
 #   scripts/test.sh [ARGUMENTS OF cargo test]      (make test ARGS='--test it cors')
 #
-# A server that was up already (tests/airflow/airflow.sh up) is used and left up. The last line says `N passed, N failed`
+# A server that was up already (make airflow-up servers-up) is used and left up. The last line says `N passed, N failed`
 # over all of cargo's test binaries; the exit code is cargo's.
 # shellcheck disable=SC2317  # functions are called by traps and steps
 set -euo pipefail
@@ -20,10 +21,11 @@ mkdir -p "$DEV"
 rm -f "$SUMMARY"
 scripts/setup.sh test
 
-started=()
+started=() started_servers=()
 finish() {
   trap '' INT TERM HUP
   stop_steps
+  [ ${#started_servers[@]} -eq 0 ] || scripts/servers.sh down "${started_servers[@]}" || true
   [ ${#started[@]} -eq 0 ] || "$AIRFLOW" down "${started[@]}"
 }
 trap finish EXIT
@@ -33,6 +35,8 @@ trap 'exit 143' TERM HUP
 for instance in "${INSTANCES[@]}"; do
   "$AIRFLOW" url "$instance" >/dev/null 2>&1 || started+=("$instance")
 done
+
+mapfile -t started_servers < <(scripts/servers.sh list down)
 
 start_airflows() { # together: each keeps one core busy for ten seconds
   local instance pid pids=() rc=0
@@ -49,8 +53,11 @@ run_tests() { cargo test --no-fail-fast "$@" 2>&1 | tee "$OUTPUT"; }
 
 background start_airflows
 airflows=$STEP
+background scripts/servers.sh up
+servers=$STEP
 step cargo test --no-run "$@" || die "the tests do not compile"
 await "$airflows" || die "without its Airflow servers the tests prove nothing"
+await "$servers" || die "without the servers of tests/servers the tests prove nothing"
 
 AIRGATE_TEST_PYTHON=$("$ROOT/tests/airflow/venv.sh")
 export AIRGATE_TEST_PYTHON
@@ -59,6 +66,8 @@ for instance in "${INSTANCES[@]}"; do
   name=AIRGATE_TEST_AIRFLOW_${name//-/_}
   export "$name=$("$AIRFLOW" url "$instance")" "${name}_HOME=$("$AIRFLOW" home "$instance")"
 done
+
+while IFS= read -r line; do export "${line?}"; done < <(scripts/servers.sh env)
 
 rc=0
 step run_tests "$@" || rc=$?
