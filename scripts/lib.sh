@@ -42,6 +42,14 @@ find_python() { # prints the first interpreter that can make the environment; AI
 # --- ports and processes --------------------------------------------------------------------------------------------
 
 is_port() { [[ $1 =~ ^[0-9]{1,5}$ ]] && ((10#$1 >= 1 && 10#$1 <= 65535)); }
+free_port() { # prints a port on which nobody listens, below those that the system gives to clients
+  local port
+  for _ in {1..200}; do
+    port=$((20000 + SRANDOM % 12000))
+    port_in_use "$port" || { printf '%s\n' "$port"; return; }
+  done
+  return 1
+}
 port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # A pid alone proves nothing, since pids are used again. A pid with the process's start time (field 22 of its stat, in

@@ -34,6 +34,8 @@ has curl || packages+=(curl)
 has flock && has setsid || packages+=(util-linux)
 ! wants bench || has wrk || packages+=(wrk)
 ! wants bench || has openssl || packages+=(openssl)
+! wants test || has redis-server || packages+=(redis-server)
+! wants test || has openssl || packages+=(openssl)
 ! wants fuzz || has c++ || packages+=(g++)
 find_python >/dev/null || {
   # Ubuntu 22.04's own Python is 3.10, and it has 3.11 beside it
