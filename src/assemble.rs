@@ -14,7 +14,7 @@ use crate::auth::Backend;
 use crate::auth::basic::BasicAuth;
 use crate::auth::basic::check::{CheckSettings, PasswordCheck, Source};
 use crate::auth::basic::file::{Format, PasswordFile};
-use crate::auth::basic::hash::HashWorkers;
+use crate::auth::basic::hash::{HashLoad, HashWorkers};
 use crate::auth::basic::upstream::Upstream;
 use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::chain::Chain;
@@ -80,7 +80,7 @@ impl Kept {
         Ok(Self {
             cache: Arc::new(VerifiedCache::new(VerifiedCache::CAPACITY)?),
             lockout: Arc::new(Lockout::new()),
-            workers: Arc::new(HashWorkers::new(runtime.clone(), cores())),
+            workers: Arc::new(HashWorkers::new(cores())),
             http: Arc::new(Client::new(timeout, max, None)?),
             keys: Mutex::default(),
             upstreams: Mutex::default(),
@@ -138,6 +138,11 @@ impl Kept {
         let kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
             Some(upstreams) if *upstreams.settings() == settings => upstreams.clone(),
+    /// What hash checks there are.
+    pub fn hash_load(&self) -> HashLoad {
+        self.workers.load()
+    }
+
             Some(_) | None => Upstreams::new(settings),
         }
     }

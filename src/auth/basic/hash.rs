@@ -1,17 +1,16 @@
 //! Password hashes: bcrypt, scrypt and argon2, and nothing weaker.
 
+mod workers;
+
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use scrypt::Scrypt;
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::secret::Secret;
+pub use workers::{Busy, HashLoad, HashWorkers};
 
 /// A stored hash that a password can be verified against. Prints only its kind.
 pub struct StoredHash(Kind);
@@ -169,66 +168,6 @@ fn refused(text: &str) -> InvalidHash {
         InvalidHash::Unsupported(name)
     } else {
         InvalidHash::Weak("a plain text or a DES crypt")
-    }
-}
-
-/// Runs hash checks away from the request threads: at most half the cores compute at a time, at
-/// least one, so that a flood of log-ins leaves the rest to requests.
-pub struct HashWorkers {
-    cores: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    runtime: Handle,
-}
-
-/// Too many checks are waiting, or the process is shutting down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many password checks are waiting")]
-pub struct Busy;
-
-impl HashWorkers {
-    /// The most checks that wait for a core.
-    pub const QUEUE: usize = 64;
-
-    /// Workers on the blocking threads of `runtime`, for a machine with so many cores.
-    pub fn new(runtime: Handle, cores: usize) -> Self {
-        Self { cores: Arc::new(Semaphore::new((cores / 2).max(1))), waiting: AtomicUsize::new(0), runtime }
-    }
-
-    /// Runs a job when a core is free. The core stays taken until the job has ended, even when
-    /// nobody waits for it any more.
-    ///
-    /// # Errors
-    /// The queue is full, or the job panicked.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let core = match Arc::clone(&self.cores).try_acquire_owned() {
-            Ok(core) => core,
-            Err(_) => {
-                let _place = Place::take(&self.waiting)?;
-                Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Busy)?
-            }
-        };
-        let job = self.runtime.spawn_blocking(move || {
-            let answer = job();
-            drop(core);
-            answer
-        });
-        job.await.map_err(|_| Busy)
-    }
-}
-
-/// A place in the queue, free again when dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Result<Self, Busy> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) < HashWorkers::QUEUE { Ok(place) } else { Err(Busy) }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

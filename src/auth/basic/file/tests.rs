@@ -38,9 +38,7 @@ impl Fixture {
 }
 
 fn workers() -> Arc<HashWorkers> {
-    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap());
-    Arc::new(HashWorkers::new(runtime.handle().clone(), 2))
+    Arc::new(HashWorkers::new(2))
 }
 
 fn simple(users: &[&str]) -> Format {

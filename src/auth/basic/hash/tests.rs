@@ -1,8 +1,5 @@
 use super::*;
 
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc;
-
 /// All of `password`, each made by another program than ours: libxcrypt, Python's bcrypt,
 /// argon2-cffi and hashlib.
 const FOREIGN: [(&str, &str); 8] = [
@@ -95,44 +92,4 @@ fn what_is_not_taken_is_refused_by_name() {
 fn a_refusal_does_not_tell_the_password() {
     let error = StoredHash::parse("hunter2").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_the_cores_compute_and_the_queue_is_bounded() {
-    let workers = Arc::new(HashWorkers::new(Handle::current(), 2));
-    let (go, wait) = mpsc::channel::<()>();
-    let wait = Arc::new(std::sync::Mutex::new(wait));
-    let computing = Arc::new(AtomicBool::new(false));
-    let jobs: Vec<_> = (0..=HashWorkers::QUEUE)
-        .map(|_| {
-            let (workers, wait, computing) =
-                (Arc::clone(&workers), Arc::clone(&wait), Arc::clone(&computing));
-            tokio::spawn(async move {
-                workers
-                    .run(move || {
-                        assert!(!computing.swap(true, Ordering::SeqCst), "two at a time");
-                        let _ = wait.lock().unwrap().recv();
-                        computing.store(false, Ordering::SeqCst);
-                    })
-                    .await
-            })
-        })
-        .collect();
-    while workers.waiting.load(Ordering::SeqCst) < HashWorkers::QUEUE {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(workers.run(|| ()).await, Err(Busy));
-    drop(go);
-    for job in jobs {
-        assert_eq!(job.await.unwrap(), Ok(()));
-    }
-    assert_eq!(workers.waiting.load(Ordering::SeqCst), 0);
-    assert_eq!(workers.run(|| 7).await, Ok(7));
-}
-
-#[tokio::test]
-async fn one_core_is_enough_and_a_panic_frees_it() {
-    let workers = HashWorkers::new(Handle::current(), 1);
-    assert_eq!(workers.run(|| panic!("on purpose")).await, Err::<(), _>(Busy));
-    assert_eq!(workers.run(|| 7).await, Ok(7));
 }
