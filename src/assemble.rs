@@ -23,7 +23,7 @@ use crate::auth::jwt::{
     AuthManager as Claims, IssuerSettings, JwksSource, JwksStatus, JwksStore, Jwt, PrivateKey,
     Settings as JwtSettings, SettingsError, Tokens, Verifier,
 };
-use crate::auth::lockout::{Lockout, LockoutSettings};
+use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
 use crate::auth::session::Session;
 use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, Settings};
 use crate::config::{Errors, Location};
@@ -34,6 +34,7 @@ use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::{Gate, LogIn, cors};
 use crate::ports::HttpClient;
 use crate::ports::http::Client;
+use crate::ports::redis::{self, Redis};
 use crate::ports::upstream::{self, Ca, Upstreams};
 use crate::proxy::Snapshot;
 use crate::telemetry;
@@ -51,6 +52,7 @@ pub struct Kept {
     http: Arc<dyn HttpClient>,
     keys: Mutex<HashMap<JwksSource, KeptKeys>>,
     upstreams: Mutex<Option<Arc<Upstreams>>>,
+    redis: Mutex<Option<Arc<Redis>>>,
 }
 
 /// A store of keys, and the task that keeps it fresh once it is in use.
@@ -84,6 +86,7 @@ impl Kept {
             http: Arc::new(Client::new(timeout, max, None)?),
             keys: Mutex::default(),
             upstreams: Mutex::default(),
+            redis: Mutex::default(),
             runtime,
         })
     }
@@ -107,6 +110,14 @@ impl Kept {
             *kept = Some(snapshot.upstreams.clone());
         }
         drop(kept);
+        let mut kept = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().map(Arc::as_ptr) != snapshot.redis.as_ref().map(Arc::as_ptr) {
+            if let Some(redis) = &snapshot.redis {
+                self.runtime.spawn(Redis::maintain(Arc::downgrade(redis)));
+            }
+            kept.clone_from(&snapshot.redis);
+        }
+        drop(kept);
         self.forget_unused();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {
@@ -127,6 +138,11 @@ impl Kept {
         });
     }
 
+    /// What hash checks there are.
+    pub fn hash_load(&self) -> HashLoad {
+        self.workers.load()
+    }
+
     /// Each set of keys by its source, and how it fares.
     pub fn key_sets(&self) -> Vec<(String, JwksStatus)> {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,12 +154,18 @@ impl Kept {
         let kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
             Some(upstreams) if *upstreams.settings() == settings => upstreams.clone(),
-    /// What hash checks there are.
-    pub fn hash_load(&self) -> HashLoad {
-        self.workers.load()
-    }
-
             Some(_) | None => Upstreams::new(settings),
+        }
+    }
+}
+
+impl Kept {
+    /// The Redis with these settings: the one in force, else a new one that is not connected yet.
+    fn redis(&self, settings: redis::Settings) -> Result<Arc<Redis>, redis::InvalidRedis> {
+        let kept = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(redis) if *redis.settings() == settings => Ok(redis.clone()),
+            Some(_) | None => Redis::new(settings),
         }
     }
 }
@@ -186,12 +208,14 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let ca = ca(settings, &mut errors);
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
     let sources = sources(settings, kept, base_path.as_ref(), &upstreams, &mut errors);
+    let redis = redis(settings, kept, &mut errors);
     errors.into_result()?;
 
+    let counts = counts(settings, kept, redis.as_ref());
     let lockout = lockout(settings);
     let check = |sources, cache_ttl| {
         let settings = CheckSettings { cache_ttl, lockout };
-        PasswordCheck::new(sources, settings, kept.cache.clone(), kept.lockout.clone(), kept.runtime.clone())
+        PasswordCheck::new(sources, settings, kept.cache.clone(), counts.clone(), kept.runtime.clone())
     };
     let relay = |endpoint| {
         check(vec![token_endpoint(settings, base_path.as_ref(), &upstreams, endpoint)], Duration::ZERO)
@@ -227,6 +251,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
             mint: mint(settings, tokens),
         },
         upstreams,
+        redis,
         trusted_proxies: settings.server.trusted_proxies.clone(),
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,
@@ -424,6 +449,52 @@ fn lockout(settings: &Settings) -> LockoutSettings {
         },
         None => LockoutSettings { attempts: 0, ..default },
     }
+}
+
+/// `[redis]`, which is not asked here.
+fn redis(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc<Redis>> {
+    let from = settings.redis.as_ref()?;
+    let ca = match &from.ca_file {
+        Some(path) => match std::fs::read(&path.value).and_then(|pem| {
+            Ca::parse(&pem).map_err(std::io::Error::other)?;
+            Ok(pem)
+        }) {
+            Ok(pem) => Some(pem),
+            Err(error) => {
+                errors.push(&path.at, format!("{}: {error}", path.value.display()));
+                return None;
+            }
+        },
+        None => None,
+    };
+    let url = &from.url.value;
+    let built = kept.redis(redis::Settings {
+        place: match &url.place {
+            settings::RedisPlace::Tcp { tls, host, port } => {
+                redis::Place::Tcp { host: host.clone(), port: *port, tls: *tls }
+            }
+            settings::RedisPlace::Unix(path) => redis::Place::Unix(path.clone()),
+        },
+        username: url.username.clone(),
+        password: url.password.clone(),
+        database: url.database.into(),
+        ca,
+        timeout: from.timeout,
+    });
+    let at = from.ca_file.as_ref().map_or(&from.url.at, |path| &path.at);
+    built.map_err(|error| errors.push(at, error.to_string())).ok()
+}
+
+/// Where failures are counted: in this process, or with all replicas.
+fn counts(settings: &Settings, kept: &Kept, redis: Option<&Arc<Redis>>) -> Arc<Lockout> {
+    let (Some(redis), Some(from), Some(lockout)) = (redis, &settings.redis, &settings.lockout) else {
+        return kept.lockout.clone();
+    };
+    let when_down = match lockout.when_redis_is_down {
+        settings::WhenRedisIsDown::Open => WhenDown::Open,
+        settings::WhenRedisIsDown::Closed => WhenDown::Closed,
+    };
+    Arc::new(kept.lockout.with_replicas(redis.clone(), &from.secret, when_down))
 }
 
 fn chain(

@@ -380,7 +380,12 @@ mod tests {
                 Kept,
                 Err("airgate: unknown key auth_backnds in [api]; the nearest is auth_backends\n"),
             ),
-            ("redis", "url", Kept, Err("airgate: section [redis] is not available in this release\n")),
+            (
+                "keycloak_auth_manager",
+                "realm",
+                Kept,
+                Err("airgate: section [keycloak_auth_manager] is not available in this release\n"),
+            ),
             (
                 "jwt.issuers",
                 "issuer",

@@ -1,7 +1,10 @@
 //! What goes out: the traits behind which sockets live, so that the core can be tested without any.
 
 pub mod http;
+pub mod redis;
 pub mod upstream;
+
+use std::sync::OnceLock;
 
 use ::http::{Request, Response};
 use async_trait::async_trait;
@@ -36,4 +39,53 @@ pub enum SendError {
     /// The connection broke, or the answer is not HTTP. The request may have been carried out.
     #[error("{0}")]
     Other(String),
+}
+
+/// A store that all replicas share, and that runs scripts as one transaction each.
+///
+/// Timeouts, reconnecting and TLS belong to the implementation. A call takes tens of milliseconds at
+/// most, and none at all while the store is known to be down.
+#[async_trait]
+pub trait ScriptStore: Send + Sync {
+    /// Runs `script` and returns its answer, a list of numbers.
+    ///
+    /// # Errors
+    /// There is no answer, or not such a one: see [`StoreError`].
+    async fn run(
+        &self,
+        script: &'static Script,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Vec<i64>, StoreError>;
+}
+
+/// A script of a [`ScriptStore`], in Lua.
+#[derive(Debug)]
+pub struct Script {
+    code: &'static str,
+    compiled: OnceLock<::redis::Script>,
+}
+
+impl Script {
+    /// The script with this text.
+    pub const fn new(code: &'static str) -> Self {
+        Self { code, compiled: OnceLock::new() }
+    }
+}
+
+/// Why a store does not answer. For logs: no part of it goes to a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no connection, so it was not asked.
+    #[error("not connected")]
+    Down,
+    /// No answer in time. The script may have been run.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke, or the store refused. The script may have been run.
+    #[error("{0}")]
+    Failed(String),
+    /// Not the answer that the script gives.
+    #[error("an answer that no script gives")]
+    Answer,
 }

@@ -24,6 +24,7 @@ use crate::gate::Gate;
 use crate::gate::decision::{Edits, Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
 use crate::metrics::{InFlight, Metrics};
+use crate::ports::redis::Redis;
 use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
 use crate::telemetry::access::AccessLog;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub gate: Gate,
     /// Where requests go.
     pub upstreams: Arc<Upstreams>,
+    /// What replicas share, where they do.
+    pub redis: Option<Arc<Redis>>,
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Most header lines of a request.

@@ -26,10 +26,12 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin, Readiness, Status};
 use crate::assemble::{Kept, KeptError, assemble, cores, log_settings};
+use crate::auth::Health;
 use crate::config::settings::AccessLog;
 use crate::config::{Errors, Loaded, Location, Settings};
 use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics};
+use crate::ports::redis::CallCounts;
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
 use crate::proxy::{MAX_TRIES, Proxy, Shared};
 use crate::reload::{FIRST_LOOK, Files, Reloader, Source};
@@ -278,7 +280,10 @@ impl Status for Facts {
     fn readiness(&self) -> Readiness {
         let snapshot = self.shared.snapshot.load();
         let upstreams = snapshot.upstreams.health();
-        let backends = snapshot.gate.chain.backends();
+        let backends = snapshot.gate.chain.backends().iter();
+        let backends = backends.map(|backend| (backend.name(), backend.health()));
+        let redis =
+            snapshot.redis.iter().map(|redis| ("redis", redis.trouble().map_or(Health::Up, Health::Down)));
         Readiness {
             listening: true,
             stopping: self.drain.is_leaving(),
@@ -291,13 +296,21 @@ impl Status for Facts {
                 .into_iter()
                 .map(|(name, healthy)| admin::Upstream { name, healthy })
                 .collect(),
-            backends: backends.iter().map(|backend| (backend.name(), backend.health())).collect(),
+            backends: backends.chain(redis).collect(),
         }
     }
 
     fn gauges(&self) -> Gauges {
         let key_sets = self.reloader.kept().key_sets().into_iter();
+        let hashes = self.reloader.kept().hash_load();
+        let redis = self.shared.snapshot.load().redis.as_ref().map(|redis| redis.calls());
+        let redis_calls = |calls: CallCounts| {
+            vec![("answered", calls.answered), ("failed", calls.failed), ("skipped", calls.skipped)]
+        };
         Gauges {
+            hash_checks: [hashes.running, hashes.waiting],
+            hash_checks_rejected: hashes.rejected,
+            redis_calls: redis.map(redis_calls).unwrap_or_default(),
             key_sets: key_sets
                 .filter_map(|(source, status)| Some((source, status.fetched?.elapsed())))
                 .collect(),

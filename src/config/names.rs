@@ -17,7 +17,7 @@ pub enum Known {
 
 /// Sections that this release does not have yet.
 const SECTIONS_TO_COME: &[&str] =
-    &["kerberos", "keycloak_auth_manager", "database", "ldap", "redis", "callout", "backend"];
+    &["kerberos", "keycloak_auth_manager", "database", "ldap", "callout", "backend"];
 
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
@@ -139,9 +139,14 @@ mod tests {
                 "section not near",
                 "zzzzzz",
                 "x",
-                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [gate], [core], [api], [api_auth], [lockout], [limits], [log], [jwt.issuers]",
+                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [gate], [core], [api], [api_auth], [lockout], [redis], [limits], [log], [jwt.issuers]",
             ),
-            ("section to come", "redis", "url", "section [redis] is not available in this release"),
+            (
+                "section to come",
+                "keycloak_auth_manager",
+                "realm",
+                "section [keycloak_auth_manager] is not available in this release",
+            ),
             (
                 "named section to come",
                 "callout.mine",

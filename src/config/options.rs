@@ -293,6 +293,27 @@ options! {
         section: "lockout", key: "duration", shape: Shape::Duration, allowed: SECONDS, default: "5m",
         help: "How long a lock-out lasts"
     }
+    LOCKOUT_WHEN_REDIS_IS_DOWN {
+        section: "lockout", key: "when_redis_is_down", allowed: "open or closed", default: "open",
+        help: "With [redis] url, what becomes of log-ins while Redis does not answer. open: each replica counts by itself, so a guesser has as many tries at each of them, and nobody else notices. closed: 503; what is cached, and tokens, go on working"
+    }
+    REDIS_URL {
+        section: "redis", key: "url", secret: true, example: "rediss://airgate:password@redis.example.com:6379/0",
+        allowed: "redis://[[user]:password@]host[:port][/database], the same with rediss:// for TLS, or unix:///path[?db=0&user=…&password=…]",
+        help: "A Redis (5 or newer) that all replicas use: what is guessed at one counts at all. Without it, each counts by itself. What is not plain in user or password is written as %XX"
+    }
+    REDIS_CA_FILE {
+        section: "redis", key: "ca_file", allowed: "a path", example: "/etc/ssl/redis-ca.pem",
+        help: "PEM certificates that the certificate of Redis must chain to. Default: the system's"
+    }
+    REDIS_SECRET {
+        section: "redis", key: "secret", secret: true, example: "a-long-random-text",
+        help: "What names and addresses are hashed with before Redis gets them. The same for all replicas. Default: the first [api_auth] jwt_secret, else the password of url"
+    }
+    REDIS_TIMEOUT {
+        section: "redis", key: "timeout", shape: Shape::Duration, allowed: SECONDS, default: "50ms",
+        help: "The longest time that one question to Redis may take. A log-in asks two"
+    }
     LIMITS_HEADER_TIMEOUT {
         section: "limits", key: "header_timeout", shape: Shape::Duration, allowed: SECONDS, default: "10s",
         help: "The head of a request must be complete by then, else the connection is closed. A body that airgate itself reads has as long again, then 408"
@@ -366,6 +387,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("api", "As in airflow.cfg, with the options of Airflow 2 that Airflow 3 left behind."),
     ("api_auth", "As in airflow.cfg: the tokens of Airflow itself. The values must be Airflow's own."),
     ("lockout", "What too many wrong passwords lead to."),
+    ("redis", "What replicas share."),
     ("limits", "What one client may take."),
     ("log", "What is written down, and where."),
     (ISSUERS, "Foreign issuers of tokens. Repeat the whole table for each."),

@@ -55,6 +55,7 @@ pub fn resolve(
     let api = r.api();
     let api_auth = r.api_auth();
     let lockout = r.lockout();
+    let redis = r.redis(api_auth.as_ref().ok());
     let limits = r.limits();
     let log = r.log();
     let issuers: Vec<_> = layer
@@ -74,6 +75,7 @@ pub fn resolve(
             api_auth: api_auth?,
             jwt_issuers: issuers.into_iter().collect::<Result<_, _>>()?,
             lockout: lockout?,
+            redis: redis?,
             limits: limits?,
             log: log?,
         })
@@ -102,6 +104,8 @@ const IDENTITIES: &[(&str, IdentityMode)] = &[
     ("exchange", IdentityMode::Exchange),
     ("passthrough", IdentityMode::Passthrough),
 ];
+const WHEN_DOWN: &[(&str, WhenRedisIsDown)] =
+    &[("open", WhenRedisIsDown::Open), ("closed", WhenRedisIsDown::Closed)];
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
     ("warn", LogLevel::Warn),
@@ -330,8 +334,38 @@ impl Reader<'_> {
         let attempts = self.one(&o::LOCKOUT_ATTEMPTS, parse::number::<u32>(0, 1_000_000));
         let window = self.one(&o::LOCKOUT_WINDOW, parse::some_duration);
         let duration = self.one(&o::LOCKOUT_DURATION, parse::some_duration);
-        let lockout = Lockout { attempts: attempts?.value, window: window?.value, duration: duration?.value };
+        let when_redis_is_down = self.one(&o::LOCKOUT_WHEN_REDIS_IS_DOWN, parse::word(WHEN_DOWN));
+        let lockout = Lockout {
+            attempts: attempts?.value,
+            window: window?.value,
+            duration: duration?.value,
+            when_redis_is_down: when_redis_is_down?.value,
+        };
         Ok(Some(lockout).filter(|l| l.attempts > 0))
+    }
+
+    fn redis(&mut self, api_auth: Option<&ApiAuth>) -> Resolved<Option<Redis>> {
+        let url = self.optional(&o::REDIS_URL, parse::redis_url);
+        let ca_file = self.file_read_once(&o::REDIS_CA_FILE);
+        let secret = self.optional(&o::REDIS_SECRET, parse::text);
+        let timeout = self.one(&o::REDIS_TIMEOUT, parse::some_duration);
+        let (url, ca_file, secret, timeout) = (url?, ca_file?, secret?, timeout?);
+        let Some(url) = url else { return Ok(None) };
+        let own = secret.map(|secret| Secret::new(secret.value));
+        let airflows = api_auth.and_then(|api_auth| api_auth.jwt_secrets.first()).map(|s| s.value.clone());
+        let found = own.or(airflows).or_else(|| url.value.password.clone());
+        let Some(secret) = found else {
+            let message = format!(
+                "{}: names are hashed before Redis gets them, for which replicas need something in common that is \
+                 secret: {}, {}, or a password in the URL",
+                o::REDIS_URL.title(),
+                o::REDIS_SECRET.title(),
+                o::API_AUTH_JWT_SECRET.title()
+            );
+            self.findings.errors.push(&url.at, message);
+            return Err(Failed);
+        };
+        Ok(Some(Redis { url, ca_file, secret, timeout: timeout.value }))
     }
 
     fn limits(&mut self) -> Resolved<Limits> {

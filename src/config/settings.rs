@@ -37,6 +37,8 @@ pub struct Settings {
     pub jwt_issuers: Vec<Located<JwtIssuer>>,
     /// `[lockout]`: what failures lead to. `None` when `attempts = 0` turns it off.
     pub lockout: Option<Lockout>,
+    /// `[redis]`: what replicas share. `None` without `url`.
+    pub redis: Option<Redis>,
     /// `[limits]`: what one client may take.
     pub limits: Limits,
     /// `[log]`: what is written down, and where.
@@ -349,6 +351,59 @@ pub struct Lockout {
     pub window: Duration,
     /// `duration` of the lock-out. Default 5 min.
     pub duration: Duration,
+    /// `when_redis_is_down`. Default open.
+    pub when_redis_is_down: WhenRedisIsDown,
+}
+
+/// `[lockout] when_redis_is_down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenRedisIsDown {
+    /// Each replica counts by itself.
+    Open,
+    /// 503.
+    Closed,
+}
+
+/// `[redis]`.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// `url`.
+    pub url: Located<RedisUrl>,
+    /// `ca_file`: PEM certificates. Default: the system's.
+    pub ca_file: Option<Located<PathBuf>>,
+    /// `secret` for what is hashed; else what else replicas share. Never empty.
+    pub secret: Secret,
+    /// `timeout` of one call. Default 50 ms.
+    pub timeout: Duration,
+}
+
+/// `[redis] url`, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    /// Where it listens.
+    pub place: RedisPlace,
+    /// The user of its access lists. Never empty.
+    pub username: Option<String>,
+    /// The password. Never empty.
+    pub password: Option<Secret>,
+    /// The number of the database. Default 0.
+    pub database: u32,
+}
+
+/// Where Redis listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisPlace {
+    /// `redis://` or `rediss://`.
+    Tcp {
+        /// Whether it is `rediss://`.
+        tls: bool,
+        /// Name or address. An IPv6 address comes without its brackets. Never empty.
+        host: String,
+        /// The port. Default 6379.
+        port: u16,
+    },
+    /// `unix://`; the path is absolute.
+    Unix(PathBuf),
 }
 
 /// `[limits]`.

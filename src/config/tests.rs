@@ -140,7 +140,16 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(s.api_auth.jwt_cli_expiration_time, Duration::from_secs(3600));
     assert!(s.jwt_issuers.is_empty());
     let five_minutes = Duration::from_secs(300);
-    assert_eq!(s.lockout, Some(Lockout { attempts: 10, window: five_minutes, duration: five_minutes }));
+    assert_eq!(
+        s.lockout,
+        Some(Lockout {
+            attempts: 10,
+            window: five_minutes,
+            duration: five_minutes,
+            when_redis_is_down: WhenRedisIsDown::Open,
+        })
+    );
+    assert!(s.redis.is_none());
     assert_eq!(
         s.limits,
         Limits {

@@ -21,6 +21,12 @@ pub struct Gauges {
     /// Each set of keys by its URL or file, and the time since it was last read with success. Of a
     /// URL, user, password and query are not shown.
     pub key_sets: Vec<(String, Duration)>,
+    /// Hash checks being computed, and those that wait.
+    pub hash_checks: [usize; 2],
+    /// Hash checks refused since the start.
+    pub hash_checks_rejected: u64,
+    /// Calls of Redis since the start, by how they ended. Empty without Redis.
+    pub redis_calls: Vec<(&'static str, u64)>,
     /// Access log lines dropped since the start.
     pub access_log_dropped: u64,
     /// Lines of the application log dropped since the start.
@@ -60,6 +66,24 @@ impl Gauges {
             "source",
             &self.key_sets,
         )?;
+        let [running, waiting] = self.hash_checks.map(|checks| i64::try_from(checks).unwrap_or(i64::MAX));
+        make.gauge("airgate_hash_checks_running", "Password hashes being computed.")?.set(running);
+        make.gauge("airgate_hash_checks_waiting", "Password hashes that wait to be computed.")?.set(waiting);
+        make.counter(
+            "airgate_hash_checks_rejected_total",
+            "Log-ins answered with 503 because too many password hashes were waiting.",
+        )?
+        .inc_by(self.hash_checks_rejected);
+        if !self.redis_calls.is_empty() {
+            let calls = make.counters(
+                "airgate_redis_calls_total",
+                "Calls of Redis, by how they ended.",
+                &["result"],
+            )?;
+            for (result, count) in &self.redis_calls {
+                calls.get_metric_with_label_values(&[*result])?.inc_by(*count);
+            }
+        }
         make.counter("airgate_access_log_dropped_total", "Lines of the access log that were dropped.")?
             .inc_by(self.access_log_dropped);
         make.counter("airgate_log_dropped_total", "Lines of the application log that were dropped.")?

@@ -211,6 +211,9 @@ fn gauges_are_those_of_the_scrape_alone() {
         upstreams: vec![("http://a\n\"\\".to_owned(), true)],
         backends: vec![("jwt", Health::Degraded("old keys".into()))],
         key_sets: vec![("idp".to_owned(), Duration::from_millis(1500))],
+        hash_checks: [1, 2],
+        hash_checks_rejected: 5,
+        redis_calls: vec![("answered", 6)],
         access_log_dropped: 3,
         log_dropped: 4,
     };
@@ -221,6 +224,10 @@ fn gauges_are_those_of_the_scrape_alone() {
         ("airgate_backend_health{backend=\"jwt\",state=\"up\"}", 0.0),
         ("airgate_backend_health{backend=\"jwt\",state=\"degraded\"}", 1.0),
         ("airgate_jwks_age_seconds{source=\"idp\"}", 1.5),
+        ("airgate_hash_checks_running", 1.0),
+        ("airgate_hash_checks_waiting", 2.0),
+        ("airgate_hash_checks_rejected_total", 5.0),
+        ("airgate_redis_calls_total{result=\"answered\"}", 6.0),
         ("airgate_access_log_dropped_total", 3.0),
         ("airgate_log_dropped_total", 4.0),
     ] {

@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("request", &[]),
     ("drain", &[]),
     ("config", &["secret"]),
-    ("ports", &[]),
+    ("ports", &["secret"]),
     ("auth", &["ports", "request", "secret"]),
     ("gate", &["auth", "request", "secret"]),
     ("exchange", &["auth", "gate", "request"]),
@@ -20,7 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proxy", &["drain", "exchange", "gate", "metrics", "ports", "request", "telemetry"]),
     ("assemble", &["auth", "config", "gate", "ports", "proxy", "telemetry"]),
     ("reload", &["assemble", "config", "metrics", "proxy", "telemetry"]),
-    ("server", &["admin", "assemble", "config", "drain", "metrics", "proxy", "reload", "telemetry"]),
+    (
+        "server",
+        &["admin", "assemble", "auth", "config", "drain", "metrics", "ports", "proxy", "reload", "telemetry"],
+    ),
     ("cli", &["auth", "config", "secret"]),
 ];
 

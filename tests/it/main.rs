@@ -11,6 +11,7 @@ mod goldens;
 mod identity;
 mod imports;
 mod life;
+mod lockout;
 mod properties;
 mod python_client;
 mod support;

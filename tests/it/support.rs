@@ -3,6 +3,7 @@
 pub mod airflow;
 pub mod airgate;
 pub mod client;
+pub mod redis;
 pub mod token;
 pub mod upstream;
 

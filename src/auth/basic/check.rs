@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use tokio::runtime::Handle;
 
 use crate::auth::cache::{Checked, CredentialKey, Namer, Seal, Verified, VerifiedCache, unavailable};
-use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Permit};
+use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Refused};
 use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
 use crate::request::Peer;
 use crate::secret::Secret;
@@ -182,12 +182,15 @@ impl PasswordCheck {
             if let Some(grant) = self.known(&key, login, now) {
                 return Err(Verdict::Accepted(grant));
             }
-            let permit = self
-                .lockout
-                .admit(&self.settings.lockout, login.username, network, now)
-                .map_err(|LockedOut(wait)| Verdict::Throttled(wait))?;
             let (username, password) = (login.username.into(), Secret::new(login.password));
-            Ok(ask(Arc::clone(&self.sources), permit, username, password, now))
+            let look = Look {
+                sources: Arc::clone(&self.sources),
+                lockout: Arc::clone(&self.lockout),
+                settings: self.settings.lockout,
+                network,
+                now,
+            };
+            Ok(look.ask(username, password))
         };
         if !self.settings.cache_ttl.is_zero() {
             return self.cache.share(key, &self.runtime, begin).await;
@@ -246,44 +249,62 @@ impl PasswordCheck {
 }
 
 /// One look at one password, by all sources.
-async fn ask(
+struct Look {
     sources: Arc<[Arc<dyn Source>]>,
-    permit: Permit,
-    username: Box<str>,
-    password: Secret,
+    lockout: Arc<Lockout>,
+    settings: LockoutSettings,
+    network: Network,
     now: SystemTime,
-) -> Checked {
-    if !permit.delay().is_zero() {
-        tokio::time::sleep(permit.delay()).await;
-    }
-    let mut outage: Option<Outage> = None;
-    let mut wrong = false;
-    for (place, source) in sources.iter().enumerate() {
-        let answer = source.check(&username, &password, now);
-        let answer = tokio::time::timeout(PasswordCheck::PATIENCE, answer).await;
-        match answer.unwrap_or_else(|_| SourceVerdict::Unavailable(no_answer(source.name()))) {
-            SourceVerdict::Accepted { identity, onward, expires, seal } => {
-                permit.succeeded();
-                // A browser keeps a password that it was once given, and sends it by itself.
-                let grant = Arc::new(Grant { identity, ambient: true, expires, onward });
-                let verified = Verified { grant: Arc::clone(&grant), since: now, source: place, seal };
-                return Checked { verdict: Verdict::Accepted(grant), verified: Some(verified) };
+}
+
+impl Look {
+    async fn ask(self, username: Box<str>, password: Secret) -> Checked {
+        let Self { sources, lockout, settings, network, now } = self;
+        let permit = match lockout.admit(&settings, &username, network, now).await {
+            Ok(permit) => permit,
+            Err(refused) => return Checked { verdict: refused.into(), verified: None },
+        };
+        if !permit.delay().is_zero() {
+            tokio::time::sleep(permit.delay()).await;
+        }
+        let mut outage: Option<Outage> = None;
+        let mut wrong = false;
+        for (place, source) in sources.iter().enumerate() {
+            let answer = source.check(&username, &password, now);
+            let answer = tokio::time::timeout(PasswordCheck::PATIENCE, answer).await;
+            match answer.unwrap_or_else(|_| SourceVerdict::Unavailable(no_answer(source.name()))) {
+                SourceVerdict::Accepted { identity, onward, expires, seal } => {
+                    permit.succeeded().await;
+                    // A browser keeps a password that it was once given, and sends it by itself.
+                    let grant = Arc::new(Grant { identity, ambient: true, expires, onward });
+                    let verified = Verified { grant: Arc::clone(&grant), since: now, source: place, seal };
+                    return Checked { verdict: Verdict::Accepted(grant), verified: Some(verified) };
+                }
+                SourceVerdict::Rejected | SourceVerdict::Unknown => wrong = true,
+                SourceVerdict::Unavailable(trouble) => outage = outage.or(Some(trouble)),
             }
-            SourceVerdict::Rejected | SourceVerdict::Unknown => wrong = true,
-            SourceVerdict::Unavailable(trouble) => outage = outage.or(Some(trouble)),
+        }
+        // A try that one source called wrong counts even where another could not tell: an outage must
+        // not give free guesses at the rest.
+        if wrong {
+            permit.failed(now).await;
+        }
+        let reason = Reason::WrongPassword;
+        let verdict = match outage {
+            Some(outage) => Verdict::Unavailable(outage),
+            None => Verdict::Rejected(Rejection { reason, challenge: None, clear_cookie: false }),
+        };
+        Checked { verdict, verified: None }
+    }
+}
+
+impl From<Refused> for Verdict {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::LockedOut(LockedOut(wait)) => Self::Throttled(wait),
+            Refused::Uncounted(outage) => Self::Unavailable(outage),
         }
     }
-    // A try that one source called wrong counts even where another could not tell: an outage must
-    // not give free guesses at the rest.
-    if wrong {
-        permit.failed(now);
-    }
-    let reason = Reason::WrongPassword;
-    let verdict = match outage {
-        Some(outage) => Verdict::Unavailable(outage),
-        None => Verdict::Rejected(Rejection { reason, challenge: None, clear_cookie: false }),
-    };
-    Checked { verdict, verified: None }
 }
 
 fn no_answer(source: &str) -> Outage {

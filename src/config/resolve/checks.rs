@@ -13,6 +13,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     anonymous(settings, findings);
     issuers(settings, findings);
     upstream_tls(settings, findings);
+    redis(settings, findings);
 }
 
 const NO_DATABASE: &str =
@@ -131,6 +132,18 @@ fn issuers(settings: &Settings, findings: &mut Findings) {
             }
             Ok(()) | Err(_) => {}
         }
+    }
+}
+
+/// Settings of TLS where there is none.
+fn redis(settings: &Settings, findings: &mut Findings) {
+    let Some(redis) = &settings.redis else { return };
+    match (&redis.url.value.place, &redis.ca_file) {
+        (RedisPlace::Tcp { tls: false, .. } | RedisPlace::Unix(_), Some(file)) => {
+            let (option, url) = (o::REDIS_CA_FILE.title(), o::REDIS_URL.title());
+            findings.warn(&file.at, format!("{option} has no effect: {url} is not rediss"));
+        }
+        (RedisPlace::Tcp { .. } | RedisPlace::Unix(_), _) => {}
     }
 }
 

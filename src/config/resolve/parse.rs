@@ -1,5 +1,7 @@
 //! One text to one typed value. What Airflow has too is read as laxly as Airflow reads it.
 
+mod redis;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::settings::*;
+pub use redis::redis_url;
 
 /// Why a text is no value of its option.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +143,12 @@ fn url(text: &str) -> Parsed<Parts<'_>> {
     if path.contains(['?', '#']) {
         return because("a URL with a query or fragment is refused");
     }
+    let (host, port) = host_and_port(authority)?;
+    Ok(Parts { scheme, authority, host, port, path })
+}
+
+/// A host, an IPv6 address without its brackets, and the port where one is written.
+fn host_and_port(authority: &str) -> Parsed<(&str, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or(Fault::Expected)?;
@@ -156,7 +165,7 @@ fn url(text: &str) -> Parsed<Parts<'_>> {
         return Err(Fault::Expected);
     }
     let port = port.map(|p| number::<u16>(1, 65535)(p)).transpose()?;
-    Ok(Parts { scheme, authority, host, port, path })
+    Ok((host, port))
 }
 
 /// An upstream: no path but `/`.

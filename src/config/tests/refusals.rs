@@ -334,8 +334,8 @@ fn every_refusal_says_why() {
         ),
         (
             "a section to come",
-            "[redis]\nurl = 1",
-            "airgate.toml:1:2: section [redis] is not available in this release",
+            "[keycloak_auth_manager]\nrealm = 1",
+            "airgate.toml:1:2: section [keycloak_auth_manager] is not available in this release",
         ),
         (
             "a section to come",
@@ -442,8 +442,8 @@ fn our_variables_and_assignments_must_be_known() {
             "AIRGATE__API: expected AIRGATE__SECTION__KEY".to_owned(),
         ),
         (
-            Case::new().variable("AIRGATE__REDIS__URL", "x"),
-            "AIRGATE__REDIS__URL: section [redis] is not available in this release".to_owned(),
+            Case::new().variable("AIRGATE__KEYCLOAK_AUTH_MANAGER__REALM", "x"),
+            "AIRGATE__KEYCLOAK_AUTH_MANAGER__REALM: section [keycloak_auth_manager] is not available in this release".to_owned(),
         ),
         (Case::new().variable("AIRGATE__JWT__ISSUERS", "x"), format!("AIRGATE__JWT__ISSUERS: {tables}")),
         (

@@ -10,13 +10,13 @@ const SETTINGS: LockoutSettings = LockoutSettings {
 
 /// A lock-out, and a clock.
 struct Bench {
-    lockout: Arc<Lockout>,
+    lockout: Arc<InMemory>,
     now: SystemTime,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { lockout: Arc::new(Lockout::new()), now: epoch() }
+        Self { lockout: Arc::new(InMemory::new()), now: epoch() }
     }
 
     fn admit(&self, user: &str, from: &str) -> Result<Permit, LockedOut> {
@@ -128,7 +128,7 @@ fn a_clock_set_back_makes_nothing_last_longer() {
 
 #[test]
 fn zero_attempts_turn_it_off() {
-    let lockout = Arc::new(Lockout::new());
+    let lockout = Arc::new(InMemory::new());
     let off = LockoutSettings { attempts: 0, ..SETTINGS };
     for _ in 0..20 {
         lockout.admit(&off, "ann", Network::Local, epoch()).ok().unwrap().failed(epoch());
@@ -138,7 +138,7 @@ fn zero_attempts_turn_it_off() {
 
 #[test]
 fn memory_is_bounded_and_a_lock_outlives_a_flood() {
-    let lockout = Arc::new(Lockout::with_capacity(100));
+    let lockout = Arc::new(InMemory::with_capacity(100));
     let try_one = |user: &str| lockout.admit(&SETTINGS, user, Network::Local, epoch());
     for _ in 0..3 {
         try_one("ann").ok().unwrap().failed(epoch());
