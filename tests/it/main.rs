@@ -16,4 +16,5 @@ mod properties;
 mod python_client;
 mod support;
 mod transport;
+mod uniform;
 mod zero_config;
