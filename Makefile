@@ -3,7 +3,7 @@
 # make run PORT=… ADMIN_PORT=…, make fuzz FUZZ_SECONDS=…
 export PORT ADMIN_PORT FUZZ_SECONDS
 
-.PHONY: help run test test-all bench fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
+.PHONY: help run test test-all bench flood fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ test-all: test ## what takes longer, too: nothing does yet, so it is `make test`
 bench: ## how fast, beside a bare Pingora, in one run
 	@scripts/setup.sh bench
 	@cargo bench --bench throughput -- $(ARGS)
+
+flood: ## whether a flood of wrong passwords slows who has a token
+	@cargo bench --bench flood -- $(ARGS)
 
 fuzz: ## searches for inputs that break the parsers (FUZZ_SECONDS=30 for each)
 	@scripts/fuzz.sh $(ARGS)
