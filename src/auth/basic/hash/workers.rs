@@ -1,5 +1,7 @@
 //! Where password hashes are computed: on threads of their own, few and at low priority.
 
+mod priority;
+
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -46,10 +48,6 @@ struct Counts {
 impl HashWorkers {
     /// The most checks that wait for a thread.
     pub const QUEUE: usize = 64;
-
-    /// How much the threads yield to all others: as much as there is (`nice`). They get some per cent
-    /// of a core that others want, and all of one that nobody wants.
-    const NICE: i32 = 19;
 
     /// Threads for a machine with so many cores. They end when this is dropped.
     pub fn new(cores: usize) -> Self {
@@ -101,10 +99,7 @@ impl HashWorkers {
 
 /// A thread's life.
 fn work(waiting: &Mutex<mpsc::Receiver<Job>>, counts: &Counts) {
-    // On Linux a priority is a thread's own, though POSIX says that it is the process's. To lower it
-    // is always allowed.
-    let this = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(this), HashWorkers::NICE) {
+    if let Err(error) = priority::lower() {
         tracing::warn!(%error, "password checks run at the priority of requests");
     }
     loop {
