@@ -59,6 +59,7 @@ fn what_is_guessed_at_one_replica_counts_at_the_other() {
         ("tcp", redis_section(&redis.url(), "tcp")),
         ("socket", redis_section(&redis.socket_url(), "socket")),
         ("tls", tls),
+        ("a user of its access lists", redis_section(&redis.restricted_url(), "acl")),
     ] {
         // The servers' test lives longer than this one: a lock-out of an earlier run must not count.
         let user = format!("ann-{}", std::process::id());

@@ -1,5 +1,7 @@
 //! The real Redis, started by `tests/servers/redis.sh`.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -74,6 +76,24 @@ impl Redis {
 
     pub fn socket_url(&self) -> String {
         format!("unix://{}?db=1&password={}", self.value("SOCKET"), self.encoded_password())
+    }
+
+    /// The URL for a user who may do no more than the manual says that airgate needs.
+    pub fn restricted_url(&self) -> String {
+        let user = format!("airgate-{}", std::process::id());
+        self.tell(&format!(
+            "ACL SETUSER {user} on >pw ~airgate:* +@write +@read +@scripting +@connection +time"
+        ));
+        format!("redis://{user}:pw@{}:{}/3", self.value("HOST"), self.value("PORT"))
+    }
+
+    /// Tells it something that it is to answer with OK.
+    fn tell(&self, command: &str) {
+        let mut stream = TcpStream::connect((self.value("HOST"), self.port())).unwrap();
+        write!(stream, "AUTH {}\r\n{command}\r\nQUIT\r\n", self.password()).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers, "+OK\r\n".repeat(3), "{command}");
     }
 
     pub fn ca(&self) -> &Path {
