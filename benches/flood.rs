@@ -120,7 +120,7 @@ async fn guess(to: SocketAddr, number: u32) -> std::io::Result<u16> {
         _ => format!("nobody{}", mixed % 5000),
     };
     let password = format!("guess{number}");
-    let request = if number % 2 == 0 {
+    let request = if number.is_multiple_of(2) {
         let basic = STANDARD.encode(format!("{user}:{password}"));
         format!(
             "GET /api/v2/pools HTTP/1.1\r\nhost: flood\r\nauthorization: Basic {basic}\r\nconnection: close\r\n\r\n"
@@ -291,7 +291,7 @@ fn airgate(home: &std::path::Path, upstream: SocketAddr) -> (Process, SocketAddr
     let bcrypt = bcrypt::hash("right", 10).expect("random numbers");
     let mut users = format!("bench:{argon2}\nadmin:{argon2}\n");
     for number in 0..1000 {
-        users.push_str(&format!("user{number}:{}\n", if number % 2 == 0 { &argon2 } else { &bcrypt }));
+        users.push_str(&format!("user{number}:{}\n", if number.is_multiple_of(2) { &argon2 } else { &bcrypt }));
     }
     std::fs::write(home.join("users"), users).expect("a file");
     let config = format!(

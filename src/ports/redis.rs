@@ -157,24 +157,16 @@ impl Redis {
         let mut wait = BACKOFF.0;
         loop {
             let Some(redis) = redis.upgrade() else { return };
-            let pause = match redis.look().await {
-                Ok(()) => {
-                    wait = BACKOFF.0;
-                    EVERY
-                }
-                Err(()) => {
-                    let pause = wait;
-                    wait = (wait * 2).min(BACKOFF.1);
-                    pause
-                }
-            };
+            let pause;
+            (pause, wait) =
+                if redis.is_there().await { (EVERY, BACKOFF.0) } else { (wait, (wait * 2).min(BACKOFF.1)) };
             drop(redis);
             let _ = tokio::time::timeout(pause, lost.notified()).await;
         }
     }
 
     /// Asks whether it is there, and connects where it must.
-    async fn look(&self) -> Result<(), ()> {
+    async fn is_there(&self) -> bool {
         let connected = self.connection();
         let looked = async {
             let connection = match &connected {
@@ -194,11 +186,12 @@ impl Redis {
                 if connected.is_none() {
                     self.up(connection);
                 }
-                Ok(())
+                return true;
             }
-            Ok(Err(error)) => Err(self.down(&error.to_string())),
-            Err(_) => Err(self.down("no answer in time")),
+            Ok(Err(error)) => self.down(&error.to_string()),
+            Err(_) => self.down("no answer in time"),
         }
+        false
     }
 
     fn up(&self, connection: MultiplexedConnection) {

@@ -47,8 +47,7 @@ impl Redis {
     /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         let name = self.name.as_ref().expect("others use it");
-        let file = root().join(format!(".airgate-dev/servers/redis-{name}/redis.pid"));
-        let text = std::fs::read_to_string(file).unwrap();
+        let text = std::fs::read_to_string(home(name).join("redis.pid")).unwrap();
         let pid = text.split_whitespace().next().unwrap();
         assert!(Command::new("kill").args([&format!("-{signal}"), pid]).status().unwrap().success());
     }
@@ -107,12 +106,17 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        if self.name.is_some() {
+        if let Some(name) = &self.name {
             // Stopped as it may be, it must hear the end.
             self.signal("CONT");
             self.stop();
+            let _ = std::fs::remove_dir_all(home(name));
         }
     }
+}
+
+fn home(name: &str) -> PathBuf {
+    root().join(format!(".airgate-dev/servers/redis-{name}"))
 }
 
 fn root() -> PathBuf {
