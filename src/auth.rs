@@ -80,6 +80,10 @@ pub enum Scope {
 pub enum Verdict {
     /// The credential is good.
     Accepted(Arc<Grant>),
+    /// The credential is good, and its owner wants to know that it was shown to the right party: this
+    /// goes into the answer's `WWW-Authenticate` (RFC 4559, section 5). Belongs to this one request, so
+    /// it is no part of the grant.
+    Mutual(Arc<Grant>, HeaderValue),
     /// No credential of mine: ask the next.
     NotMine,
     /// Mine and bad. The chain goes on, and remembers it.
@@ -157,6 +161,8 @@ pub enum Origin {
     Anonymous,
     /// A foreign issuer of `[[jwt.issuers]]`, by its `iss`.
     Issuer(Arc<str>),
+    /// A Kerberos realm, by a ticket for this service.
+    Kerberos,
 }
 
 impl Origin {
@@ -169,6 +175,7 @@ impl Origin {
             Self::File => "file",
             Self::Anonymous => "anonymous",
             Self::Issuer(_) => "issuer",
+            Self::Kerberos => "kerberos",
         }
     }
 }
@@ -193,6 +200,9 @@ pub enum Reason {
     TokenInvalid(&'static str),
     /// Wrong name or password, or an account that may not log in: 401 `Invalid credentials`.
     WrongPassword,
+    /// A Kerberos ticket that is not accepted: 401 `Invalid Kerberos ticket`. The text says why, for the
+    /// log.
+    TicketRefused(&'static str),
     /// `Authorization` that cannot be read as its scheme asks: 401. The text says what is wrong.
     Malformed(&'static str),
     /// `deny_all`: 403 `Forbidden`.

@@ -53,7 +53,11 @@ impl Exchange<'_> {
         // The labels of `Problem::Refused`; a test holds them to it. A token endpoint looks at
         // passwords without the chain, so the trail does not tell.
         match self.outcome.refused? {
-            "token_expired" | "token_invalid" | "wrong_password" | "malformed_credential" => Some(Fault::Bad),
+            "token_expired"
+            | "token_invalid"
+            | "wrong_password"
+            | "ticket_refused"
+            | "malformed_credential" => Some(Fault::Bad),
             "locked_out" => Some(Fault::LockedOut),
             _ => None,
         }
@@ -192,6 +196,7 @@ mod tests {
             ("expired", Cause::Unauthorized(Some(Reason::TokenExpired)), Some(Fault::Bad)),
             ("invalid", Cause::Forbidden(Reason::TokenInvalid("x")), Some(Fault::Bad)),
             ("password", Cause::Unauthorized(Some(Reason::WrongPassword)), Some(Fault::Bad)),
+            ("ticket", Cause::Unauthorized(Some(Reason::TicketRefused("x"))), Some(Fault::Bad)),
             ("malformed", Cause::Unauthorized(Some(Reason::Malformed("x"))), Some(Fault::Bad)),
             ("deny_all", Cause::Forbidden(Reason::Denied), None),
             ("locked out", Cause::Throttled(wait), Some(Fault::LockedOut)),

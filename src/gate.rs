@@ -18,7 +18,7 @@ pub mod token;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, SET_COOKIE, VARY};
+use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, SET_COOKIE, VARY, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::basic::Scratch;
@@ -74,7 +74,7 @@ impl Gate {
     /// Decides a request by its head alone.
     pub async fn decide(&self, request: &Request<'_>, outcome: &mut Outcome) -> Step {
         match self.try_decide(request, outcome).await {
-            Ok(Step::Reply(reply)) => Step::Reply(self.dress(request, reply)),
+            Ok(Step::Reply(reply)) => Step::Reply(self.dress(request, reply, outcome)),
             Ok(step) => step,
             Err(problem) => Step::Reply(self.fail(request, &problem, outcome)),
         }
@@ -92,7 +92,7 @@ impl Gate {
             Pending::Token(endpoint) => self.token(endpoint, request, body, outcome).await,
         };
         match answered {
-            Ok(reply) => self.dress(request, reply.no_store()),
+            Ok(reply) => self.dress(request, reply.no_store(), outcome),
             Err(problem) => self.fail(request, &problem, outcome).no_store(),
         }
     }
@@ -114,11 +114,11 @@ impl Gate {
             // Airflow clears the one at "/" as well, which older versions have set.
             reply = reply.clear_cookie(&format!("{}/", base.as_str()));
         }
-        self.dress(request, reply)
+        self.dress(request, reply, outcome)
     }
 
     /// The changes to an answer of the upstream.
-    pub fn on_reply(&self, plan: &ReplyPlan, answered: &http::HeaderMap) -> Edits {
+    pub fn on_reply(&self, plan: &ReplyPlan, status: StatusCode, answered: &http::HeaderMap) -> Edits {
         let mut edits = Edits::default();
         if let Some(policy) = &self.cors {
             edits.remove.extend(cors::REPLACED.iter().filter(|name| answered.contains_key(*name)).cloned());
@@ -127,6 +127,9 @@ impl Gate {
         }
         if let Some(limit) = &plan.page_limit {
             edits.set.push((PAGE_LIMIT.clone(), limit.clone()));
+        }
+        if let Some(proof) = proves(status, plan.proof.as_ref()) {
+            edits.set.push((WWW_AUTHENTICATE, proof.clone()));
         }
         if plan.strip_cookies
             && let Some(kept) = forward::kept_cookies(answered)
@@ -196,13 +199,14 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Arc<Grant>, Problem> {
         let evaluated = self.chain.evaluate(attempt, &mut outcome.trail).await;
-        let Accepted { grant, backend, cached } = evaluated.map_err(|refusal| {
+        let Accepted { grant, backend, cached, proof } = evaluated.map_err(|refusal| {
             let mut scratch = Scratch::new();
             outcome.claimed = scratch.login(&attempt.credentials).map(|login| login.username().into());
             Problem::Refused(refusal.into())
         })?;
         outcome.backend = Some(backend);
         outcome.cached = cached;
+        outcome.proof = proof;
         outcome.grant = Some(grant.clone());
         match (grant.ambient, effect) {
             (true, Effect::Changes) => {
@@ -250,6 +254,7 @@ impl Gate {
                 origin: self.cors.as_ref().and_then(|_| request.head.headers.get(ORIGIN).cloned()),
                 page_limit: lowered.then(|| HeaderValue::from(self.limit.maximum())),
                 strip_cookies: matches!(presented, Some(Presented::Header | Presented::Replaced(_))),
+                proof: outcome.proof.clone(),
             },
         }))
     }
@@ -305,7 +310,7 @@ impl Gate {
                 let login = scratch.login(&attempt.credentials).ok_or_else(rejected)?;
                 self.log_in(endpoint, request, login, outcome).await.map(Some)
             }
-            Origin::File | Origin::Issuer(_) => {
+            Origin::File | Origin::Issuer(_) | Origin::Kerberos => {
                 let whole = self.log_in.life(endpoint);
                 let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
                 let life = left.map_or(whole, |left| left.min(whole));
@@ -348,7 +353,7 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Arc<Grant>, Problem> {
         let cause = match passwords.check(login, request.peer, request.now).await {
-            Verdict::Accepted(grant) => {
+            Verdict::Accepted(grant) | Verdict::Mutual(grant, _) => {
                 outcome.grant = Some(grant.clone());
                 return Ok(grant);
             }
@@ -379,8 +384,12 @@ impl Gate {
         Ok(Reply::json(StatusCode::CREATED, token::success_body(token.expose())))
     }
 
-    /// What every answer of our own gets: CORS and `Vary`, as if Airflow had answered.
-    fn dress(&self, request: &Request<'_>, mut reply: Reply) -> Reply {
+    /// What every answer of our own gets: CORS and `Vary`, as if Airflow had answered, and the proof for
+    /// a client that asked for one.
+    fn dress(&self, request: &Request<'_>, mut reply: Reply, outcome: &Outcome) -> Reply {
+        if let Some(proof) = proves(reply.status, outcome.proof.as_ref()) {
+            reply.headers.push((WWW_AUTHENTICATE, proof.clone()));
+        }
         if reply.headers.iter().any(|(name, _)| name == VARY) {
             return reply; // a preflight comes with all of its headers
         }
@@ -437,6 +446,12 @@ fn paging(kind: &RouteKind) -> Option<(Dialect, ListEndpoint)> {
         RouteKind::Experimental(_) => Some((Dialect::Airflow2, ListEndpoint::No)),
         RouteKind::Token(_) | RouteKind::Other(_) => None,
     }
+}
+
+/// The proof of an answer with this status. With a 401 it would ask for another round (RFC 4559, section
+/// 5), which is not what is meant.
+fn proves(status: StatusCode, proof: Option<&HeaderValue>) -> Option<&HeaderValue> {
+    proof.filter(|_| status != StatusCode::UNAUTHORIZED)
 }
 
 fn rejected() -> Problem {

@@ -340,7 +340,7 @@ impl ProxyHttp for Proxy {
             answer.remove_header(&TRANSFER_ENCODING);
         }
         let mut edits = match &ctx.forward {
-            Some(forward) => ctx.snapshot.gate.on_reply(&forward.reply, &answer.headers),
+            Some(forward) => ctx.snapshot.gate.on_reply(&forward.reply, answer.status, &answer.headers),
             None => Edits::default(),
         };
         edits.set.push((X_REQUEST_ID.clone(), ctx.id.header().clone()));

@@ -23,6 +23,8 @@ pub struct Accepted {
     pub backend: &'static str,
     /// Whether the verdict was recalled, not made anew.
     pub cached: bool,
+    /// What the answer says in `WWW-Authenticate`, of [`Verdict::Mutual`].
+    pub proof: Option<HeaderValue>,
 }
 
 /// Nobody accepted.
@@ -109,7 +111,11 @@ impl Chain {
             match verdict {
                 Verdict::Accepted(grant) => {
                     trail.note(name, if cached { Said::Recalled } else { Said::Accepted });
-                    return Ok(Accepted { grant, backend: name, cached });
+                    return Ok(Accepted { grant, backend: name, cached, proof: None });
+                }
+                Verdict::Mutual(grant, proof) => {
+                    trail.note(name, if cached { Said::Recalled } else { Said::Accepted });
+                    return Ok(Accepted { grant, backend: name, cached, proof: Some(proof) });
                 }
                 Verdict::NotMine => trail.note(name, Said::NotMine),
                 Verdict::Rejected(mut rejection) => {
@@ -190,6 +196,7 @@ impl Heard {
             reason @ (Reason::TokenExpired
             | Reason::TokenInvalid(_)
             | Reason::WrongPassword
+            | Reason::TicketRefused(_)
             | Reason::Malformed(_)) => {
                 let place = if rejection.clear_cookie { &mut self.cookie } else { &mut self.header };
                 place.get_or_insert(reason);
@@ -215,9 +222,12 @@ impl Heard {
             match self.header.or(self.cookie).or(denied) {
                 None => Cause::Unauthorized(None),
                 Some(reason @ (Reason::TokenInvalid(_) | Reason::Denied)) => Cause::Forbidden(reason),
-                Some(reason @ (Reason::TokenExpired | Reason::WrongPassword | Reason::Malformed(_))) => {
-                    Cause::Unauthorized(Some(reason))
-                }
+                Some(
+                    reason @ (Reason::TokenExpired
+                    | Reason::WrongPassword
+                    | Reason::TicketRefused(_)
+                    | Reason::Malformed(_)),
+                ) => Cause::Unauthorized(Some(reason)),
             }
         };
         match cause {

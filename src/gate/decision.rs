@@ -62,6 +62,8 @@ pub struct ReplyPlan {
     pub page_limit: Option<HeaderValue>,
     /// Whether Airflow's own cookies are kept from the client, since the gate speaks for it.
     pub strip_cookies: bool,
+    /// The proof that the client spoke to the right party, for `WWW-Authenticate`.
+    pub proof: Option<HeaderValue>,
 }
 
 /// What the gate noticed: feeds metrics, access log and audit log.
@@ -79,6 +81,8 @@ pub struct Outcome {
     pub claimed: Option<Box<str>>,
     /// Whether the verdict came from a cache.
     pub cached: bool,
+    /// The proof that the client spoke to the right party, for the answer, whoever gives it.
+    pub proof: Option<HeaderValue>,
     /// Why the gate itself refused, as a bounded label for metrics and logs.
     pub refused: Option<&'static str>,
     /// What the log needs to know of the refusal and no client may see.

@@ -163,7 +163,12 @@ impl Mint {
     fn principal<'a>(&'a self, identity: &'a Identity) -> Option<Principal<'a>> {
         match identity.origin {
             Origin::Unverified => None,
-            Origin::Airflow | Origin::Upstream | Origin::File | Origin::Anonymous | Origin::Issuer(_) => {
+            Origin::Airflow
+            | Origin::Upstream
+            | Origin::File
+            | Origin::Anonymous
+            | Origin::Issuer(_)
+            | Origin::Kerberos => {
                 match &self.directory {
                     Directory::Simple(members) => members.get(&*identity.name).map(|member| {
                         Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams }

@@ -78,6 +78,7 @@ impl Problem {
                     Reason::TokenExpired => "token_expired",
                     Reason::TokenInvalid(_) => "token_invalid",
                     Reason::WrongPassword => "wrong_password",
+                    Reason::TicketRefused(_) => "ticket_refused",
                     Reason::Malformed(_) => "malformed_credential",
                     Reason::Denied => "denied",
                 },
@@ -207,6 +208,7 @@ fn detail(reason: &Reason) -> &'static str {
         Reason::TokenExpired => "Token Expired",
         Reason::TokenInvalid(_) => "Invalid JWT token",
         Reason::WrongPassword => "Invalid credentials",
+        Reason::TicketRefused(_) => "Invalid Kerberos ticket",
         Reason::Malformed(text) => text,
         Reason::Denied => "Forbidden",
     }

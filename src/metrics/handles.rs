@@ -136,7 +136,7 @@ fn cache(exchange: &Exchange<'_>) -> Option<Cache> {
     outcome.backend?;
     match outcome.grant.as_ref()?.identity.origin {
         Origin::Unverified | Origin::Anonymous => None,
-        Origin::Airflow | Origin::Upstream | Origin::File | Origin::Issuer(_) => {
+        Origin::Airflow | Origin::Upstream | Origin::File | Origin::Issuer(_) | Origin::Kerberos => {
             Some(if outcome.cached { Cache::Hit } else { Cache::Miss })
         }
     }

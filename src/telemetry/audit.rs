@@ -43,8 +43,10 @@ impl Event {
         let grant = outcome.grant.as_ref()?;
         match (outcome.refused, &grant.identity.origin) {
             (Some("cross_site" | "unknown_to_airflow"), _) => Some(Self::Denied),
-            (_, Origin::Upstream | Origin::File) if !outcome.cached => Some(Self::LoginAccepted),
-            (_, Origin::Upstream | Origin::File) => None,
+            (_, Origin::Upstream | Origin::File | Origin::Kerberos) if !outcome.cached => {
+                Some(Self::LoginAccepted)
+            }
+            (_, Origin::Upstream | Origin::File | Origin::Kerberos) => None,
             (_, Origin::Airflow | Origin::Unverified | Origin::Anonymous | Origin::Issuer(_)) => None,
         }
     }
@@ -97,9 +99,9 @@ pub fn write(exchange: &Exchange<'_>) {
 /// The backend that did not like the credentials, and what it did not like, where that is known.
 fn blame(trail: &Trail) -> Option<(&'static str, Option<&'static str>)> {
     trail.iter().find_map(|(backend, said)| match said {
-        Said::Rejected(Reason::TokenInvalid(detail) | Reason::Malformed(detail)) => {
-            Some((backend, Some(detail)))
-        }
+        Said::Rejected(
+            Reason::TokenInvalid(detail) | Reason::TicketRefused(detail) | Reason::Malformed(detail),
+        ) => Some((backend, Some(detail))),
         Said::Rejected(Reason::TokenExpired | Reason::WrongPassword) | Said::Throttled => {
             Some((backend, None))
         }

@@ -65,6 +65,7 @@ async fn verdict(backend: &BasicAuth, case: &Case) -> Verdict {
 fn summary(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Accepted(grant) => format!("accepted {}", grant.identity.name),
+        Verdict::Mutual(..) => "mutual".into(),
         Verdict::NotMine => "not mine".into(),
         Verdict::Rejected(Rejection { reason: Reason::Malformed(text), .. }) => (*text).into(),
         Verdict::Rejected(Rejection { reason: Reason::WrongPassword, .. }) => "wrong".into(),

@@ -105,6 +105,7 @@ fn words(verdict: &Verdict) -> String {
             let identity = &grant.identity;
             format!("{} {}, {onward}{ambient}", identity.origin.as_str(), identity.name)
         }
+        Verdict::Mutual(..) => "mutual".to_owned(),
         Verdict::NotMine => "not mine".to_owned(),
         Verdict::Rejected(rejection) => {
             let cookie = if rejection.clear_cookie { ", cookie cleared" } else { "" };
