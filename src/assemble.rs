@@ -24,8 +24,9 @@ use crate::auth::jwt::{
     Settings as JwtSettings, SettingsError, Tokens, Verifier,
 };
 use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
+use crate::auth::kerberos::KerberosAuth;
 use crate::auth::session::Session;
-use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, Settings};
+use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, ServicePrincipal, Settings};
 use crate::config::{Errors, Location};
 use crate::gate::limit::PageLimit;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
@@ -33,6 +34,7 @@ use crate::gate::route::{BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::{Gate, LogIn, cors};
 use crate::ports::HttpClient;
+use crate::ports::gssapi::{Acceptor, Keys, Service};
 use crate::ports::http::Client;
 use crate::ports::redis::{self, Redis};
 use crate::ports::upstream::{self, Ca, Upstreams};
@@ -203,6 +205,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let mut errors = Errors::new();
     let tokens = tokens(settings, kept, &mut errors);
     let issuers = issuers(settings, kept, &mut errors);
+    let kerberos = kerberos(settings, kept, &mut errors);
     let cors = policy(settings, &mut errors);
     let base_path = base_path(settings, &mut errors);
     let ca = ca(settings, &mut errors);
@@ -236,7 +239,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
             }),
             cors,
             limit: PageLimit::new(at_least_one(limits.0.value), at_least_one(limits.1.value)),
-            chain: chain(settings, &tokens, issuers, &passwords),
+            chain: chain(settings, &tokens, issuers, &passwords, kerberos),
             log_in: LogIn {
                 auth_manager: match settings.upstream.auth_manager.value {
                     settings::AuthManager::Simple => AuthManager::Simple,
@@ -497,23 +500,62 @@ fn counts(settings: &Settings, kept: &Kept, redis: Option<&Arc<Redis>>) -> Arc<L
     Arc::new(kept.lockout.with_replicas(redis.clone(), &from.secret, when_down))
 }
 
+/// The backend `kerberos_auth`, if it is in the chain.
+fn kerberos(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc<KerberosAuth>> {
+    let backend = settings.api.auth_backends.iter().find(|b| b.value == BackendName::KerberosAuth)?;
+    let from = &settings.kerberos;
+    let keys = Keys {
+        keytab: from.keytab.as_ref().map(|path| path.value.clone()),
+        service: match from.principal.as_ref().map(|principal| &principal.value) {
+            None | Some(ServicePrincipal::Renewer) => Service::Any,
+            Some(ServicePrincipal::Exact(name)) => Service::Principal(name.clone()),
+            Some(ServicePrincipal::AnyHost(service)) => Service::AnyHost(service.clone()),
+        },
+        replay_cache: from.replay_cache.as_ref().map(|path| path.value.clone()),
+    };
+    match acceptor(&keys) {
+        Ok(acceptor) => {
+            let backend = KerberosAuth::new(acceptor, &from.local_realms, kept.runtime.clone());
+            backend.watch(&kept.runtime, KerberosAuth::INTERVAL);
+            Some(Arc::new(backend))
+        }
+        Err(error) => {
+            errors.push(&backend.at, format!("[api] auth_backends: kerberos_auth {error}"));
+            None
+        }
+    }
+}
+
+#[cfg(feature = "kerberos")]
+fn acceptor(keys: &Keys) -> Result<Arc<dyn Acceptor>, String> {
+    crate::ports::gssapi::library::acceptor(keys).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "kerberos"))]
+fn acceptor(_keys: &Keys) -> Result<Arc<dyn Acceptor>, String> {
+    Err("is not in this airgate: it was built without the cargo feature `kerberos`".to_owned())
+}
+
 fn chain(
     settings: &Settings,
     tokens: &Tokens,
     issuers: Vec<(Arc<str>, Arc<Verifier>)>,
     passwords: &Arc<PasswordCheck>,
+    kerberos: Option<Arc<KerberosAuth>>,
 ) -> Chain {
     let anonymous = settings.api.anonymous_user.as_ref().map_or("", |user| &user.value);
-    let backend = |name: &BackendName| -> Arc<dyn Backend> {
-        match name {
+    let backend = |name: &BackendName| -> Option<Arc<dyn Backend>> {
+        Some(match name {
             BackendName::Jwt => Arc::new(Jwt::new(tokens.verifier.clone(), issuers.clone())),
             BackendName::Session => Arc::new(Session::new(tokens.verifier.clone())),
             BackendName::BasicAuth => Arc::new(BasicAuth::new(passwords.clone())),
+            // None where it could not be made, which is an error of the configuration.
+            BackendName::KerberosAuth => kerberos.clone()?,
             BackendName::Default => Arc::new(AllowAnonymous::new(anonymous)),
             BackendName::DenyAll => Arc::new(DenyAll),
-        }
+        })
     };
-    Chain::new(settings.api.auth_backends.iter().map(|name| backend(&name.value)).collect())
+    Chain::new(settings.api.auth_backends.iter().filter_map(|name| backend(&name.value)).collect())
 }
 
 fn mint(settings: &Settings, tokens: Tokens) -> Mint {

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod credentials;
 pub mod fixed;
 pub mod jwt;
+pub mod kerberos;
 pub mod lockout;
 pub mod session;
 #[cfg(test)]

@@ -15,14 +15,14 @@ pub struct Credentials<'a> {
 /// are compared without regard to case; only spaces separate, as in Airflow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Authorization<'a> {
-    /// There is none, or it is empty, or it is a scheme alone (`Bearer`), which Airflow too takes
-    /// for nothing.
+    /// There is none, or it is empty, or it is `Bearer` or `Basic` alone, which Airflow too takes for
+    /// nothing.
     Absent,
     /// RFC 6750, a token. May hold spaces and bytes that no token has: the verifier refuses them.
     Bearer(&'a [u8]),
     /// RFC 7617, still in base64.
     Basic(&'a [u8]),
-    /// RFC 4559, still in base64.
+    /// RFC 4559, still in base64. Empty for the scheme alone.
     Negotiate(&'a [u8]),
     /// A scheme that nobody here knows.
     Other,
@@ -72,7 +72,14 @@ impl<'a> Authorization<'a> {
     fn parse(value: &'a [u8]) -> Self {
         let value = value.trim_ascii();
         let Some(space) = value.iter().position(|&b| b == b' ') else {
-            return if value.is_empty() || is_known(value) { Self::Absent } else { Self::Other };
+            // A negotiation that begins with nothing is one that fails, where a client's library has failed.
+            return if value.eq_ignore_ascii_case(b"negotiate") {
+                Self::Negotiate(b"")
+            } else if value.is_empty() || is_known(value) {
+                Self::Absent
+            } else {
+                Self::Other
+            };
         };
         let (scheme, rest) = (&value[..space], value[space..].trim_ascii_start());
         if scheme.eq_ignore_ascii_case(b"bearer") {
@@ -88,7 +95,7 @@ impl<'a> Authorization<'a> {
 }
 
 fn is_known(scheme: &[u8]) -> bool {
-    [&b"bearer"[..], b"basic", b"negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    [&b"bearer"[..], b"basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 fn unquote(value: &[u8]) -> &[u8] {
@@ -121,6 +128,8 @@ mod tests {
             ("basic", b"Basic dTpw", Authorization::Basic(b"dTpw")),
             ("negotiate", b"Negotiate YII=", Authorization::Negotiate(b"YII=")),
             ("scheme alone", b"Bearer", Authorization::Absent),
+            ("negotiate alone", b"Negotiate", Authorization::Negotiate(b"")),
+            ("negotiate and spaces", b"negotiate  ", Authorization::Negotiate(b"")),
             ("scheme and space", b"Basic ", Authorization::Absent),
             ("empty", b"", Authorization::Absent),
             ("a tab separates nothing", b"Bearer\ta.b.c", Authorization::Other),

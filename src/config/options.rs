@@ -204,8 +204,8 @@ options! {
     API_AUTH_BACKENDS {
         section: "api", key: "auth_backends", shape: Shape::List, airflow: true,
         aliases: &[current("fab", "auth_backends"), old("api", "auth_backend")],
-        allowed: "session, jwt, basic_auth, default, deny_all, or Airflow's module path of one of them", default: "session, jwt, basic_auth",
-        help: "Who may accept a request, tried in turn; the first success wins. session (Airflow's cookie), jwt (Bearer), basic_auth, default (anonymous, experimental API only), deny_all. From Airflow's own configuration it names what there is besides jwt"
+        allowed: "session, jwt, basic_auth, kerberos_auth, default, deny_all, or Airflow's module path of one of them", default: "session, jwt, basic_auth",
+        help: "Who may accept a request, tried in turn; the first success wins. session (Airflow's cookie), jwt (Bearer), basic_auth, kerberos_auth (Negotiate), default (anonymous, experimental API only), deny_all. From Airflow's own configuration it names what there is besides jwt"
     }
     API_ANONYMOUS_USER {
         section: "api", key: "anonymous_user", allowed: "a user's name", example: "anonymous",
@@ -346,6 +346,22 @@ options! {
         section: "log", key: "access", shape: Shape::Boolean, allowed: "true or false", default: "true",
         help: "Whether each request gets a line, in JSON"
     }
+    KERBEROS_KEYTAB {
+        section: "kerberos", key: "keytab", allowed: "a path", example: "/etc/airflow/airflow.keytab", airflow: true,
+        help: "The keytab with the keys of the service that clients ask for, airflow/fqdn@REALM or HTTP/fqdn@REALM. It is read for each token, so one that was replaced is used at once. Default: what KRB5_KTNAME or krb5.conf names"
+    }
+    KERBEROS_PRINCIPAL {
+        section: "kerberos", key: "principal", allowed: "service/host@REALM, service/host or service/_HOST", example: "airflow/airflow.example.com@EXAMPLE.COM", airflow: true,
+        help: "The only entry of the keytab that is used; with _HOST for the host, all of that service. A name without a host, such as Airflow's own default, is that of its ticket renewer and limits nothing. Default: any entry"
+    }
+    KERBEROS_LOCAL_REALMS {
+        section: "kerberos", key: "local_realms", shape: Shape::List, allowed: "a realm such as EXAMPLE.COM", example: "EXAMPLE.COM",
+        help: "Realms whose users are named without their realm: alice instead of alice@EXAMPLE.COM. None by default, as Airflow asks users to be named user@REALM"
+    }
+    KERBEROS_REPLAY_CACHE {
+        section: "kerberos", key: "replay_cache", allowed: "a path", example: "/var/cache/airgate",
+        help: "The folder in which used tokens are remembered. It must be there and writable. Default: what KRB5RCACHENAME or krb5.conf names, else /var/tmp"
+    }
     ISSUER_ISSUER {
         section: "jwt.issuers", key: "issuer", example: "https://login.example.com",
         help: "The exact `iss` of the issuer's tokens. Required"
@@ -386,6 +402,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("core", "As in airflow.cfg."),
     ("api", "As in airflow.cfg, with the options of Airflow 2 that Airflow 3 left behind."),
     ("api_auth", "As in airflow.cfg: the tokens of Airflow itself. The values must be Airflow's own."),
+    ("kerberos", "As in airflow.cfg: the backend kerberos_auth."),
     ("lockout", "What too many wrong passwords lead to."),
     ("redis", "What replicas share."),
     ("limits", "What one client may take."),

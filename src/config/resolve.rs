@@ -54,6 +54,7 @@ pub fn resolve(
     let core = r.core();
     let api = r.api();
     let api_auth = r.api_auth();
+    let kerberos = r.kerberos();
     let lockout = r.lockout();
     let redis = r.redis(api_auth.as_ref().ok());
     let limits = r.limits();
@@ -73,6 +74,7 @@ pub fn resolve(
             core: core?,
             api: api?,
             api_auth: api_auth?,
+            kerberos: kerberos?,
             jwt_issuers: issuers.into_iter().collect::<Result<_, _>>()?,
             lockout: lockout?,
             redis: redis?,
@@ -327,6 +329,19 @@ impl Reader<'_> {
             algorithms: values(algorithms?),
             username_claim: username_claim?.value,
             username_prefix: username_prefix?.value,
+        })
+    }
+
+    fn kerberos(&mut self) -> Resolved<Kerberos> {
+        let keytab = self.path(&o::KERBEROS_KEYTAB);
+        let principal = self.optional(&o::KERBEROS_PRINCIPAL, parse::service_principal);
+        let local_realms = self.list(&o::KERBEROS_LOCAL_REALMS, parse::realm);
+        let replay_cache = self.path(&o::KERBEROS_REPLAY_CACHE);
+        Ok(Kerberos {
+            keytab: keytab?,
+            principal: principal?,
+            local_realms: values(local_realms?),
+            replay_cache: replay_cache?,
         })
     }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub api: Api,
     /// `[api_auth]`: Airflow's own tokens.
     pub api_auth: ApiAuth,
+    /// `[kerberos]`: the backend `kerberos_auth`.
+    pub kerberos: Kerberos,
     /// `[[jwt.issuers]]`: foreign issuers, in the order written.
     pub jwt_issuers: Vec<Located<JwtIssuer>>,
     /// `[lockout]`: what failures lead to. `None` when `attempts = 0` turns it off.
@@ -245,6 +247,8 @@ pub enum BackendName {
     Session,
     /// Name and password.
     BasicAuth,
+    /// Kerberos tickets.
+    KerberosAuth,
     /// Anonymous, on the experimental API.
     Default,
     /// Nobody.
@@ -340,6 +344,30 @@ pub struct JwtIssuer {
     /// `username_prefix` of the names it vouches for. Required, since a foreign `admin` is not
     /// ours; may be empty.
     pub username_prefix: String,
+}
+
+/// `[kerberos]`.
+#[derive(Debug, Clone)]
+pub struct Kerberos {
+    /// `keytab`. Default: the library's own choice.
+    pub keytab: Option<Located<PathBuf>>,
+    /// `principal`. Default: any of the keytab.
+    pub principal: Option<Located<ServicePrincipal>>,
+    /// `local_realms`, whose names lose the realm. None by default.
+    pub local_realms: Vec<String>,
+    /// `replay_cache`: a folder. Default: the library's own choice.
+    pub replay_cache: Option<Located<PathBuf>>,
+}
+
+/// `[kerberos] principal`: what clients must have asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServicePrincipal {
+    /// `service/host` or `service/host@REALM`, as written.
+    Exact(String),
+    /// `service/_HOST`: the service, on any host of the keytab.
+    AnyHost(String),
+    /// A name without a host: of Airflow's ticket renewer, and no limit.
+    Renewer,
 }
 
 /// `[lockout]`.
@@ -519,6 +547,7 @@ impl BackendName {
             Self::Jwt => "jwt",
             Self::Session => "session",
             Self::BasicAuth => "basic_auth",
+            Self::KerberosAuth => "kerberos_auth",
             Self::Default => "default",
             Self::DenyAll => "deny_all",
         }

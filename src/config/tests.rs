@@ -1,6 +1,7 @@
 //! The whole configuration, from text to settings and messages.
 
 mod airflow;
+mod kerberos;
 mod refusals;
 
 use std::time::Duration;

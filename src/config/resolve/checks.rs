@@ -11,6 +11,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     identity(settings, findings);
     file_source(settings, findings);
     anonymous(settings, findings);
+    kerberos(settings, findings);
     issuers(settings, findings);
     upstream_tls(settings, findings);
     redis(settings, findings);
@@ -111,6 +112,35 @@ fn anonymous(settings: &Settings, findings: &mut Findings) {
     if !api.enable_experimental_api {
         let experimental = o::API_ENABLE_EXPERIMENTAL_API.title();
         findings.warn(&default.at, format!("{title}: default has no effect without {experimental}"));
+    }
+}
+
+/// The backend `kerberos_auth`: a name that Airflow does not know by itself, and a keytab that may come.
+fn kerberos(settings: &Settings, findings: &mut Findings) {
+    let backends = &settings.api.auth_backends;
+    let Some(backend) = backends.iter().find(|b| b.value == BackendName::KerberosAuth) else { return };
+    let title = o::API_AUTH_BACKENDS.title();
+    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    match mintable(settings) {
+        Err(reason) if !passes => {
+            findings.errors.push(&backend.at, format!("{title}: kerberos_auth {reason}"));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    if let Some(keytab) = &settings.kerberos.keytab
+        && let Err(error) = std::fs::File::open(&keytab.value)
+    {
+        let option = o::KERBEROS_KEYTAB.title();
+        let path = keytab.value.display();
+        findings
+            .warn(&keytab.at, format!("{option}: {path}: {error}. Until it can be read, tickets get 503"));
+    }
+    if let Some(folder) = &settings.kerberos.replay_cache
+        && !folder.value.is_dir()
+    {
+        let option = o::KERBEROS_REPLAY_CACHE.title();
+        let path = folder.value.display();
+        findings.warn(&folder.at, format!("{option}: {path} is no folder. Until it is, tickets get 503"));
     }
 }
 

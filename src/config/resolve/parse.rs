@@ -254,7 +254,10 @@ pub fn backend(text: &str) -> Parsed<BackendName> {
         "basic_auth" | "password_auth" => Ok(BackendName::BasicAuth),
         "default" => Ok(BackendName::Default),
         "deny_all" => Ok(BackendName::DenyAll),
-        "kerberos_auth" => because("the backend kerberos_auth is not available in this release"),
+        "kerberos_auth" if cfg!(feature = "kerberos") => Ok(BackendName::KerberosAuth),
+        "kerberos_auth" => {
+            because("this airgate was built without Kerberos. Build it with the cargo feature `kerberos`")
+        }
         _ if name.starts_with("callout:") => {
             because("backends of one's own, callout:NAME, are not available in this release")
         }
@@ -264,6 +267,31 @@ pub fn backend(text: &str) -> Parsed<BackendName> {
         )),
         _ => Err(Fault::Expected),
     }
+}
+
+/// The service principal that clients ask for.
+pub fn service_principal(text: &str) -> Parsed<ServicePrincipal> {
+    if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(Fault::Expected);
+    }
+    let (name, realm) = text.split_once('@').map_or((text, None), |(name, realm)| (name, Some(realm)));
+    if name.is_empty() || realm.is_some_and(|realm| realm.is_empty() || realm.contains('@')) {
+        return Err(Fault::Expected);
+    }
+    match name.split_once('/') {
+        None => Ok(ServicePrincipal::Renewer),
+        Some((service, host)) if service.is_empty() || host.is_empty() || host.contains('/') => {
+            Err(Fault::Expected)
+        }
+        Some((service, "_HOST")) => Ok(ServicePrincipal::AnyHost(service.to_owned())),
+        Some(_) => Ok(ServicePrincipal::Exact(text.to_owned())),
+    }
+}
+
+/// A Kerberos realm, as it is written behind a name.
+pub fn realm(text: &str) -> Parsed<String> {
+    let fits = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '@' | '/');
+    if !text.is_empty() && text.chars().all(fits) { Ok(text.to_owned()) } else { Err(Fault::Expected) }
 }
 
 /// A source of `[basic] sources`.

@@ -250,12 +250,7 @@ fn every_refusal_says_why() {
         (
             "an unknown backend",
             "[api]\nauth_backends = \"basic\"",
-            "airgate.toml:2:17: [api] auth_backends: expected session, jwt, basic_auth, default, deny_all, or Airflow's module path of one of them, found \"basic\"",
-        ),
-        (
-            "a backend to come",
-            "[api]\nauth_backends = \"jwt, airflow.api.auth.backend.kerberos_auth\"",
-            "airgate.toml:2:17: [api] auth_backends: the backend kerberos_auth is not available in this release",
+            "airgate.toml:2:17: [api] auth_backends: expected session, jwt, basic_auth, kerberos_auth, default, deny_all, or Airflow's module path of one of them, found \"basic\"",
         ),
         (
             "a callout",
