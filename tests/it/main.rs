@@ -10,6 +10,7 @@ mod exit;
 mod goldens;
 mod identity;
 mod imports;
+mod kerberos;
 mod life;
 mod lockout;
 mod properties;

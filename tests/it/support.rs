@@ -4,6 +4,7 @@ pub mod airflow;
 pub mod airgate;
 pub mod client;
 pub mod redis;
+pub mod kdc;
 pub mod token;
 pub mod upstream;
 
