@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use http::Uri;
@@ -55,6 +55,8 @@ pub struct Kept {
     keys: Mutex<HashMap<JwksSource, KeptKeys>>,
     upstreams: Mutex<Option<Arc<Upstreams>>>,
     redis: Mutex<Option<Arc<Redis>>>,
+    /// The last one that was made, to be watched once it is in force.
+    kerberos: Mutex<Weak<KerberosAuth>>,
 }
 
 /// A store of keys, and the task that keeps it fresh once it is in use.
@@ -89,6 +91,7 @@ impl Kept {
             keys: Mutex::default(),
             upstreams: Mutex::default(),
             redis: Mutex::default(),
+            kerberos: Mutex::default(),
             runtime,
         })
     }
@@ -120,6 +123,10 @@ impl Kept {
             kept.clone_from(&snapshot.redis);
         }
         drop(kept);
+        let made = std::mem::take(&mut *self.kerberos.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(kerberos) = made.upgrade() {
+            kerberos.watch(&self.runtime, KerberosAuth::INTERVAL);
+        }
         self.forget_unused();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {
@@ -515,9 +522,9 @@ fn kerberos(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc
     };
     match acceptor(&keys) {
         Ok(acceptor) => {
-            let backend = KerberosAuth::new(acceptor, &from.local_realms, kept.runtime.clone());
-            backend.watch(&kept.runtime, KerberosAuth::INTERVAL);
-            Some(Arc::new(backend))
+            let backend = Arc::new(KerberosAuth::new(acceptor, &from.local_realms, kept.runtime.clone()));
+            *kept.kerberos.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&backend);
+            Some(backend)
         }
         Err(error) => {
             errors.push(&backend.at, format!("[api] auth_backends: kerberos_auth {error}"));

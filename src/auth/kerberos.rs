@@ -40,11 +40,10 @@ impl KerberosAuth {
     /// How often the keytab is looked at without a request.
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// Accepts tokens by `acceptor`, on the blocking threads of `runtime`. Starts with a look at the keytab;
-    /// if it is not there, that is said in the log, and `/readyz` says so until it is.
+    /// Accepts tokens by `acceptor`, on the blocking threads of `runtime`. Starts with a look at the keytab:
+    /// if it is not there, `/readyz` says so until it is.
     pub fn new(acceptor: Arc<dyn Acceptor>, local_realms: &[String], runtime: Handle) -> Self {
-        let status = Arc::new(Status::default());
-        status.note(acceptor.probe());
+        let status = Arc::new(Status::new(acceptor.probe()));
         Self {
             acceptor,
             workers: Workers::new(runtime),
@@ -54,16 +53,18 @@ impl KerberosAuth {
         }
     }
 
-    /// Looks at the keytab every so often, until the backend is gone.
+    /// Looks at the keytab at once and every so often, until the backend is gone, and says in the log what
+    /// has changed. To be called when the backend is in force.
     pub fn watch(&self, runtime: &Handle, every: Duration) {
         let (acceptor, status) = (Arc::clone(&self.acceptor), Arc::downgrade(&self.status));
         runtime.spawn(async move {
             loop {
-                tokio::time::sleep(every).await;
                 let acceptor = Arc::clone(&acceptor);
                 let Ok(found) = tokio::task::spawn_blocking(move || acceptor.probe()).await else { return };
                 let Some(status) = status.upgrade() else { return };
                 status.note(found);
+                drop(status);
+                tokio::time::sleep(every).await;
             }
         });
     }
@@ -149,31 +150,39 @@ impl Backend for KerberosAuth {
     }
 }
 
-/// Whether tokens can be accepted, as far as is known. Said once, when it changes.
-#[derive(Default)]
-struct Status(Mutex<Option<Arc<str>>>);
+/// Whether tokens can be accepted, as far as is known.
+struct Status(Mutex<Known>);
+
+/// Why they cannot, if they cannot.
+struct Known {
+    cause: Option<Arc<str>>,
+    /// What the log has said of it: once, when it changes.
+    said: Option<Arc<str>>,
+}
 
 impl Status {
+    fn new(found: Result<(), String>) -> Self {
+        Self(Mutex::new(Known { cause: found.err().map(Into::into), said: None }))
+    }
+
     fn note(&self, found: Result<(), String>) {
-        let mut cause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Ok(()) => {
-                if cause.take().is_some() {
-                    tracing::info!(backend = "kerberos_auth", "Kerberos tokens can be accepted again");
-                }
-            }
-            Err(text) => {
-                if cause.as_deref() != Some(&*text) {
-                    tracing::warn!(backend = "kerberos_auth", cause = %text, "Kerberos tokens cannot be accepted");
-                    *cause = Some(text.into());
-                }
-            }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.cause = found.err().map(Into::into);
+        if known.cause == known.said {
+            return;
         }
+        match &known.cause {
+            Some(cause) => {
+                tracing::warn!(backend = "kerberos_auth", %cause, "Kerberos tokens cannot be accepted");
+            }
+            None => tracing::info!(backend = "kerberos_auth", "Kerberos tokens can be accepted again"),
+        }
+        known.said = known.cause.clone();
     }
 
     fn health(&self) -> Health {
-        let cause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cause.clone().map_or(Health::Up, Health::Down)
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.cause.clone().map_or(Health::Up, Health::Down)
     }
 }
 

@@ -9,9 +9,10 @@ mod ffi;
 mod status;
 
 use std::ffi::{CStr, CString};
+use std::fs::{File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub enum LoadError {
 /// An [`Acceptor`] by MIT's library.
 pub struct MitAcceptor {
     functions: &'static Functions,
-    keytab: Option<CString>,
+    keytab: Option<(PathBuf, CString)>,
     replay_cache: Option<(PathBuf, CString)>,
     name: Option<(CString, &'static Oid)>,
     /// What was wrong with the library's own replay cache at the last token: where it is only the library
@@ -62,19 +63,12 @@ impl MitAcceptor {
                 LIBRARY.get_or_init(|| loaded)
             }
         };
-        let path = |kind: &str, path: &Path| {
-            let text = [kind.as_bytes(), path.as_os_str().as_bytes()].concat();
-            CString::new(text).map_err(|_| LoadError::Nul(path.display().to_string()))
-        };
         let name = |text: &str| CString::new(text).map_err(|_| LoadError::Nul(text.to_owned()));
         let replay_cache = keys.replay_cache.as_ref().map(|folder| folder.join(REPLAY_CACHE));
         Ok(Self {
             functions,
-            keytab: keys.keytab.as_ref().map(|keytab| path("FILE:", keytab)).transpose()?,
-            replay_cache: match replay_cache {
-                Some(file) => Some((file.clone(), path("file2:", &file)?)),
-                None => None,
-            },
+            keytab: named("FILE:", keys.keytab.clone())?,
+            replay_cache: named("file2:", replay_cache)?,
             name: match &keys.service {
                 Service::Any => None,
                 Service::Principal(principal) => Some((name(principal)?, &ffi::KRB5_PRINCIPAL_NAME)),
@@ -86,14 +80,14 @@ impl MitAcceptor {
 
     /// The credential of the keytab as it is now.
     fn credential(&self) -> Result<Credential<'_>, String> {
-        let said = |what: &str, status: Status| format!("{what}: {}", status.text(self.functions));
         let name = match &self.name {
             Some((text, kind)) => Name::import(self.functions, text.as_bytes(), kind)
                 .map(Some)
-                .map_err(|status| said("principal", status))?,
+                .map_err(|status| format!("principal: {}", status.text(self.functions)))?,
             None => None,
         };
-        let pairs = [(c"keytab", self.keytab.as_deref()), (c"rcache", self.replay_cache())];
+        let pairs =
+            [(c"keytab", name_of(self.keytab.as_ref())), (c"rcache", name_of(self.replay_cache.as_ref()))];
         let pairs: Vec<KeyValue> = pairs
             .iter()
             .filter_map(|(key, value)| Some(KeyValue { key: key.as_ptr(), value: (*value)?.as_ptr() }))
@@ -101,7 +95,7 @@ impl MitAcceptor {
         let store = KeyValues::of(&pairs);
         Credential::acquire(self.functions, name.as_ref(), &ffi::MECHANISMS, &store)
             .and_then(|mut credential| credential.negotiate_only(&ffi::KERBEROS_ALONE).map(|()| credential))
-            .map_err(|status| said("keytab", status))
+            .map_err(|status| self.no_credential(status))
     }
 
     /// Remembers what is wrong with the library's own replay cache, or that nothing is: only a good token
@@ -117,8 +111,12 @@ impl MitAcceptor {
         }
     }
 
-    fn replay_cache(&self) -> Option<&CStr> {
-        self.replay_cache.as_ref().map(|(_, name)| name.as_c_str())
+    /// Why there is no credential. The library calls every keytab that it cannot read missing or empty.
+    fn no_credential(&self, status: Status) -> String {
+        match self.keytab.as_ref().map(|(path, _)| (path, File::open(path))) {
+            Some((path, Err(error))) => format!("keytab {}: {error}", path.display()),
+            Some((_, Ok(_))) | None => format!("keytab: {}", status.text(self.functions)),
+        }
     }
 }
 
@@ -149,12 +147,25 @@ impl Acceptor for MitAcceptor {
     fn probe(&self) -> Result<(), String> {
         drop(self.credential()?);
         if let Some((file, _)) = &self.replay_cache {
-            let open = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file);
+            let open = OpenOptions::new().create(true).append(true).mode(0o600).open(file);
             open.map_err(|error| format!("replay cache {}: {error}", file.display()))?;
         }
         let own = self.own_cache.lock().unwrap_or_else(PoisonError::into_inner);
         own.clone().map_or(Ok(()), Err)
     }
+}
+
+/// A file, with its name for the library.
+fn named(kind: &str, path: Option<PathBuf>) -> Result<Option<(PathBuf, CString)>, LoadError> {
+    let Some(path) = path else { return Ok(None) };
+    let text = [kind.as_bytes(), path.as_os_str().as_bytes()].concat();
+    let text = CString::new(text).map_err(|_| LoadError::Nul(path.display().to_string()))?;
+    Ok(Some((path, text)))
+}
+
+/// The name for the library.
+fn name_of(file: Option<&(PathBuf, CString)>) -> Option<&CStr> {
+    file.map(|(_, name)| name.as_c_str())
 }
 
 /// An acceptor that can be shared.

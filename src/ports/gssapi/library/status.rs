@@ -2,8 +2,8 @@
 //!
 //! SPNEGO gives minor codes of its own to what Kerberos said, in the order in which they occur, so they
 //! mean nothing from one process to the next. The texts are Kerberos's own. They are compared with those
-//! that the library itself has for the codes of RFC 4120, never with texts written here, but for the one
-//! family that has no code.
+//! that the library itself has for the codes of RFC 4120, never with texts written here, but for those
+//! that say more than their code does: which ticket the keytab has no key for.
 
 use std::sync::OnceLock;
 
@@ -41,6 +41,11 @@ const FAULTS: [(i32, Fault); 9] = [
 /// key, but another one.
 const NO_KEY: &str = "Request ticket server ";
 const OTHER_KEY: &str = "cannot decrypt ticket";
+
+/// Whose ticket was tried with whose key, where one principal alone is used.
+fn keys(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix("Cannot decrypt ticket for ")?.split_once(" using keytab key for ")
+}
 
 /// What can be wrong with files here, whatever the token is.
 fn local_errors() -> [i32; 14] {
@@ -111,6 +116,8 @@ impl Texts {
         }
         let fault = if begins(NO_KEY) {
             if text.contains(OTHER_KEY) { Fault::WrongKey } else { Fault::NoKey }
+        } else if let Some((wanted, had)) = keys(&text) {
+            if wanted == had { Fault::WrongKey } else { Fault::NoKey }
         } else {
             self.faults.iter().find(|(known, _)| begins(known)).map_or(Fault::Other, |(_, fault)| *fault)
         };
