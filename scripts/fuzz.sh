@@ -5,7 +5,7 @@
 #
 # An input that breaks one is kept in fuzz/artifacts/TARGET, and printed with the command that runs it again; what the
 # search learns is kept in fuzz/corpus/TARGET. Git ignores both. Goes through all targets, then says what failed.
-# airgate has no unsafe code, so there is no sanitizer and no need of a nightly compiler; FUZZ_SANITIZER=address uses
+# What is searched has no unsafe code, so there is no sanitizer and no need of a nightly compiler; FUZZ_SANITIZER=address uses
 # both, for the C in what airgate depends on.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh

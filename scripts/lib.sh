@@ -27,6 +27,9 @@ python_in_range() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_inf
 # Debian splits ensurepip off; a Python built by hand may lack ssl or sqlite3.
 python_is_complete() { "$1" -c 'import ensurepip, sqlite3, ssl, venv' 2>/dev/null; }
 
+# Of the interpreter that an environment is made from, for what is compiled for it.
+has_python_headers() { "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null; }
+
 find_python() { # prints the first interpreter that can make the environment; AIRGATE_PYTHON names one to use instead
   local python
   for python in ${AIRGATE_PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 /usr/bin/python3}; do

@@ -38,6 +38,7 @@ scripts_are_clean() {
 
 check fmt cargo fmt --all --check
 check clippy cargo clippy --quiet --all-targets -- -D warnings
+check 'clippy without features' cargo clippy --quiet --all-targets --no-default-features -- -D warnings
 check docs docs
 check deny cargo deny --log-level error check bans licenses sources
 check advisories advisories

@@ -36,6 +36,12 @@ has flock && has setsid || packages+=(util-linux)
 ! wants bench || has openssl || packages+=(openssl)
 ! wants test || has redis-server || packages+=(redis-server)
 ! wants test || has openssl || packages+=(openssl)
+# A KDC, and what the Kerberos clients for Python are built with. airgate itself is built without.
+! wants test || [ -x /usr/sbin/krb5kdc ] || has krb5kdc || packages+=(krb5-kdc)
+! wants test || [ -x /usr/sbin/kadmin.local ] || has kadmin.local || packages+=(krb5-admin-server)
+! wants test || { has kinit && has ktutil; } || packages+=(krb5-user)
+! wants test || [ -f /usr/include/gssapi/gssapi_ext.h ] || packages+=(libkrb5-dev)
+! wants test || ! python=$(find_python) || has_python_headers "$python" || packages+=(python3-dev)
 ! wants fuzz || has c++ || packages+=(g++)
 find_python >/dev/null || {
   # Ubuntu 22.04's own Python is 3.10, and it has 3.11 beside it

@@ -9,6 +9,8 @@ pub mod config_toml;
 pub mod cors;
 #[path = "../../tests/it/properties/credentials.rs"]
 pub mod credentials;
+#[path = "../../tests/it/properties/kerberos.rs"]
+pub mod kerberos;
 #[path = "../../tests/it/properties/limit.rs"]
 pub mod limit;
 #[path = "../../tests/it/properties/target.rs"]

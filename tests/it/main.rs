@@ -10,6 +10,7 @@ mod exit;
 mod goldens;
 mod identity;
 mod imports;
+#[cfg(feature = "kerberos")]
 mod kerberos;
 mod life;
 mod lockout;
@@ -18,4 +19,6 @@ mod python_client;
 mod support;
 mod transport;
 mod uniform;
+#[cfg(not(feature = "kerberos"))]
+mod without_kerberos;
 mod zero_config;

@@ -6,6 +6,7 @@ mod airflow_cfg;
 mod config_toml;
 mod cors;
 mod credentials;
+mod kerberos;
 mod limit;
 mod target;
 mod token;
@@ -140,6 +141,11 @@ fn cors() {
 #[test]
 fn credentials() {
     check("credentials", credentials::holds);
+}
+
+#[test]
+fn kerberos() {
+    check("kerberos", kerberos::holds);
 }
 
 #[test]

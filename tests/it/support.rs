@@ -3,8 +3,9 @@
 pub mod airflow;
 pub mod airgate;
 pub mod client;
-pub mod redis;
+#[cfg(feature = "kerberos")]
 pub mod kdc;
+pub mod redis;
 pub mod token;
 pub mod upstream;
 

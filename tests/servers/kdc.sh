@@ -38,6 +38,7 @@ export KRB5_CONFIG=$DATA/krb5.conf KRB5_KDC_PROFILE=$DATA/kdc.conf
 
 LOCK_FILE=$ROOT/tests/servers/kdc-clients.lock.txt
 VENV=$DEV/kerberos-venv
+UV_VERSION=0.13.9
 
 declare -F free_port >/dev/null || free_port() { # prints a port on which nobody listens
   local port
@@ -53,8 +54,15 @@ port() { cat "$HOME_DIR/port" 2>/dev/null; }
 
 stamp() { printf '%s %s %s\n' "$VENV" "$("$VENV/bin/python" -V 2>&1)" "$(sha256sum <"$LOCK_FILE")"; }
 clients_are_whole() { [ -f "$VENV/complete" ] && [ "$(<"$VENV/complete")" = "$(stamp)" ]; }
-install_clients() { # what is compiled is compiled here: there are no wheels of it for Linux
-  rm -rf "$VENV" && "$1" -m venv "$VENV" && "$VENV/bin/python" -m pip install -r "$LOCK_FILE" && stamp >"$VENV/complete"
+# What is compiled is compiled here, for there are no wheels of it for Linux. It need not be fast.
+install_clients() { # PYTHON
+  export CFLAGS='-O0 -w'
+  rm -rf "$VENV" && "$1" -m venv "$VENV" &&
+    { install_with_uv || "$VENV/bin/python" -m pip install -r "$LOCK_FILE"; } && stamp >"$VENV/complete"
+}
+install_with_uv() { # which builds several packages at a time
+  "$VENV/bin/python" -m pip install "uv==$UV_VERSION" &&
+    "$VENV/bin/uv" pip install --python "$VENV/bin/python" -r "$LOCK_FILE"
 }
 make_clients() {
   clients_are_whole && return
