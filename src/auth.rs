@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::HeaderValue;
+use smallvec::SmallVec;
 
 use crate::request::Request;
 use credentials::Credentials;
@@ -60,6 +61,9 @@ pub struct Attempt<'a> {
     pub request: &'a Request<'a>,
     /// Its `Authorization` and cookies.
     pub credentials: Credentials<'a>,
+    /// Path and query as they are forwarded: what could be read in two ways has been refused, and needless
+    /// percent-encoding undone.
+    pub target: &'a str,
     /// Which part of the API is asked for: `default` is for the experimental API alone.
     pub scope: Scope,
 }
@@ -164,6 +168,10 @@ pub enum Origin {
     Issuer(Arc<str>),
     /// A Kerberos realm, by a ticket for this service.
     Kerberos,
+    /// A service of the operator's, by its name in the chain: `callout:NAME`.
+    Callout(&'static str),
+    /// A backend registered in Rust, by its name.
+    Custom(&'static str),
 }
 
 impl Origin {
@@ -177,17 +185,23 @@ impl Origin {
             Self::Anonymous => "anonymous",
             Self::Issuer(_) => "issuer",
             Self::Kerberos => "kerberos",
+            Self::Callout(_) => "callout",
+            Self::Custom(_) => "custom",
         }
     }
 }
+
+/// Values of `WWW-Authenticate`, each a header of its own.
+pub type Challenges = SmallVec<[HeaderValue; 1]>;
 
 /// A credential that is there and bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// Why, for the answer, the log and the metrics.
     pub reason: Reason,
-    /// A challenge that says more than [`Backend::challenge`], such as `error="invalid_token"`.
-    pub challenge: Option<HeaderValue>,
+    /// Challenges that say more than [`Backend::challenge`], such as `error="invalid_token"`, and stand
+    /// in its place.
+    pub challenge: Option<Challenges>,
     /// Whether Airflow's `_token` cookie was at fault: Airflow then clears it, and so do we.
     pub clear_cookie: bool,
 }
@@ -208,6 +222,10 @@ pub enum Reason {
     Malformed(&'static str),
     /// `deny_all`: 403 `Forbidden`.
     Denied,
+    /// A credential that a backend of the operator's own refuses: 401 `Invalid credentials`.
+    Refused,
+    /// Somebody whom a backend of the operator's own knows and does not let in: 403 `Forbidden`.
+    Forbidden,
 }
 
 /// A backend that cannot tell at the moment.

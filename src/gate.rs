@@ -15,6 +15,7 @@ pub mod route;
 pub mod target;
 pub mod token;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,7 +186,8 @@ impl Gate {
             RouteKind::Experimental(effect) => (Scope::Experimental, effect),
         };
         let credentials = Credentials::read(&head.headers).map_err(Problem::Credentials)?;
-        let attempt = Attempt { request, credentials, scope };
+        let forwarded = forwarded(&target, request)?;
+        let attempt = Attempt { request, credentials, target: &forwarded, scope };
         let grant = self.authenticate(&attempt, effect, outcome).await?;
         self.forward(request, &target, &route, Some(&grant), outcome)
     }
@@ -270,7 +272,7 @@ impl Gate {
         let headers = &request.head.headers;
         let credentials = Credentials::read(headers).map_err(Problem::Credentials)?;
         if body.is_empty() && credentials.authorization != Authorization::Absent {
-            let attempt = Attempt { request, credentials, scope: Scope::Token };
+            let attempt = Attempt { request, credentials, target: endpoint.path(), scope: Scope::Token };
             if let Some(exchanged) = self.exchange(endpoint, &attempt, outcome).await? {
                 return Ok(exchanged);
             }
@@ -310,7 +312,7 @@ impl Gate {
                 let login = scratch.login(&attempt.credentials).ok_or_else(rejected)?;
                 self.log_in(endpoint, request, login, outcome).await.map(Some)
             }
-            Origin::File | Origin::Issuer(_) | Origin::Kerberos => {
+            Origin::File | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
                 let whole = self.log_in.life(endpoint);
                 let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
                 let life = left.map_or(whole, |left| left.min(whole));
@@ -426,6 +428,14 @@ impl LogIn {
             None => reply,
         }
     }
+}
+
+/// Path and query as they are forwarded, page sizes aside.
+fn forwarded<'a>(target: &Target<'_>, request: &Request<'a>) -> Result<Cow<'a, str>, Problem> {
+    if target.is_verbatim() {
+        return Ok(String::from_utf8_lossy(request.target));
+    }
+    Ok(target.uri(target.query()).map_err(Problem::Target)?.to_string().into())
 }
 
 /// How an API reads page sizes; `None` for what is not an API.

@@ -107,7 +107,7 @@ impl Chain {
                 Some(verdict) => (verdict, true),
                 None => (backend.authenticate(attempt).await, false),
             };
-            let mut challenge = backend.challenge().cloned();
+            let mut challenges = None;
             match verdict {
                 Verdict::Accepted(grant) => {
                     trail.note(name, if cached { Said::Recalled } else { Said::Accepted });
@@ -120,7 +120,7 @@ impl Chain {
                 Verdict::NotMine => trail.note(name, Said::NotMine),
                 Verdict::Rejected(mut rejection) => {
                     trail.note(name, Said::Rejected(rejection.reason));
-                    challenge = rejection.challenge.take().or(challenge);
+                    challenges = rejection.challenge.take();
                     heard.rejected(rejection);
                 }
                 Verdict::Throttled(wait) => {
@@ -134,7 +134,12 @@ impl Chain {
                     heard.outages.push((name, outage.cause));
                 }
             }
-            heard.challenge(challenge);
+            match challenges {
+                Some(own) => own.into_iter().for_each(|challenge| heard.challenge(challenge)),
+                None => {
+                    backend.challenge().cloned().into_iter().for_each(|challenge| heard.challenge(challenge))
+                }
+            }
         }
         Err(heard.refusal(is_browser(&attempt.request.head.headers)))
     }
@@ -167,10 +172,16 @@ pub fn is_browser(headers: &HeaderMap) -> bool {
             .any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"XMLHttpRequest"))
 }
 
-/// Whether a browser answers this challenge by asking its user for a password.
+/// Whether a browser answers this challenge by asking its user for a password. One value may hold
+/// several challenges (RFC 9110, section 11.6.1); a comma inside a parameter counts too, which errs on
+/// the silent side.
 fn opens_popup(challenge: &HeaderValue) -> bool {
-    let scheme = challenge.as_bytes().split(|&b| b == b' ').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"basic") || scheme.eq_ignore_ascii_case(b"negotiate")
+    const SCHEMES: [&[u8]; 4] = [b"basic", b"digest", b"negotiate", b"ntlm"];
+    let scheme = |one: &[u8]| {
+        let name = one.trim_ascii_start().split(|b| b.is_ascii_whitespace()).next().unwrap_or_default();
+        SCHEMES.iter().any(|scheme| name.eq_ignore_ascii_case(scheme))
+    };
+    challenge.as_bytes().split(|&b| b == b',').any(scheme)
 }
 
 /// What was said so far, as long as nobody has accepted.
@@ -197,17 +208,17 @@ impl Heard {
             | Reason::TokenInvalid(_)
             | Reason::WrongPassword
             | Reason::TicketRefused(_)
-            | Reason::Malformed(_)) => {
+            | Reason::Malformed(_)
+            | Reason::Refused
+            | Reason::Forbidden) => {
                 let place = if rejection.clear_cookie { &mut self.cookie } else { &mut self.header };
                 place.get_or_insert(reason);
             }
         }
     }
 
-    fn challenge(&mut self, challenge: Option<HeaderValue>) {
-        if let Some(challenge) = challenge
-            && !self.challenges.contains(&challenge)
-        {
+    fn challenge(&mut self, challenge: HeaderValue) {
+        if !self.challenges.contains(&challenge) {
             self.challenges.push(challenge);
         }
     }
@@ -221,12 +232,15 @@ impl Heard {
         } else {
             match self.header.or(self.cookie).or(denied) {
                 None => Cause::Unauthorized(None),
-                Some(reason @ (Reason::TokenInvalid(_) | Reason::Denied)) => Cause::Forbidden(reason),
+                Some(reason @ (Reason::TokenInvalid(_) | Reason::Denied | Reason::Forbidden)) => {
+                    Cause::Forbidden(reason)
+                }
                 Some(
                     reason @ (Reason::TokenExpired
                     | Reason::WrongPassword
                     | Reason::TicketRefused(_)
-                    | Reason::Malformed(_)),
+                    | Reason::Malformed(_)
+                    | Reason::Refused),
                 ) => Cause::Unauthorized(Some(reason)),
             }
         };

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderValue;
+use smallvec::smallvec;
 
 pub use algorithm::{ALGORITHMS, AlgorithmError, algorithm};
 pub use jwks::{InvalidJwksSource, JwksSource, JwksStatus, JwksStore};
@@ -128,7 +129,11 @@ static INVALID_TOKEN: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"Airflow\", error=\"invalid_token\"");
 
 fn rejected(reason: Reason) -> Verdict {
-    Verdict::Rejected(Rejection { reason, challenge: Some(INVALID_TOKEN.clone()), clear_cookie: false })
+    Verdict::Rejected(Rejection {
+        reason,
+        challenge: Some(smallvec![INVALID_TOKEN.clone()]),
+        clear_cookie: false,
+    })
 }
 
 /// What a token is good for that nobody here can judge: for the upstream to do so.

@@ -57,6 +57,7 @@ impl Case {
         let id = RequestId::random();
         let request = Request { head: &self.head, target: b"/", peer: &self.peer, now: self.now, id: &id };
         let credentials = Credentials::read(&self.head.headers).unwrap();
-        test(Attempt { request: &request, credentials, scope: self.scope }).await
+        test(Attempt { request: &request, credentials, target: "/api/v2/pools?limit=5", scope: self.scope })
+            .await
     }
 }

@@ -168,7 +168,9 @@ impl Mint {
             | Origin::File
             | Origin::Anonymous
             | Origin::Issuer(_)
-            | Origin::Kerberos => {
+            | Origin::Kerberos
+            | Origin::Callout(_)
+            | Origin::Custom(_) => {
                 match &self.directory {
                     Directory::Simple(members) => members.get(&*identity.name).map(|member| {
                         Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams }

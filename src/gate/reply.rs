@@ -81,6 +81,8 @@ impl Problem {
                     Reason::TicketRefused(_) => "ticket_refused",
                     Reason::Malformed(_) => "malformed_credential",
                     Reason::Denied => "denied",
+                    Reason::Refused => "refused",
+                    Reason::Forbidden => "forbidden",
                 },
                 Cause::Throttled(_) => "locked_out",
                 Cause::Unavailable { .. } => "backend_unavailable",
@@ -207,9 +209,9 @@ fn detail(reason: &Reason) -> &'static str {
     match reason {
         Reason::TokenExpired => "Token Expired",
         Reason::TokenInvalid(_) => "Invalid JWT token",
-        Reason::WrongPassword => "Invalid credentials",
+        Reason::WrongPassword | Reason::Refused => "Invalid credentials",
         Reason::TicketRefused(_) => "Invalid Kerberos ticket",
         Reason::Malformed(text) => text,
-        Reason::Denied => "Forbidden",
+        Reason::Denied | Reason::Forbidden => "Forbidden",
     }
 }

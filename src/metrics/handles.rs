@@ -136,9 +136,13 @@ fn cache(exchange: &Exchange<'_>) -> Option<Cache> {
     outcome.backend?;
     match outcome.grant.as_ref()?.identity.origin {
         Origin::Unverified | Origin::Anonymous => None,
-        Origin::Airflow | Origin::Upstream | Origin::File | Origin::Issuer(_) | Origin::Kerberos => {
-            Some(if outcome.cached { Cache::Hit } else { Cache::Miss })
-        }
+        Origin::Airflow
+        | Origin::Upstream
+        | Origin::File
+        | Origin::Issuer(_)
+        | Origin::Kerberos
+        | Origin::Callout(_)
+        | Origin::Custom(_) => Some(if outcome.cached { Cache::Hit } else { Cache::Miss }),
     }
 }
 

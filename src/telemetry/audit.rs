@@ -48,6 +48,8 @@ impl Event {
             }
             (_, Origin::Upstream | Origin::File | Origin::Kerberos) => None,
             (_, Origin::Airflow | Origin::Unverified | Origin::Anonymous | Origin::Issuer(_)) => None,
+            // Asked with every request, unless cached: the access log has each.
+            (_, Origin::Callout(_) | Origin::Custom(_)) => None,
         }
     }
 
@@ -102,9 +104,10 @@ fn blame(trail: &Trail) -> Option<(&'static str, Option<&'static str>)> {
         Said::Rejected(
             Reason::TokenInvalid(detail) | Reason::TicketRefused(detail) | Reason::Malformed(detail),
         ) => Some((backend, Some(detail))),
-        Said::Rejected(Reason::TokenExpired | Reason::WrongPassword) | Said::Throttled => {
-            Some((backend, None))
-        }
+        Said::Rejected(
+            Reason::TokenExpired | Reason::WrongPassword | Reason::Refused | Reason::Forbidden,
+        )
+        | Said::Throttled => Some((backend, None)),
         Said::Rejected(Reason::Denied)
         | Said::Accepted
         | Said::Recalled

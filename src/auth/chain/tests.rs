@@ -219,9 +219,18 @@ async fn challenges_are_those_of_every_backend_save_pop_ups_in_a_browser() {
     const BASIC: &str = r#"Basic realm="Airflow""#;
     let told = |verdict: Verdict| {
         let Verdict::Rejected(mut rejection) = verdict else { unreachable!() };
-        rejection.challenge = Some(HeaderValue::from_static(r#"Bearer error="invalid_token""#));
+        rejection.challenge = Some([HeaderValue::from_static(r#"Bearer error="invalid_token""#)].into());
         Verdict::Rejected(rejection)
     };
+    let several = |challenges: &[&'static str]| {
+        let challenges = challenges.iter().map(|text| HeaderValue::from_static(text)).collect();
+        Verdict::Rejected(Rejection {
+            reason: Reason::Refused,
+            challenge: Some(challenges),
+            clear_cookie: false,
+        })
+    };
+    let corp = |challenges: &[&'static str]| says("callout:corp", "Basic", several(challenges));
     let negotiate = || says("kerberos_auth", "Negotiate", Verdict::NotMine);
     let plain = Case::default;
     let origin = || Case::default().header("origin", "https://ui.example.com");
@@ -253,6 +262,24 @@ async fn challenges_are_those_of_every_backend_save_pop_ups_in_a_browser() {
         ("XMLHttpRequest", script(), vec![jwt(NotMine), basic(NotMine), negotiate()], &["Bearer"]),
         ("another X-Requested-With", fetch(), vec![jwt(NotMine), basic(NotMine)], &["Bearer", BASIC]),
         ("a pop-up that a rejection asks for", origin(), vec![basic(bad(Reason::WrongPassword))], &[]),
+        (
+            "several of one backend",
+            plain(),
+            vec![corp(&["Bearer", "Digest realm=\"corp\""]), basic(NotMine)],
+            &["Bearer", "Digest realm=\"corp\"", BASIC],
+        ),
+        ("a rejection that has none", plain(), vec![corp(&[])], &[]),
+        (
+            "pop-ups among several, and hidden in a list",
+            origin(),
+            vec![corp(&[
+                "Digest realm=\"a\"",
+                "NTLM",
+                "Bearer realm=\"a\", Basic realm=\"b\"",
+                "ApiKey, Bearer",
+            ])],
+            &["ApiKey, Bearer"],
+        ),
         ("none with an outage", plain(), vec![jwt(down(1)), basic(NotMine)], &[]),
         ("none with a lock-out", plain(), vec![jwt(NotMine), basic(wait(1))], &[]),
     ];

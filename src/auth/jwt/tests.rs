@@ -84,7 +84,7 @@ async fn ask(backend: &dyn Backend, headers: &HeaderMap, now: SystemTime) -> (Ve
     let id = RequestId::random();
     let request = Request { head: &head, target: b"/", peer: &peer, now, id: &id };
     let credentials = Credentials::read(&head.headers).unwrap();
-    let attempt = Attempt { request: &request, credentials, scope: Scope::Api };
+    let attempt = Attempt { request: &request, credentials, target: "/", scope: Scope::Api };
     match backend.recall(&attempt) {
         Some(verdict) => (verdict, true),
         None => (backend.authenticate(&attempt).await, false),
@@ -225,7 +225,7 @@ async fn challenges() {
     let jwt = Jwt::new(Some(verifier(&secrets(&[SECRET]))), vec![]);
     assert_eq!(jwt.challenge().unwrap(), "Bearer realm=\"Airflow\"");
     let Verdict::Rejected(rejection) = ask(&jwt, &bearer("x"), now()).await.0 else { panic!() };
-    assert_eq!(rejection.challenge.unwrap(), "Bearer realm=\"Airflow\", error=\"invalid_token\"");
+    assert_eq!(rejection.challenge.unwrap().to_vec(), ["Bearer realm=\"Airflow\", error=\"invalid_token\""]);
     assert!(!rejection.clear_cookie);
     assert_eq!(Session::new(None).challenge(), None);
 }
