@@ -291,7 +291,10 @@ fn airgate(home: &std::path::Path, upstream: SocketAddr) -> (Process, SocketAddr
     let bcrypt = bcrypt::hash("right", 10).expect("random numbers");
     let mut users = format!("bench:{argon2}\nadmin:{argon2}\n");
     for number in 0..1000 {
-        users.push_str(&format!("user{number}:{}\n", if number.is_multiple_of(2) { &argon2 } else { &bcrypt }));
+        users.push_str(&format!(
+            "user{number}:{}\n",
+            if number.is_multiple_of(2) { &argon2 } else { &bcrypt }
+        ));
     }
     std::fs::write(home.join("users"), users).expect("a file");
     let config = format!(

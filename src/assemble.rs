@@ -1,6 +1,8 @@
 //! Settings → everything that serves requests. Used by start, reload and `check` alike, so that what
 //! `check` passes also starts.
 
+mod own;
+
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,11 +25,11 @@ use crate::auth::jwt::{
     AuthManager as Claims, IssuerSettings, JwksSource, JwksStatus, JwksStore, Jwt, PrivateKey,
     Settings as JwtSettings, SettingsError, Tokens, Verifier,
 };
-use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
 use crate::auth::kerberos::KerberosAuth;
+use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
 use crate::auth::session::Session;
 use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, ServicePrincipal, Settings};
-use crate::config::{Errors, Location};
+use crate::config::{Errors, Located, Location};
 use crate::gate::limit::PageLimit;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
 use crate::gate::route::{BasePath, OtherRoutes, RouteSettings, Routes};
@@ -39,6 +41,7 @@ use crate::ports::http::Client;
 use crate::ports::redis::{self, Redis};
 use crate::ports::upstream::{self, Ca, Upstreams};
 use crate::proxy::Snapshot;
+use crate::registry::Registry;
 use crate::telemetry;
 
 /// Longest time and largest answer of a fetch of keys.
@@ -48,6 +51,7 @@ const FETCH: (Duration, usize) = (Duration::from_secs(10), 1 << 20);
 /// upstream. Keyed by what it stands for, so that it is taken over only where that is unchanged.
 pub struct Kept {
     runtime: Handle,
+    registry: Registry,
     cache: Arc<VerifiedCache>,
     lockout: Arc<Lockout>,
     workers: Arc<HashWorkers>,
@@ -77,11 +81,12 @@ pub enum KeptError {
 }
 
 impl Kept {
-    /// Nothing yet. Background tasks and hash checks run on `runtime`.
+    /// Nothing yet. Background tasks and hash checks run on `runtime`; `registry` has the backends that are not
+    /// airgate's own.
     ///
     /// # Errors
     /// The system lacks what is needed.
-    pub fn new(runtime: Handle) -> Result<Self, KeptError> {
+    pub fn new(runtime: Handle, registry: Registry) -> Result<Self, KeptError> {
         let (timeout, max) = FETCH;
         Ok(Self {
             cache: Arc::new(VerifiedCache::new(VerifiedCache::CAPACITY)?),
@@ -92,6 +97,7 @@ impl Kept {
             upstreams: Mutex::default(),
             redis: Mutex::default(),
             kerberos: Mutex::default(),
+            registry,
             runtime,
         })
     }
@@ -219,6 +225,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
     let sources = sources(settings, kept, base_path.as_ref(), &upstreams, &mut errors);
     let redis = redis(settings, kept, &mut errors);
+    let own = own::own_backends(settings, kept, &mut errors);
     errors.into_result()?;
 
     let counts = counts(settings, kept, redis.as_ref());
@@ -246,7 +253,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
             }),
             cors,
             limit: PageLimit::new(at_least_one(limits.0.value), at_least_one(limits.1.value)),
-            chain: chain(settings, &tokens, issuers, &passwords, kerberos),
+            chain: chain(settings, &tokens, issuers, &passwords, kerberos, own),
             log_in: LogIn {
                 auth_manager: match settings.upstream.auth_manager.value {
                     settings::AuthManager::Simple => AuthManager::Simple,
@@ -328,10 +335,7 @@ fn issuers(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Vec<(Arc<st
     verifiers
 }
 
-fn keys_source(
-    source: &crate::config::Located<settings::JwksSource>,
-    errors: &mut Errors,
-) -> Option<JwksSource> {
+fn keys_source(source: &Located<settings::JwksSource>, errors: &mut Errors) -> Option<JwksSource> {
     match &source.value {
         settings::JwksSource::Url(url) => {
             JwksSource::parse(url).map_err(|error| errors.push(&source.at, error.to_string())).ok()
@@ -549,9 +553,10 @@ fn chain(
     issuers: Vec<(Arc<str>, Arc<Verifier>)>,
     passwords: &Arc<PasswordCheck>,
     kerberos: Option<Arc<KerberosAuth>>,
+    mut own: HashMap<BackendName, Arc<dyn Backend>>,
 ) -> Chain {
     let anonymous = settings.api.anonymous_user.as_ref().map_or("", |user| &user.value);
-    let backend = |name: &BackendName| -> Option<Arc<dyn Backend>> {
+    let mut backend = |name: &BackendName| -> Option<Arc<dyn Backend>> {
         Some(match name {
             BackendName::Jwt => Arc::new(Jwt::new(tokens.verifier.clone(), issuers.clone())),
             BackendName::Session => Arc::new(Session::new(tokens.verifier.clone())),
@@ -560,6 +565,7 @@ fn chain(
             BackendName::KerberosAuth => kerberos.clone()?,
             BackendName::Default => Arc::new(AllowAnonymous::new(anonymous)),
             BackendName::DenyAll => Arc::new(DenyAll),
+            BackendName::Callout(_) | BackendName::Custom(_) => return own.remove(name),
         })
     };
     Chain::new(settings.api.auth_backends.iter().filter_map(|name| backend(&name.value)).collect())

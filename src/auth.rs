@@ -5,6 +5,7 @@
 
 pub mod basic;
 pub mod cache;
+pub mod callout;
 pub mod chain;
 pub mod credentials;
 pub mod fixed;
@@ -111,6 +112,25 @@ pub struct Grant {
     pub expires: Option<SystemTime>,
     /// What the upstream is given.
     pub onward: Onward,
+}
+
+impl Grant {
+    /// For a backend of one's own, registered under this name: the user that it has found out. As safe as can
+    /// be: a credential that a browser may send by itself, without a known end. Airflow gets a token
+    /// minted for this user.
+    pub fn custom(backend: &'static str, user: &str) -> Self {
+        Self::minted(Origin::Custom(backend), user)
+    }
+
+    /// Likewise, for whom a callout vouches.
+    pub(super) fn callout(backend: &'static str, user: &str) -> Self {
+        Self::minted(Origin::Callout(backend), user)
+    }
+
+    fn minted(origin: Origin, user: &str) -> Self {
+        let identity = Identity { origin, name: user.into() };
+        Self { identity, ambient: true, expires: None, onward: Onward::Minted { jti: None } }
+    }
 }
 
 /// What the upstream is given on behalf of an accepted credential.

@@ -18,6 +18,11 @@ use crate::config::{Assignment, Errors, Loaded, Settings, Sources, options};
 /// What the command line starts. The seam between it and the server, so that this module needs no
 /// server in its tests.
 pub trait Program {
+    /// Names of backends besides airgate's own, which `[api] auth_backends` may then name.
+    fn registered(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Builds everything that a configuration asks for (key files, users files, …) and drops it again:
     /// what is wrong with it goes to `errors`. `check` calls it.
     fn assemble(&self, settings: &Settings, errors: &mut Errors);
@@ -38,7 +43,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: impl Program
         }
     };
     let SourceArguments { conf, assignments } = arguments.sources;
-    let sources = || Sources::of_process(conf, assignments);
+    let registered = program.registered();
+    let sources = || Sources { registered, ..Sources::of_process(conf, assignments) };
     let mut out = io::stdout().lock();
     let mut err = io::stderr();
     match arguments.command.unwrap_or(Command::Run) {
@@ -304,6 +310,7 @@ mod tests {
             environment: [("AIRGATE__API__PAGE_SIZE".to_owned(), "20".to_owned())].into(),
             unreadable: Vec::new(),
             directory: PathBuf::from("/nonexistent"),
+            registered: Vec::new(),
             system_file: PathBuf::from("/nonexistent/airgate.toml"),
         }
     }

@@ -14,6 +14,7 @@ pub mod names;
 pub mod options;
 pub mod resolve;
 pub mod settings;
+pub mod table;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,8 @@ pub struct Sources {
     pub unreadable: Vec<String>,
     /// The working directory.
     pub directory: PathBuf,
+    /// Names of backends that are registered in Rust, besides airgate's own.
+    pub registered: Vec<&'static str>,
     /// The last place to look for our own file: `/etc/airgate/airgate.toml`.
     pub system_file: PathBuf,
 }
@@ -63,7 +66,8 @@ impl Sources {
         }
         let directory = std::env::current_dir().unwrap_or_default();
         let system_file = PathBuf::from("/etc/airgate/airgate.toml");
-        Self { conf, assignments, environment, unreadable, directory, system_file }
+        let registered = Vec::new();
+        Self { conf, assignments, environment, unreadable, directory, registered, system_file }
     }
 
     /// Reads and types everything.
@@ -72,7 +76,14 @@ impl Sources {
     /// All that is wrong, at once.
     pub fn load(&self) -> Result<Loaded, Rejected> {
         let Read { layer, folders, mut findings, sources, mut files } = self.read();
-        let settings = resolve::resolve(&layer, &folders, &self.environment, &mut findings, &mut files);
+        let settings = resolve::resolve(
+            &layer,
+            &folders,
+            &self.environment,
+            &mut findings,
+            &mut files,
+            &self.registered,
+        );
         if let Some(settings) = &settings {
             resolve::checks::check(settings, &mut findings);
         }

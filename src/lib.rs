@@ -19,6 +19,7 @@
 pub mod admin;
 pub mod assemble;
 pub mod auth;
+pub mod builder;
 pub mod cli;
 pub mod config;
 pub mod drain;
@@ -27,8 +28,14 @@ pub mod gate;
 pub mod metrics;
 pub mod ports;
 pub mod proxy;
+pub mod registry;
 pub mod reload;
 pub mod request;
 pub mod secret;
 pub mod server;
 pub mod telemetry;
+
+pub use async_trait::async_trait;
+pub use http;
+
+pub use builder::Builder;

@@ -34,6 +34,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::ports::redis::CallCounts;
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
 use crate::proxy::{MAX_TRIES, Proxy, Shared};
+use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, Reloader, Source};
 use crate::telemetry::{self, Telemetry};
 use bind::Bound;
@@ -72,10 +73,10 @@ pub enum StartError {
 }
 
 /// Builds all that the settings ask for, and drops it again. What is wrong goes to `errors`.
-pub fn check(settings: &Settings, errors: &mut Errors) {
+pub fn check(settings: &Settings, registry: &Registry, errors: &mut Errors) {
     let built = outbound().map_err(StartError::from).and_then(|outbound| {
         let _entered = outbound.enter();
-        let kept = Kept::new(outbound.handle().clone())?;
+        let kept = Kept::new(outbound.handle().clone(), registry.clone())?;
         assemble(settings, &kept).map_err(StartError::Config)
     });
     match built {
@@ -104,12 +105,12 @@ fn outbound() -> std::io::Result<tokio::runtime::Runtime> {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub fn run(loaded: Loaded, source: Source) -> Result<(), StartError> {
+pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), StartError> {
     let outbound = outbound()?;
     let entered = outbound.enter();
     let files = Files::new(loaded.files);
     let settings = loaded.settings;
-    let kept = Arc::new(Kept::new(outbound.handle().clone())?);
+    let kept = Arc::new(Kept::new(outbound.handle().clone(), registry)?);
     let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
     let serving = bind::all("[server] listen", settings.server.listen.iter().map(|place| &place.value))?;
     let admin = bind::all("[admin] listen", [&settings.admin.listen.value])?;

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::{Exit, report};
-use crate::config::Sources;
 use crate::config::names::{self, Known};
+use crate::config::{Sources, options};
 
 /// Whether secrets are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub fn get_value(
         Exit::Failure
     };
     let option = match names::lookup(&section.to_lowercase(), &key.to_lowercase()) {
-        Known::Option(option) if option.repeats() => {
+        Known::Option(option) if option.section == options::ISSUERS => {
             return fail("[[jwt.issuers]] may occur several times: it has no single value", err);
         }
         Known::Option(option) | Known::Alias(option, _) => option,
@@ -38,7 +38,10 @@ pub fn get_value(
     if option.secret && secrets == Secrets::Kept {
         return fail(&format!("{} is a secret: --show-secrets prints it", option.title()), err);
     }
-    let read = sources.read();
+    let mut read = sources.read();
+    if let Some(name) = names::callout(&section.to_lowercase()) {
+        read.layer.entries = read.layer.callouts.remove(name).map(|(_, entries)| entries).unwrap_or_default();
+    }
     if !read.findings.errors.is_empty() {
         report(&[], &read.findings.errors, err);
         return Exit::Failure;

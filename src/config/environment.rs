@@ -48,19 +48,26 @@ pub fn read_variables(environment: &Environment, findings: &mut Findings) -> Lay
             findings.errors.push(&at, "expected AIRGATE__SECTION__KEY");
             continue;
         };
-        let (section, key) = (section.to_lowercase(), key.to_lowercase());
+        let (section, key) = named(section.to_lowercase(), key.to_lowercase());
         if repeats(&section, &key) {
             findings.errors.push(&at, REPEATS);
             continue;
         }
         if let Some(option) = secret_variant(&section, &key, "_cmd") {
             let value = Value::Command { line: text.clone(), newline: Newline::Dropped };
-            insert(&mut layer, option, value, &at, Rank::Variant);
+            insert(&mut layer, &section, option, value, &at, Rank::Variant);
         } else if let Some(option) = secret_variant(&section, &key, "_secret") {
-            insert(&mut layer, option, Value::Refused(no_secrets_backend(variable)), &at, Rank::Variant);
+            insert(
+                &mut layer,
+                &section,
+                option,
+                Value::Refused(no_secrets_backend(variable)),
+                &at,
+                Rank::Variant,
+            );
         } else if let Some(option) = findings.own_option(&section, &key, &at) {
             let rank = if option.key == key { Rank::Plain } else { Rank::Variant };
-            insert(&mut layer, option, Value::Untyped(text.clone()), &at, rank);
+            insert(&mut layer, &section, option, Value::Untyped(text.clone()), &at, rank);
         }
     }
     layer
@@ -74,7 +81,7 @@ pub fn read_assignments(assignments: &[Assignment], findings: &mut Findings) -> 
         if repeats(section, key) {
             findings.errors.push(&at, REPEATS);
         } else if let Some(option) = findings.own_option(section, key, &at) {
-            insert(&mut layer, option, Value::Untyped(value.clone()), &at, Rank::Plain);
+            insert(&mut layer, section, option, Value::Untyped(value.clone()), &at, Rank::Plain);
         }
     }
     layer
@@ -98,12 +105,21 @@ enum Rank {
     Variant,
 }
 
-fn insert(layer: &mut Layer, option: &'static Opt, value: Value, at: &Location, rank: Rank) {
+fn insert(layer: &mut Layer, section: &str, option: &'static Opt, value: Value, at: &Location, rank: Rank) {
     let key = (option.section, option.key);
-    if rank == Rank::Variant && layer.entries.contains_key(&key) {
+    let entries = layer.entries_of(section, at);
+    if rank == Rank::Variant && entries.contains_key(&key) {
         return;
     }
-    layer.entries.insert(key, Entry { value, at: at.clone(), source: Source::Own, written: None });
+    entries.insert(key, Entry { value, at: at.clone(), source: Source::Own, written: None });
+}
+
+/// `AIRGATE__CALLOUT__NAME__KEY` is `[callout.name]`.
+fn named(section: String, key: String) -> (String, String) {
+    match key.split_once("__") {
+        Some((name, key)) if section == "callout" => (format!("callout.{name}"), key.to_owned()),
+        Some(_) | None => (section, key),
+    }
 }
 
 fn repeats(section: &str, key: &str) -> bool {

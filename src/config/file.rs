@@ -11,6 +11,7 @@ use super::layer::{Entry, Findings, Key, Layer, Source, Value};
 use super::location::{Located, Location};
 use super::names;
 use super::options;
+use super::table::Table;
 
 /// Reads a file's text. `name` is what messages call the file; relative paths in it start at
 /// `folder`.
@@ -67,6 +68,8 @@ impl Reader<'_> {
             let name = name.get_ref().as_ref();
             match (name, value.get_ref()) {
                 ("jwt", DeValue::Table(table)) => self.jwt(table),
+                ("callout", DeValue::Table(table)) => self.named(name, table, Self::callout),
+                (names::BACKEND, DeValue::Table(table)) => self.named(name, table, Self::backend),
                 (_, DeValue::Table(table)) => match names::section(name) {
                     Ok(()) => self.section(name, table),
                     Err(message) => self.findings.errors.push(&at, message),
@@ -82,6 +85,51 @@ impl Reader<'_> {
                 },
             }
         }
+    }
+
+    /// Tables with names in a section.
+    fn named(
+        &mut self,
+        section: &str,
+        tables: &DeTable<'_>,
+        read: fn(&mut Self, &str, Location, &Spanned<DeValue<'_>>, &DeTable<'_>),
+    ) {
+        for (key, value) in tables {
+            let at = self.at(key.span().start);
+            let name = key.get_ref().as_ref();
+            match value.get_ref() {
+                DeValue::Table(table) if names::is_name(name) => read(self, name, at, value, table),
+                DeValue::Table(_) => {
+                    let message = format!("[{section}.{name}]: {}", names::NO_NAME);
+                    self.findings.errors.push(&at, message);
+                }
+                other => {
+                    let found = type_of(other);
+                    let message = format!("[{section}.{name}]: expected a table, found {found}");
+                    self.findings.errors.push(&at, message);
+                }
+            }
+        }
+    }
+
+    fn callout(&mut self, name: &str, at: Location, _: &Spanned<DeValue<'_>>, table: &DeTable<'_>) {
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let at = self.at(key.span().start);
+            if let Some(option) = self.findings.own_option(options::CALLOUTS, key.get_ref(), &at) {
+                entries.insert((option.section, option.key), self.entry(value));
+            }
+        }
+        self.layer.callouts.insert(name.to_owned(), (at, entries));
+    }
+
+    fn backend(&mut self, name: &str, at: Location, value: &Spanned<DeValue<'_>>, _: &DeTable<'_>) {
+        let span = value.span();
+        if self.broken.iter().any(|at| (span.start..=span.end).contains(at)) {
+            return;
+        }
+        let table = Table::new(name, at, self.text, self.folder);
+        self.layer.backends.insert(name.to_owned(), table);
     }
 
     fn section(&mut self, section: &str, table: &DeTable<'_>) {

@@ -7,6 +7,7 @@ use super::errors::{Errors, Note, Warning};
 use super::location::{Located, Location};
 use super::names::{self, Known};
 use super::options::{Alias, Opt};
+use super::table::Table;
 
 /// A value as it was read.
 #[derive(Clone)]
@@ -78,6 +79,10 @@ pub struct Layer {
     pub entries: BTreeMap<Key, Entry>,
     /// The tables of `[[jwt.issuers]]`, each with its own place.
     pub issuers: Vec<(Location, BTreeMap<Key, Entry>)>,
+    /// The tables of `[callout.NAME]`, by their names, each with its own place.
+    pub callouts: BTreeMap<String, (Location, BTreeMap<Key, Entry>)>,
+    /// The tables of `[backend.NAME]`, by their names.
+    pub backends: BTreeMap<String, Table>,
 }
 
 impl Layer {
@@ -86,6 +91,21 @@ impl Layer {
         self.entries.extend(upper.entries);
         if !upper.issuers.is_empty() {
             self.issuers = upper.issuers;
+        }
+        for (name, (at, entries)) in upper.callouts {
+            self.callouts.entry(name).or_insert_with(|| (at, BTreeMap::new())).1.extend(entries);
+        }
+        self.backends.extend(upper.backends);
+    }
+
+    /// The values of a section: of a callout's, or of all that have no name.
+    pub fn entries_of(&mut self, section: &str, at: &Location) -> &mut BTreeMap<Key, Entry> {
+        match names::callout(section) {
+            Some(name) => {
+                let table = || (at.clone(), BTreeMap::new());
+                &mut self.callouts.entry(name.to_owned()).or_insert_with(table).1
+            }
+            None => &mut self.entries,
         }
     }
 

@@ -16,8 +16,7 @@ pub enum Known {
 }
 
 /// Sections that this release does not have yet.
-const SECTIONS_TO_COME: &[&str] =
-    &["keycloak_auth_manager", "database", "ldap", "callout", "backend"];
+const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager", "database", "ldap"];
 
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
@@ -25,6 +24,10 @@ const KEYS_TO_COME: &[(&str, &str)] =
 
 /// What a section and key of our own sources mean.
 pub fn lookup(section: &str, key: &str) -> Known {
+    let section = if callout(section).is_some() { options::CALLOUTS } else { section };
+    if section == BACKEND || section.starts_with("backend.") {
+        return Known::Unknown(FREE.to_owned());
+    }
     if let Some(option) = options::find(section, key) {
         return Known::Option(option);
     }
@@ -42,11 +45,38 @@ pub fn lookup(section: &str, key: &str) -> Known {
     Known::Unknown(unknown(section, key))
 }
 
+/// The section of tables that belong to backends registered in Rust.
+pub const BACKEND: &str = "backend";
+/// Why no option is one of a backend's own table.
+const FREE: &str =
+    "[backend.NAME] is a table that the backend itself reads: write it into the configuration file";
+
+/// The name in `callout.NAME`, if a section is one of these and the name is one.
+pub fn callout(section: &str) -> Option<&str> {
+    section.strip_prefix("callout.").filter(|name| is_name(name))
+}
+
+/// Whether a callout or a backend of one's own may be called so.
+pub fn is_name(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(fits)
+}
+
+/// Why a name is none.
+pub const NO_NAME: &str = "a name is made of up to 64 letters, digits, `-` and `_`";
+
 /// Whether there is such a section, or a message that says why not.
 ///
 /// # Errors
 /// The message.
 pub fn section(section: &str) -> Result<(), String> {
+    match section {
+        "callout" => return Err("[callout] holds tables with names: write [callout.NAME]".into()),
+        BACKEND => return Err("[backend] holds tables with names: write [backend.NAME]".into()),
+        _ if callout(section).is_some() => return Ok(()),
+        _ if section.starts_with("callout.") => return Err(format!("[{section}]: {NO_NAME}")),
+        _ => {}
+    }
     let alias = |o: &Opt| o.aliases.iter().any(|a| a.section == section);
     if options::ALL.iter().any(|o| o.section == section || alias(o)) {
         return Ok(());
@@ -72,8 +102,10 @@ fn unknown_section(section: &str) -> String {
 }
 
 fn unknown(section_name: &str, key: &str) -> String {
-    if section(section_name).is_err() {
-        return unknown_section(section_name);
+    match section(section_name) {
+        Err(message) if section_name.starts_with("callout") => return message,
+        Err(_) => return unknown_section(section_name),
+        Ok(()) => {}
     }
     let elsewhere = options::ALL.iter().find(|o| o.key == key && !o.repeats());
     let within = options::ALL.iter().filter(|o| o.section == section_name).map(|o| o.key);
@@ -139,7 +171,7 @@ mod tests {
                 "section not near",
                 "zzzzzz",
                 "x",
-                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [gate], [core], [api], [api_auth], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers]",
+                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [gate], [core], [api], [api_auth], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
             ),
             (
                 "section to come",
@@ -148,10 +180,22 @@ mod tests {
                 "section [keycloak_auth_manager] is not available in this release",
             ),
             (
-                "named section to come",
+                "misspelt key of a named section",
                 "callout.mine",
+                "ur",
+                "unknown key ur in [callout.NAME]; the nearest is url",
+            ),
+            (
+                "no name",
+                "callout.my service",
                 "url",
-                "section [callout.mine] is not available in this release",
+                "[callout.my service]: a name is made of up to 64 letters, digits, `-` and `_`",
+            ),
+            (
+                "a backend's own table",
+                "backend.mine",
+                "url",
+                "[backend.NAME] is a table that the backend itself reads: write it into the configuration file",
             ),
             ("key to come", "server", "tls", "[server] tls is not available in this release"),
             (

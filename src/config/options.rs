@@ -204,8 +204,8 @@ options! {
     API_AUTH_BACKENDS {
         section: "api", key: "auth_backends", shape: Shape::List, airflow: true,
         aliases: &[current("fab", "auth_backends"), old("api", "auth_backend")],
-        allowed: "session, jwt, basic_auth, kerberos_auth, default, deny_all, or Airflow's module path of one of them", default: "session, jwt, basic_auth",
-        help: "Who may accept a request, tried in turn; the first success wins. session (Airflow's cookie), jwt (Bearer), basic_auth, kerberos_auth (Negotiate), default (anonymous, experimental API only), deny_all. From Airflow's own configuration it names what there is besides jwt"
+        allowed: "session, jwt, basic_auth, kerberos_auth, default, deny_all, callout:NAME, or Airflow's module path of one of them", default: "session, jwt, basic_auth",
+        help: "Who may accept a request, tried in turn; the first success wins. session (Airflow's cookie), jwt (Bearer), basic_auth, kerberos_auth (Negotiate), default (anonymous, experimental API only), deny_all, callout:NAME (a service of one's own, see [callout.NAME]). From Airflow's own configuration it names what there is besides jwt"
     }
     API_ANONYMOUS_USER {
         section: "api", key: "anonymous_user", allowed: "a user's name", example: "anonymous",
@@ -387,10 +387,41 @@ options! {
         section: "jwt.issuers", key: "username_prefix", example: "login/",
         help: "Put before each of its names, so that its `admin` is not ours. Required; \"\" says that its names are ours"
     }
+    CALLOUT_URL {
+        section: "callout.NAME", key: "url", allowed: "an http or https URL, without user or fragment", example: "http://127.0.0.1:9000/verify",
+        help: "Where the service is asked: GET, without a body. Redirects are not followed. Required"
+    }
+    CALLOUT_HEADERS {
+        section: "callout.NAME", key: "headers", shape: Shape::List, allowed: "the name of a request header that holds a credential", default: "Authorization",
+        help: "The client's headers that go out, and no others. A request that has none of them is not for this service"
+    }
+    CALLOUT_TIMEOUT {
+        section: "callout.NAME", key: "timeout", shape: Shape::Duration, allowed: SECONDS, default: "5s",
+        help: "How long an answer may take, connecting included. Then it cannot be told whether the credential is good"
+    }
+    CALLOUT_CA_FILE {
+        section: "callout.NAME", key: "ca_file", allowed: "a path", example: "/etc/airgate/auth-ca.pem",
+        help: "PEM certificates of authorities that may vouch for an https service, besides the system's"
+    }
+    CALLOUT_CACHE_TTL {
+        section: "callout.NAME", key: "cache_ttl", shape: Shape::Duration, allowed: SECONDS, default: "0s",
+        help: "How long an acceptance is taken for requests that look the same to the service: headers, method, target and address. What the service has taken back may work that long. 0 is off"
+    }
+    CALLOUT_AMBIENT {
+        section: "callout.NAME", key: "ambient", allowed: "auto, yes or no", default: "auto",
+        help: "Whether browsers send the credential by themselves, so that foreign pages must be kept from changing anything with it: auto (yes for a cookie, for Basic, Digest, Negotiate and NTLM, and for headers that any page may set), yes, no"
+    }
+    CALLOUT_CHALLENGE {
+        section: "callout.NAME", key: "challenge", allowed: "printable ASCII", example: "Basic realm=\"example\"",
+        help: "The WWW-Authenticate for who shows nothing to this service. One that the service itself sends goes before it. None by default"
+    }
 }
 
 /// The array of tables, whose options repeat.
 pub const ISSUERS: &str = "jwt.issuers";
+
+/// The tables of services of one's own, whose options repeat under the name of each.
+pub const CALLOUTS: &str = "callout.NAME";
 
 /// What the introduction of a section says, in the order of the sections.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -408,6 +439,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("limits", "What one client may take."),
     ("log", "What is written down, and where."),
     (ISSUERS, "Foreign issuers of tokens. Repeat the whole table for each."),
+    (
+        CALLOUTS,
+        "A service of one's own that judges credentials, as nginx's auth_request asks one. NAME is what `callout:NAME` in auth_backends names.",
+    ),
 ];
 
 /// The option of this section and key, if there is one.
@@ -426,8 +461,9 @@ impl Opt {
         format!("{}.{}", self.section, self.key)
     }
 
-    /// Whether it stands in an array of tables, where no environment variable reaches.
+    /// Whether there may be several of it: in an array of tables, where no environment variable reaches, or
+    /// in tables with names.
     pub fn repeats(&self) -> bool {
-        self.section == ISSUERS
+        self.section == ISSUERS || self.section == CALLOUTS
     }
 }

@@ -4,6 +4,7 @@ pub mod checks;
 pub mod parse;
 mod reader;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::reader::{Failed, Reader, Resolved};
@@ -12,6 +13,7 @@ use super::layer::{Findings, Layer, Source, Value};
 use super::location::{Located, Location};
 use super::options::{self as o, Opt};
 use super::settings::*;
+use super::table::Table;
 use crate::secret::Secret;
 
 /// Where relative paths start.
@@ -44,6 +46,7 @@ pub fn resolve(
     environment: &Environment,
     findings: &mut Findings,
     files: &mut Vec<PathBuf>,
+    registered: &[&'static str],
 ) -> Option<Settings> {
     let mut r = Reader { entries: &layer.entries, folders, environment, findings, files };
     let server = r.server();
@@ -52,7 +55,7 @@ pub fn resolve(
     let basic = r.basic();
     let gate = r.one(&o::GATE_OTHER_ROUTES, parse::word(OTHER_ROUTES));
     let core = r.core();
-    let api = r.api();
+    let api = r.api(registered);
     let api_auth = r.api_auth();
     let kerberos = r.kerberos();
     let lockout = r.lockout();
@@ -64,6 +67,12 @@ pub fn resolve(
         .iter()
         .map(|(at, entries)| Reader { entries, ..r.again() }.issuer(at).map(|i| Located::new(i, at.clone())))
         .collect();
+    let callouts: Vec<_> = layer
+        .callouts
+        .iter()
+        .map(|(name, (at, entries))| Reader { entries, ..r.again() }.callout(name, at))
+        .collect();
+    let backends = r.backends(&layer.backends);
     let settings = move || {
         Ok::<_, Failed>(Settings {
             server: server?,
@@ -76,6 +85,8 @@ pub fn resolve(
             api_auth: api_auth?,
             kerberos: kerberos?,
             jwt_issuers: issuers.into_iter().collect::<Result<_, _>>()?,
+            callouts: callouts.into_iter().collect::<Result<_, _>>()?,
+            backends: backends?,
             lockout: lockout?,
             redis: redis?,
             limits: limits?,
@@ -108,6 +119,13 @@ const IDENTITIES: &[(&str, IdentityMode)] = &[
 ];
 const WHEN_DOWN: &[(&str, WhenRedisIsDown)] =
     &[("open", WhenRedisIsDown::Open), ("closed", WhenRedisIsDown::Closed)];
+const AMBIENT: &[(&str, Ambient)] = &[
+    ("auto", Ambient::Auto),
+    ("yes", Ambient::Yes),
+    ("true", Ambient::Yes),
+    ("no", Ambient::No),
+    ("false", Ambient::No),
+];
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
     ("warn", LogLevel::Warn),
@@ -199,9 +217,9 @@ impl Reader<'_> {
         })
     }
 
-    fn api(&mut self) -> Resolved<Api> {
+    fn api(&mut self, registered: &[&'static str]) -> Resolved<Api> {
         let base_url = self.optional(&o::API_BASE_URL, parse::base_url);
-        let auth_backends = self.auth_backends();
+        let auth_backends = self.auth_backends(registered);
         let anonymous_user = self.optional(&o::API_ANONYMOUS_USER, parse::text);
         let maximum = self.one(&o::API_MAXIMUM_PAGE_LIMIT, parse::number::<u32>(1, u32::MAX.into()));
         let fallback = self.one(&o::API_FALLBACK_PAGE_LIMIT, parse::number::<u32>(1, u32::MAX.into()));
@@ -236,10 +254,10 @@ impl Reader<'_> {
 
     /// The chain. Airflow's own list says what there is besides Airflow's tokens, which Airflow
     /// accepts whatever it says; without `jwt` the tokens that were just issued would be locked out.
-    fn auth_backends(&mut self) -> Resolved<Vec<Located<BackendName>>> {
+    fn auth_backends(&mut self, registered: &[&'static str]) -> Resolved<Vec<Located<BackendName>>> {
         let option = &o::API_AUTH_BACKENDS;
         let source = self.entry(option).map(|entry| entry.source);
-        let backends = self.some(option, parse::backend)?;
+        let backends = self.some(option, |text| parse::backend_of(registered, text))?;
         let mut backends = self.once(option, backends);
         let has_jwt = backends.iter().any(|b| b.value == BackendName::Jwt);
         if let (Some(Source::Airflow), false, Some(first)) = (source, has_jwt, backends.first()) {
@@ -343,6 +361,49 @@ impl Reader<'_> {
             local_realms: values(local_realms?),
             replay_cache: replay_cache?,
         })
+    }
+
+    fn callout(&mut self, name: &str, at: &Location) -> Resolved<Callout> {
+        let url = match self.entry(&o::CALLOUT_URL) {
+            Some(_) => self.one(&o::CALLOUT_URL, parse::callout_url),
+            None => {
+                self.findings.errors.push(at, format!("[callout.{name}]: url is missing"));
+                Err(Failed)
+            }
+        };
+        let headers = self.some(&o::CALLOUT_HEADERS, parse::callout_header);
+        let timeout = self.one(&o::CALLOUT_TIMEOUT, parse::some_duration);
+        let ca_file = self.file_read_once(&o::CALLOUT_CA_FILE);
+        let cache_ttl = self.one(&o::CALLOUT_CACHE_TTL, parse::duration_or_off);
+        let ambient = self.one(&o::CALLOUT_AMBIENT, parse::word(AMBIENT));
+        let challenge = self.optional(&o::CALLOUT_CHALLENGE, parse::printable);
+        let headers = self.once(&o::CALLOUT_HEADERS, headers?);
+        Ok(Callout {
+            name: name.to_owned(),
+            at: at.clone(),
+            url: url?,
+            headers: values(headers),
+            timeout: timeout?.value,
+            ca_file: ca_file?,
+            cache_ttl: cache_ttl?.value,
+            ambient: ambient?.value,
+            challenge: challenge?.map(|challenge| challenge.value),
+        })
+    }
+
+    /// The tables of backends of one's own, with the files that their values are in.
+    fn backends(&mut self, tables: &BTreeMap<String, Table>) -> Resolved<BTreeMap<String, Table>> {
+        let mut failed = false;
+        let mut read = BTreeMap::new();
+        for (name, table) in tables {
+            let mut table = table.clone();
+            if let Err(error) = table.read_files(self.files) {
+                self.findings.errors.push(&error.at, error.message);
+                failed = true;
+            }
+            read.insert(name.clone(), table);
+        }
+        if failed { Err(Failed) } else { Ok(read) }
     }
 
     fn lockout(&mut self) -> Resolved<Option<Lockout>> {

@@ -3,6 +3,7 @@
 //! One struct a section. What needs checking against the outside world later (a key file, a users
 //! file) is [`Located`], so that the complaint can name the line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::location::Located;
+use super::location::{Located, Location};
+use super::table::Table;
 use crate::secret::Secret;
 
 /// Everything that can be configured, all sources merged.
@@ -37,6 +39,10 @@ pub struct Settings {
     pub kerberos: Kerberos,
     /// `[[jwt.issuers]]`: foreign issuers, in the order written.
     pub jwt_issuers: Vec<Located<JwtIssuer>>,
+    /// `[callout.NAME]`: services of the operator's own, by name.
+    pub callouts: Vec<Callout>,
+    /// `[backend.NAME]`: what backends registered in Rust read, by name.
+    pub backends: BTreeMap<String, Table>,
     /// `[lockout]`: what failures lead to. `None` when `attempts = 0` turns it off.
     pub lockout: Option<Lockout>,
     /// `[redis]`: what replicas share. `None` without `url`.
@@ -239,7 +245,7 @@ pub struct BaseUrl {
 }
 
 /// One of `[api] auth_backends`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BackendName {
     /// Bearer tokens.
     Jwt,
@@ -253,6 +259,10 @@ pub enum BackendName {
     Default,
     /// Nobody.
     DenyAll,
+    /// A service of the operator's own, by its name.
+    Callout(String),
+    /// A backend registered in Rust, by its name.
+    Custom(&'static str),
 }
 
 /// `[api] access_control_allow_*`.
@@ -368,6 +378,40 @@ pub enum ServicePrincipal {
     AnyHost(String),
     /// A name without a host: of Airflow's ticket renewer, and no limit.
     Renewer,
+}
+
+/// One of `[callout.NAME]`.
+#[derive(Debug, Clone)]
+pub struct Callout {
+    /// NAME: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where it is written.
+    pub at: Location,
+    /// `url`: where it is asked. Required.
+    pub url: Located<String>,
+    /// `headers` that go out, names in lower case, at least one. Default `authorization`.
+    pub headers: Vec<String>,
+    /// `timeout`. Default 5 s.
+    pub timeout: Duration,
+    /// `ca_file`: PEM certificates besides the system's.
+    pub ca_file: Option<Located<PathBuf>>,
+    /// `cache_ttl` of an acceptance. `None` (0, the default) is not at all.
+    pub cache_ttl: Option<Duration>,
+    /// `ambient`. Default auto.
+    pub ambient: Ambient,
+    /// `challenge`: printable ASCII.
+    pub challenge: Option<String>,
+}
+
+/// `[callout.NAME] ambient`: whether browsers send the credential by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ambient {
+    /// Told by the request.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
 }
 
 /// `[lockout]`.
@@ -540,17 +584,19 @@ impl fmt::Display for UpstreamUrl {
     }
 }
 
-impl BackendName {
+impl fmt::Display for BackendName {
     /// The short name, as in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Jwt => "jwt",
             Self::Session => "session",
             Self::BasicAuth => "basic_auth",
             Self::KerberosAuth => "kerberos_auth",
             Self::Default => "default",
             Self::DenyAll => "deny_all",
-        }
+            Self::Callout(name) => return write!(f, "callout:{name}"),
+            Self::Custom(name) => name,
+        })
     }
 }
 

@@ -24,6 +24,7 @@ impl Case {
             environment: Environment::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             unreadable: Vec::new(),
             directory: folder.path().to_owned(),
+            registered: Vec::new(),
             system_file: folder.path().join("etc/airgate.toml"),
         };
         Self { folder, sources }

@@ -58,6 +58,12 @@ pub fn removed<'a>(
     })
 }
 
+/// The headers by which a client claims to be somebody: [`is_identity_header`], save what a trusted peer has set.
+pub fn claims<'a>(headers: &'a HeaderMap, peer: &Peer) -> impl Iterator<Item = &'a HeaderName> {
+    let trusted = peer.trusted;
+    headers.keys().filter(move |name| is_identity_header(name) && !(trusted && is_forwarded(name)))
+}
+
 fn replaces_authorization(kind: &RouteKind) -> bool {
     match kind {
         RouteKind::Api(operation) => match operation.access {

@@ -18,13 +18,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metrics", &["auth", "exchange", "telemetry"]),
     ("admin", &["auth", "metrics", "telemetry"]),
     ("proxy", &["drain", "exchange", "gate", "metrics", "ports", "request", "telemetry"]),
-    ("assemble", &["auth", "config", "gate", "ports", "proxy", "telemetry"]),
+    ("registry", &["auth", "config", "gate", "request"]),
+    ("assemble", &["auth", "config", "gate", "ports", "proxy", "registry", "telemetry"]),
     ("reload", &["assemble", "config", "metrics", "proxy", "telemetry"]),
     (
         "server",
-        &["admin", "assemble", "auth", "config", "drain", "metrics", "ports", "proxy", "reload", "telemetry"],
+        &[
+            "admin",
+            "assemble",
+            "auth",
+            "config",
+            "drain",
+            "metrics",
+            "ports",
+            "proxy",
+            "registry",
+            "reload",
+            "telemetry",
+        ],
     ),
     ("cli", &["auth", "config", "secret"]),
+    ("builder", &["auth", "cli", "config", "registry", "server"]),
 ];
 
 /// Who may name Pingora.

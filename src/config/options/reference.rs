@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ALL, Age, ISSUERS, Opt, SECTIONS, Shape};
+use super::{ALL, Age, CALLOUTS, ISSUERS, Opt, SECTIONS, Shape};
 
 /// `conf/airgate.toml`: every option with its effect and its default, all of it commented out.
 pub fn sample_file() -> String {
@@ -20,6 +20,7 @@ pub fn sample_file() -> String {
         let _ = writeln!(out, "\n# {about}");
         let _ = match *section {
             ISSUERS => writeln!(out, "#[[{section}]]"),
+            CALLOUTS => writeln!(out, "#[{section}]"),
             _ => writeln!(out, "[{section}]"),
         };
         for option in ALL.iter().filter(|o| o.section == *section) {

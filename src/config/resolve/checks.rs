@@ -13,6 +13,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     anonymous(settings, findings);
     kerberos(settings, findings);
     issuers(settings, findings);
+    own_backends(settings, findings);
     upstream_tls(settings, findings);
     redis(settings, findings);
 }
@@ -161,6 +162,55 @@ fn issuers(settings: &Settings, findings: &mut Findings) {
                     .push(&issuer.at, format!("[[jwt.issuers]]: a token of another issuer {reason}"));
             }
             Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// Callouts and backends registered in Rust: each that is named is there, and what they accept can be given to
+/// the upstream.
+fn own_backends(settings: &Settings, findings: &mut Findings) {
+    let title = o::API_AUTH_BACKENDS.title();
+    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    let backends = &settings.api.auth_backends;
+    for backend in backends {
+        let name = match &backend.value {
+            BackendName::Callout(name) => {
+                if !settings.callouts.iter().any(|callout| callout.name == *name) {
+                    let message =
+                        format!("{title}: callout:{name} needs a section [callout.{name}] with its url");
+                    findings.errors.push(&backend.at, message);
+                }
+                format!("callout:{name}")
+            }
+            BackendName::Custom(name) => (*name).to_owned(),
+            BackendName::Jwt
+            | BackendName::Session
+            | BackendName::BasicAuth
+            | BackendName::KerberosAuth
+            | BackendName::Default
+            | BackendName::DenyAll => continue,
+        };
+        match mintable(settings) {
+            Err(reason) if !passes => findings.errors.push(&backend.at, format!("{title}: {name} {reason}")),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    for callout in &settings.callouts {
+        let named =
+            |backend: &BackendName| matches!(backend, BackendName::Callout(name) if *name == callout.name);
+        if !backends.iter().any(|backend| named(&backend.value)) {
+            let name = &callout.name;
+            findings.warn(
+                &callout.at,
+                format!("[callout.{name}] has no effect: {title} does not name callout:{name}"),
+            );
+        }
+    }
+    for (name, table) in &settings.backends {
+        let named = |backend: &BackendName| matches!(backend, BackendName::Custom(custom) if custom == name);
+        if !backends.iter().any(|backend| named(&backend.value)) {
+            findings
+                .warn(table.at(), format!("[backend.{name}] has no effect: {title} does not name {name}"));
         }
     }
 }

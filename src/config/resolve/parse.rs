@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::config::names;
+use crate::config::options as o;
 use crate::config::settings::*;
 pub use redis::redis_url;
 
@@ -258,14 +260,26 @@ pub fn backend(text: &str) -> Parsed<BackendName> {
         "kerberos_auth" => {
             because("this airgate was built without Kerberos. Build it with the cargo feature `kerberos`")
         }
-        _ if name.starts_with("callout:") => {
-            because("backends of one's own, callout:NAME, are not available in this release")
+        "ldap_auth" => because(
+            "Airflow 1.10 had ldap_auth for its pages, not for its API. For names and passwords of a directory write \
+             basic_auth here, and ldap into [basic] sources",
+        ),
+        "google_auth" | "github_enterprise_auth" => {
+            because(format!("Airflow 1.10 had {name} for its pages, not for its API. {CALLOUT}"))
         }
-        _ if name.contains('.') => because(format!(
-            "the Python module {name} cannot run in airgate. A backend of one's own is asked over HTTP, as \
-             callout:NAME, which is not available in this release"
-        )),
-        _ => Err(Fault::Expected),
+        "airflow.providers.google.common.auth_backend.google_openid" => because(
+            "google_openid is Python code. For Google's ID tokens write jwt here, and a table [[jwt.issuers]] with \
+             issuer = \"https://accounts.google.com\", jwks_url = \"https://www.googleapis.com/oauth2/v3/certs\", \
+             your client's id as audience, username_claim = \"email\" and username_prefix = \"\"",
+        ),
+        _ => match text.strip_prefix("callout:") {
+            Some(name) if names::is_name(name) => Ok(BackendName::Callout(name.to_owned())),
+            Some(_) => because(names::NO_NAME),
+            None if text.contains('.') => {
+                because(format!("the Python module {text} cannot run in airgate. {CALLOUT}"))
+            }
+            None => Err(Fault::Expected),
+        },
     }
 }
 
@@ -292,6 +306,80 @@ pub fn service_principal(text: &str) -> Parsed<ServicePrincipal> {
 pub fn realm(text: &str) -> Parsed<String> {
     let fits = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '@' | '/');
     if !text.is_empty() && text.chars().all(fits) { Ok(text.to_owned()) } else { Err(Fault::Expected) }
+}
+
+/// What there is for what airgate does not know.
+const CALLOUT: &str = "A backend of one's own is asked over HTTP: write callout:NAME here, and where it is asked \
+                       into [callout.NAME] url";
+
+/// A backend, where some are registered besides airgate's own.
+pub fn backend_of(registered: &[&'static str], text: &str) -> Parsed<BackendName> {
+    if let Some(name) = registered.iter().find(|name| **name == text) {
+        return Ok(BackendName::Custom(name));
+    }
+    backend(text).map_err(|fault| match fault {
+        Fault::Expected if text.is_empty() => Fault::Expected,
+        Fault::Expected => {
+            let own = match registered {
+                [] => String::new(),
+                names => format!(" This build also has {}.", names.join(", ")),
+            };
+            let allowed = o::API_AUTH_BACKENDS.allowed;
+            Fault::Because(format!("expected {allowed}, found {text:?}.{own} {CALLOUT}"))
+        }
+        because @ Fault::Because(_) => because,
+    })
+}
+
+/// Where a callout is asked.
+pub fn callout_url(text: &str) -> Parsed<String> {
+    if text.contains('#') {
+        return because("a URL with a fragment is refused");
+    }
+    url(text.split('?').next().unwrap_or_default())?;
+    match text.parse::<http::Uri>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Fault::Expected),
+    }
+}
+
+/// A header that goes out to a callout, in lower case. Not one of those that any client can use to claim to
+/// be somebody, that the callout is told by airgate, or that belong to one connection.
+pub fn callout_header(text: &str) -> Parsed<String> {
+    let name = text.to_ascii_lowercase();
+    if name == "*" {
+        return because("`*` is refused: list the headers that hold a credential");
+    }
+    token(&name)?;
+    let folded = name.replace(['_', '.'], "-");
+    let claims = ["x-forwarded-", "x-auth-", "x-airgate-", "x-original-"];
+    let claimed = ["forwarded", "x-real-ip", "remote-user", "x-remote-user", "x-request-id"];
+    if claims.iter().any(|prefix| folded.starts_with(prefix)) || claimed.contains(&&*folded) {
+        return because(format!("{text} is refused: any client can write it, and it is no credential"));
+    }
+    let hop = [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "accept",
+    ];
+    if hop.contains(&&*folded) {
+        return because(format!("{text} is refused: it belongs to one connection or its body"));
+    }
+    Ok(name)
+}
+
+/// Printable ASCII.
+pub fn printable(text: &str) -> Parsed<String> {
+    let fits = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if fits && !text.trim().is_empty() { Ok(text.to_owned()) } else { Err(Fault::Expected) }
 }
 
 /// A source of `[basic] sources`.
@@ -548,8 +636,95 @@ mod tests {
             ("airflow.providers.fab.auth_manager.api.auth.backend.basic_auth", BackendName::BasicAuth),
             ("airflow.providers.fab.auth_manager.api.auth.backend.session", BackendName::Session),
             ("airflow.contrib.auth.backends.password_auth", BackendName::BasicAuth),
+            ("callout:corp", BackendName::Callout("corp".into())),
+            ("callout:my-service_2", BackendName::Callout("my-service_2".into())),
         ] {
             assert_eq!(backend(text), Ok(expected), "{text:?}");
+        }
+        for module in [
+            "airflow.api.auth.backend",
+            "airflow.auth.managers.fab.api.auth.backend",
+            "airflow.providers.fab.auth_manager.api.auth.backend",
+            "airflow.contrib.auth.backends",
+        ] {
+            assert_eq!(backend(&format!("{module}.kerberos_auth")), backend("kerberos_auth"), "{module}");
+        }
+    }
+
+    #[test]
+    fn backends_that_cannot_be_had_are_refused_with_what_there_is_instead() {
+        for (text, expected) in [
+            ("airflow.contrib.auth.backends.ldap_auth", "ldap into [basic] sources"),
+            ("ldap_auth", "ldap into [basic] sources"),
+            ("airflow.contrib.auth.backends.google_auth", "[callout.NAME] url"),
+            ("airflow.contrib.auth.backends.github_enterprise_auth", "[callout.NAME] url"),
+            ("airflow.providers.google.common.auth_backend.google_openid", "[[jwt.issuers]]"),
+            ("my_company.auth.backend", "callout:NAME"),
+            ("callout:", "a name is made of"),
+            ("callout:a b", "a name is made of"),
+            ("callout:a.b", "a name is made of"),
+        ] {
+            let refused = backend(text);
+            let said = matches!(&refused, Err(Fault::Because(reason)) if reason.contains(expected));
+            assert!(said, "{text:?}: {refused:?}");
+        }
+        assert_eq!(backend("basic"), Err(Fault::Expected));
+    }
+
+    #[test]
+    fn registered_backends_are_named_besides_the_known() {
+        let registered = ["api_key", "mtls"];
+        assert_eq!(backend_of(&registered, "api_key"), Ok(BackendName::Custom("api_key")));
+        assert_eq!(backend_of(&registered, "jwt"), Ok(BackendName::Jwt));
+        let Err(Fault::Because(said)) = backend_of(&registered, "api_keys") else { unreachable!() };
+        assert!(
+            said.contains("found \"api_keys\". This build also has api_key, mtls. A backend of one's own"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn headers_of_a_callout() {
+        for (text, expected) in [
+            ("Authorization", Some("authorization")),
+            ("cookie", Some("cookie")),
+            ("X-Api-Key", Some("x-api-key")),
+            ("User-Agent", Some("user-agent")),
+            ("X-Forwarded-User", None),
+            ("X_Forwarded_User", None),
+            ("X-Auth-User", None),
+            ("X.Auth.Token", None),
+            ("Remote_User", None),
+            ("Forwarded", None),
+            ("X-Original-URI", None),
+            ("X-Real-IP", None),
+            ("X-Airgate-User", None),
+            ("Host", None),
+            ("Content-Length", None),
+            ("Transfer-Encoding", None),
+            ("Connection", None),
+            ("*", None),
+            ("", None),
+            ("a b", None),
+        ] {
+            assert_eq!(callout_header(text).ok().as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn urls_of_a_callout() {
+        for (text, fits) in [
+            ("http://127.0.0.1:9000/verify?app=airflow", true),
+            ("https://auth.example.com", true),
+            ("https://user:hunter2@auth.example.com/", false),
+            ("http://auth/#x", false),
+            ("ftp://auth/", false),
+            ("auth:9000", false),
+            ("http://auth/a b", false),
+            ("", false),
+        ] {
+            let read = callout_url(text);
+            assert_eq!(read.is_ok(), fits, "{text:?}: {read:?}");
         }
     }
 }

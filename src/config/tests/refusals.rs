@@ -250,17 +250,57 @@ fn every_refusal_says_why() {
         (
             "an unknown backend",
             "[api]\nauth_backends = \"basic\"",
-            "airgate.toml:2:17: [api] auth_backends: expected session, jwt, basic_auth, kerberos_auth, default, deny_all, or Airflow's module path of one of them, found \"basic\"",
+            "airgate.toml:2:17: [api] auth_backends: expected session, jwt, basic_auth, kerberos_auth, default, deny_all, callout:NAME, or Airflow's module path of one of them, found \"basic\". A backend of one's own is asked over HTTP: write callout:NAME here, and where it is asked into [callout.NAME] url",
         ),
         (
-            "a callout",
-            "[api]\nauth_backends = \"callout:mine\"",
-            "airgate.toml:2:17: [api] auth_backends: backends of one's own, callout:NAME, are not available in this release",
+            "a callout without its section",
+            &format!("[api]\nauth_backends = \"callout:mine\"\n{KEY}"),
+            "airgate.toml:2:17: [api] auth_backends: callout:mine needs a section [callout.mine] with its url",
         ),
         (
-            "a module",
-            "[api]\nauth_backends = \"airflow.providers.google.common.auth_backend.google_openid\"",
-            "airgate.toml:2:17: [api] auth_backends: the Python module airflow.providers.google.common.auth_backend.google_openid cannot run in airgate. A backend of one's own is asked over HTTP, as callout:NAME, which is not available in this release",
+            "a callout whose users Airflow cannot be told",
+            "[api]\nauth_backends = \"callout:mine\"\n[callout.mine]\nurl = \"http://auth\"",
+            "airgate.toml:2:17: [api] auth_backends: callout:mine needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs. Airflow does not know the credential",
+        ),
+        (
+            "a callout without its url",
+            "[callout.mine]\ntimeout = \"1s\"",
+            "airgate.toml:1:10: [callout.mine]: url is missing",
+        ),
+        (
+            "a callout with a header that is no credential",
+            "[callout.mine]\nurl = \"http://auth\"\nheaders = [\"Authorization\", \"X_Auth_User\"]",
+            "airgate.toml:3:29: [callout.NAME] headers: X_Auth_User is refused: any client can write it, and it is no credential",
+        ),
+        (
+            "a misspelt key of a callout",
+            "[callout.mine]\nulr = \"http://auth\"\nurl = \"http://auth\"",
+            "airgate.toml:2:1: unknown key ulr in [callout.NAME]; the nearest is url",
+        ),
+        (
+            "a callout that is no table",
+            "[callout]\nurl = \"http://auth\"",
+            "airgate.toml:2:1: [callout.url]: expected a table, found a text",
+        ),
+        (
+            "a callout with a name that is none",
+            "[callout.\"a b\"]\nurl = \"http://auth\"",
+            "airgate.toml:1:10: [callout.a b]: a name is made of up to 64 letters, digits, `-` and `_`",
+        ),
+        (
+            "a backend that nobody has registered",
+            "[api]\nauth_backends = \"api_key\"\n[backend.api_key]\nkeys = 1",
+            "airgate.toml:2:17: [api] auth_backends: expected session, jwt, basic_auth, kerberos_auth, default, deny_all, callout:NAME, or Airflow's module path of one of them, found \"api_key\". A backend of one's own is asked over HTTP: write callout:NAME here, and where it is asked into [callout.NAME] url",
+        ),
+        (
+            "a file of a backend's own table",
+            "[backend.mine]\nkey = { file = \"missing\" }",
+            "airgate.toml:2:7: [backend.mine]: missing cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "a Python module",
+            "[api]\nauth_backends = \"my_company.auth\"",
+            "airgate.toml:2:17: [api] auth_backends: the Python module my_company.auth cannot run in airgate. A backend of one's own is asked over HTTP: write callout:NAME here, and where it is asked into [callout.NAME] url",
         ),
         (
             "anonymous without user",
@@ -331,11 +371,6 @@ fn every_refusal_says_why() {
             "a section to come",
             "[keycloak_auth_manager]\nrealm = 1",
             "airgate.toml:1:2: section [keycloak_auth_manager] is not available in this release",
-        ),
-        (
-            "a section to come",
-            "[callout.mine]\nurl = 1",
-            "airgate.toml:1:2: section [callout] is not available in this release",
         ),
         (
             "a key to come",
