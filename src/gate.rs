@@ -261,7 +261,7 @@ impl Gate {
         }))
     }
 
-    /// A log-in: by the body, or, where there is none, by an `Authorization` that the chain accepts.
+    /// A log-in: by the body, or, where there is none, by a credential that the chain accepts.
     async fn token(
         &self,
         endpoint: Endpoint,
@@ -271,7 +271,7 @@ impl Gate {
     ) -> Result<Reply, Problem> {
         let headers = &request.head.headers;
         let credentials = Credentials::read(headers).map_err(Problem::Credentials)?;
-        if body.is_empty() && credentials.authorization != Authorization::Absent {
+        if body.is_empty() {
             let attempt = Attempt { request, credentials, target: endpoint.path(), scope: Scope::Token };
             if let Some(exchanged) = self.exchange(endpoint, &attempt, outcome).await? {
                 return Ok(exchanged);
@@ -295,8 +295,10 @@ impl Gate {
         Reply::json(invalid.status(), invalid.body())
     }
 
-    /// Beyond Airflow: exchanges an accepted `Authorization` for a token, which lives no longer than
-    /// that credential. `None` for Airflow's own Bearer, else a stolen token renews itself for ever.
+    /// Beyond Airflow: exchanges an accepted credential for a token, which lives no longer than that
+    /// credential. `None` where there is none to be exchanged, and for Airflow's own Bearer, else a stolen token
+    /// renews itself for ever; cookies no backend looks at here. Without a key of our own a name and password go
+    /// to the upstream's endpoint, and nothing else can be exchanged.
     async fn exchange(
         &self,
         endpoint: Endpoint,
@@ -304,21 +306,28 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Option<Reply>, Problem> {
         let request = attempt.request;
-        let grant = self.authenticate(attempt, Effect::Changes, outcome).await?;
-        match grant.identity.origin {
-            Origin::Airflow | Origin::Unverified | Origin::Anonymous => Ok(None),
-            Origin::Upstream => {
-                let mut scratch = Scratch::new();
-                let login = scratch.login(&attempt.credentials).ok_or_else(rejected)?;
-                self.log_in(endpoint, request, login, outcome).await.map(Some)
-            }
-            Origin::File | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
-                let whole = self.log_in.life(endpoint);
-                let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
-                let life = left.map_or(whole, |left| left.min(whole));
-                self.issue(endpoint, request, &grant.identity, life, outcome).map(Some)
-            }
+        let grant = match self.authenticate(attempt, Effect::Changes, outcome).await {
+            Ok(grant) => grant,
+            Err(problem) if shows_nothing(attempt, &problem) => return Ok(None),
+            Err(problem) => return Err(problem),
+        };
+        let mints = match grant.identity.origin {
+            Origin::Airflow | Origin::Unverified | Origin::Anonymous => return Ok(None),
+            Origin::Upstream => false,
+            Origin::File
+            | Origin::Issuer(_)
+            | Origin::Kerberos
+            | Origin::Callout(_)
+            | Origin::Custom(_) => self.mint.issues(),
+        };
+        let mut scratch = Scratch::new();
+        if let (false, Some(login)) = (mints, scratch.login(&attempt.credentials)) {
+            return self.log_in(endpoint, request, login, outcome).await.map(Some);
         }
+        let whole = self.log_in.life(endpoint);
+        let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
+        let life = left.map_or(whole, |left| left.min(whole));
+        self.issue(endpoint, request, &grant.identity, life, outcome).map(Some)
     }
 
     async fn log_in(
@@ -462,6 +471,20 @@ fn paging(kind: &RouteKind) -> Option<(Dialect, ListEndpoint)> {
 /// 5), which is not what is meant.
 fn proves(status: StatusCode, proof: Option<&HeaderValue>) -> Option<&HeaderValue> {
     proof.filter(|_| status != StatusCode::UNAUTHORIZED)
+}
+
+/// Whether a request without `Authorization` was refused for want of any credential: it is a log-in whose body is
+/// missing, and is told so.
+fn shows_nothing(attempt: &Attempt<'_>, problem: &Problem) -> bool {
+    let Problem::Refused(refusal) = problem else { return false };
+    attempt.credentials.authorization == Authorization::Absent
+        && match refusal.cause {
+            Cause::Unauthorized(None) | Cause::Forbidden(Reason::Denied) => true,
+            Cause::Unauthorized(Some(_))
+            | Cause::Forbidden(_)
+            | Cause::Throttled(_)
+            | Cause::Unavailable { .. } => false,
+        }
 }
 
 fn rejected() -> Problem {

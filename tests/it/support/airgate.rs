@@ -94,6 +94,7 @@ impl Lines {
 
 /// An airgate that has not started yet.
 pub struct Setup {
+    program: PathBuf,
     config: String,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
@@ -117,6 +118,12 @@ impl Setup {
         self
     }
 
+    /// Another program than airgate itself, with the same command line.
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
+    }
+
     /// The folder that airgate is started in.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -133,7 +140,7 @@ impl Setup {
     fn with_arguments(&self, arguments: &[&str]) -> Command {
         let path = self.home.path().join("airgate.toml");
         std::fs::write(&path, &self.config).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_airgate"));
+        let mut command = Command::new(&self.program);
         command
             .args(arguments)
             .current_dir(self.home.path())
@@ -180,6 +187,7 @@ impl Airgate {
     /// An airgate with this configuration file.
     pub fn with(config: impl Into<String>) -> Setup {
         Setup {
+            program: env!("CARGO_BIN_EXE_airgate").into(),
             config: config.into(),
             environment: Vec::new(),
             arguments: Vec::new(),
