@@ -1,8 +1,6 @@
 //! A backend of one's own, in Rust: the complete program under `examples/`.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -11,23 +9,18 @@ use crate::support::token::{self, SECRET};
 use crate::support::upstream::{Seen, answer};
 use crate::support::{Airgate, Ask, Upstream, airflow, get, post};
 
-/// `examples/api_key.rs`. `cargo test` has built it; `cargo test --test it` has not, or not anew.
+/// `examples/api_key.rs`. `cargo test` builds it; `cargo test --test it` does not.
 fn program() -> PathBuf {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let tests = std::env::current_exe().unwrap();
-        let profile = tests.parent().unwrap().parent().unwrap();
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo
-            .args(["build", "--quiet", "--example", "api_key", "--target-dir"])
-            .arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success());
-        profile.join("examples/api_key")
-    };
-    PROGRAM.get_or_init(build).clone()
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().unwrap().parent().unwrap().join("examples/api_key");
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified());
+    // Cargo writes down what it was made of.
+    let made_of = std::fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    let mut sources = made_of.split_whitespace().skip(1).map(Path::new);
+    let fresh = changed(&program)
+        .is_ok_and(|built| sources.all(|source| changed(source).is_ok_and(|changed| changed <= built)));
+    assert!(fresh, "{} is not there or out of date: cargo build --examples", program.display());
+    program
 }
 
 const KEY: &str = "0123456789abcdef-robot";

@@ -28,7 +28,9 @@ fn service(seen: &Seen) -> Vec<u8> {
             answer(200, &[("X-Auth-User", "ann")], "")
         }
         (Some("two-minutes"), ..) => answer(200, &[("X-Auth-User", "ann"), ("X-Auth-Expires", &end)], ""),
-        (_, Some(header), _) if header.starts_with("Bearer ey") => answer(200, &[("X-Auth-User", "ann")], ""),
+        (_, Some(header), _) if header.starts_with("Bearer ey") && seen.target == "/any" => {
+            answer(200, &[("X-Auth-User", "ann")], "")
+        }
         (Some("down"), ..) => answer(500, &[], ""),
         _ => answer(401, &[("WWW-Authenticate", "ApiKey")], ""),
     }
@@ -127,14 +129,13 @@ fn every_credential_but_airflows_own_is_exchanged_and_the_token_lives_no_longer(
 /// A JWT that only the callout can judge: the token for it ends with it.
 #[test]
 fn a_token_that_a_callout_accepted_is_not_made_to_live_longer() {
-    let case = Case::new("");
     let unknown = Issuer::new("k9");
     let upstream = Upstream::start();
     let service = Upstream::answering(service);
     let config = format!(
         "[upstream]\nurl = \"{}\"\n[api]\nauth_backends = \"callout:corp\"\n[core]\n\
          simple_auth_manager_users = \"ann:viewer\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n[callout.corp]\n\
-         url = \"{}\"\n",
+         url = \"{}/any\"\n",
         upstream.url(),
         service.url()
     );
@@ -142,7 +143,6 @@ fn a_token_that_a_callout_accepted_is_not_made_to_live_longer() {
     let token = unknown.token(&json!({"exp": now() + 90}));
     let token = issued("a JWT", &gate.send(exchange().bearer(&token)));
     assert!((80..=90).contains(&life(&token)), "{}", life(&token));
-    drop(case);
 }
 
 #[test]
@@ -151,38 +151,48 @@ fn what_is_not_exchanged() {
     const NO_BODY: &str = "Invalid JSON: Expecting value";
     let missing = "1 validation error for LoginBody";
     let cookie = format!("_token={}", token::good("ann"));
-    for (name, ask, status, text) in [
-        ("nothing", exchange(), 422, NO_BODY),
-        ("Airflow's own Bearer", exchange().bearer(&token::good("ann")), 422, NO_BODY),
-        ("Airflow's cookie", exchange().with("Cookie", &cookie), 422, NO_BODY),
-        ("a cookie that the callout knows", exchange().with("Cookie", "sso=good"), 422, NO_BODY),
-        ("a wrong password", exchange().basic("ann", "wrong"), 401, "Invalid credentials"),
-        ("nobody in Airflow", exchange().basic("zoe", "a-password"), 403, "not known to Airflow"),
-        ("a wrong key", exchange().with("X-Api-Key", "wrong"), 401, "Invalid credentials"),
-        ("a service that is down", exchange().with("X-Api-Key", "down"), 503, "cannot be checked"),
-        ("an expired foreign token", exchange().bearer(&case.foreign(0).clone()), 401, ""),
-        ("two headers", exchange().bearer("opaque").basic("ann", "a-password"), 400, "More than one"),
-        (
-            "a body goes before the header",
-            exchange().basic("ann", "a-password").json(json!({"username": "ann"})),
-            422,
-            missing,
-        ),
-        (
-            "a page of another site",
-            exchange().basic("ann", "a-password").with("Origin", "https://evil.example"),
-            403,
-            "another site",
-        ),
-    ] {
+    for (name, ask, status, text) in
+        [
+            ("nothing", exchange(), 422, NO_BODY),
+            ("Airflow's own Bearer", exchange().bearer(&token::good("ann")), 422, NO_BODY),
+            ("Airflow's cookie", exchange().with("Cookie", &cookie), 422, NO_BODY),
+            ("a cookie that the callout knows", exchange().with("Cookie", "sso=good"), 422, NO_BODY),
+            ("a wrong password", exchange().basic("ann", "wrong"), 401, "Invalid credentials"),
+            ("nobody in Airflow", exchange().basic("zoe", "a-password"), 403, "not known to Airflow"),
+            ("a wrong key", exchange().with("X-Api-Key", "wrong"), 401, "Invalid credentials"),
+            ("a service that is down", exchange().with("X-Api-Key", "down"), 503, "cannot be checked"),
+            (
+                "a foreign token for somebody else",
+                exchange().bearer(&case.issuer.token(
+                    &json!({"iss": "https://ci.example", "aud": "b", "sub": "robot", "exp": now() + 60}),
+                )),
+                403,
+                "Invalid JWT token",
+            ),
+            ("two headers", exchange().bearer("opaque").basic("ann", "a-password"), 400, "More than one"),
+            (
+                "a body goes before the header",
+                exchange().basic("ann", "a-password").json(json!({"username": "ann"})),
+                422,
+                missing,
+            ),
+            (
+                "a page of another site",
+                exchange().basic("ann", "a-password").with("Origin", "https://evil.example"),
+                403,
+                "another site",
+            ),
+        ]
+    {
         let refused = case.gate.send(ask);
         assert!(refused.text().contains(text), "{name}: {}", refused.text());
         assert_eq!((refused.status, refused.header("cache-control")), (status, Some("no-store")), "{name}");
     }
-    // Two wrong passwords so far, from here and from a body: all count together.
+    // Three wrong passwords, in the header and in the body: all count together.
     let wrong = json!({"username": "ann", "password": "wrong"});
-    assert_eq!(case.gate.send(post("/auth/token").json(wrong)).status, 401);
     assert_eq!(case.gate.send(exchange().basic("ann", "wrong")).status, 401);
+    assert_eq!(case.gate.send(post("/auth/token").json(wrong)).status, 401);
+    assert_eq!(case.gate.send(get("/api/v2/pools").basic("ann", "wrong")).status, 401);
     let out = case.gate.send(exchange().basic("ann", "another"));
     assert_eq!((out.status, out.header("cache-control")), (429, Some("no-store")));
     assert!(out.header("retry-after").is_some());

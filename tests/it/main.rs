@@ -17,6 +17,7 @@ mod imports;
 mod kerberos;
 mod life;
 mod lockout;
+mod mixed;
 mod properties;
 mod python_client;
 mod support;
