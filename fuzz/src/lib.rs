@@ -3,6 +3,8 @@
 
 #[path = "../../tests/it/properties/airflow_cfg.rs"]
 pub mod airflow_cfg;
+#[path = "../../tests/it/properties/callout_answer.rs"]
+pub mod callout_answer;
 #[path = "../../tests/it/properties/config_toml.rs"]
 pub mod config_toml;
 #[path = "../../tests/it/properties/cors.rs"]

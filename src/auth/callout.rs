@@ -1,7 +1,7 @@
 //! `callout:NAME`: a service of the operator's own judges the credentials, asked over HTTP in the manner
 //! of nginx's `auth_request` and Traefik's ForwardAuth.
 
-mod answer;
+pub mod answer;
 mod ask;
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::cache::NoRandomness;
 use super::{Attempt, Backend, Grant, Health, Outage, Verdict};
 use crate::ports::HttpClient;
-use answer::Answer;
+pub use answer::Answer;
 use ask::Ask;
 
 /// The backend `callout:NAME`.

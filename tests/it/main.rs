@@ -1,6 +1,7 @@
 //! Integration tests: the real airgate, in front of a recording upstream or of real Airflow.
 
 mod bad_input;
+mod browser;
 mod callout;
 mod command_line;
 mod crossing;

@@ -3,6 +3,7 @@
 //! same in every run, so that properties and seeds stay fit for use.
 
 mod airflow_cfg;
+mod callout_answer;
 mod config_toml;
 mod cors;
 mod credentials;
@@ -136,6 +137,11 @@ fn config_toml() {
 #[test]
 fn cors() {
     check("cors", cors::holds);
+}
+
+#[test]
+fn callout_answer() {
+    check("callout_answer", callout_answer::holds);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod airflow;
 pub mod airgate;
+pub mod browser;
 pub mod client;
 #[cfg(feature = "kerberos")]
 pub mod kdc;

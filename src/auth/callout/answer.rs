@@ -10,8 +10,8 @@ use super::Callout;
 use crate::auth::{Challenges, Reason, Rejection};
 
 /// What was found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
     /// 2xx, with a name.
     Accepted {
         /// `X-Auth-User`.
@@ -31,13 +31,13 @@ pub(super) enum Answer {
 }
 
 /// The longest name, in bytes.
-const MAX_NAME: usize = 256;
-/// How many challenges are passed on, and the longest one.
-const MAX_CHALLENGES: (usize, usize) = (8, 1024);
+pub const MAX_NAME: usize = 256;
+/// How many challenges are passed on, and the longest one in bytes.
+pub const MAX_CHALLENGES: (usize, usize) = (8, 1024);
 
 impl Answer {
     /// Reads an answer's head. The body says nothing.
-    pub(super) fn read(status: StatusCode, headers: &HeaderMap) -> Self {
+    pub fn read(status: StatusCode, headers: &HeaderMap) -> Self {
         if status.is_success() {
             let read = user(headers).and_then(|user| Ok((user, expires(headers)?)));
             return match read {
