@@ -13,6 +13,7 @@ use crate::config::settings::{self, BackendName, Settings};
 use crate::config::table::Table;
 use crate::config::{Errors, Location};
 use crate::ports::http::Client;
+use crate::ports::upstream::Ca;
 
 /// The largest answer of a callout.
 const CALLOUT_ANSWER: usize = 256 * 1024;
@@ -68,9 +69,10 @@ fn callout(settings: &settings::Callout, kept: &Kept) -> Result<Arc<dyn Backend>
     let challenge = challenge.map_err(|error| wrong(&settings.at, &error))?;
     let (ca, ca_at) = match &settings.ca_file {
         Some(path) => {
-            let read = std::fs::read(&path.value);
-            let said = |error| format!("{}: {error}", path.value.display());
-            (Some(read.map_err(|error| wrong(&path.at, &said(error)))?), &path.at)
+            let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.value.display());
+            let pem = std::fs::read(&path.value).map_err(|error| wrong(&path.at, &said(&error)))?;
+            Ca::parse(&pem).map_err(|error| wrong(&path.at, &said(&error)))?;
+            (Some(pem), &path.at)
         }
         None => (None, &settings.at),
     };

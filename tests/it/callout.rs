@@ -342,3 +342,56 @@ fn questions_under_way_are_bounded() {
         }
     });
 }
+
+const CA: &[u8] = include_bytes!("../data/tls/ca.pem");
+
+/// A service behind TLS, whose certificate only the tests' own authority vouches for.
+fn https() -> String {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("../data/tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/tls/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for wire in listener.incoming().flatten() {
+            let tls = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut tls = rustls::StreamOwned::new(tls, wire);
+            // The head of so small a request is one record.
+            if matches!(std::io::Read::read(&mut tls, &mut [0; 4096]), Ok(1..)) {
+                let _ = std::io::Write::write_all(&mut tls, &answer(200, &[("X-Auth-User", "ann")], ""));
+            }
+        }
+    });
+    url
+}
+
+#[test]
+fn a_service_behind_tls_must_be_vouched_for() {
+    let (upstream, service) = (Upstream::start(), https());
+    let config = |more: &str| {
+        format!(
+            "[upstream]\nurl = \"{}\"\n[core]\nsimple_auth_manager_users = \"ann:viewer\"\n[api_auth]\n\
+             jwt_secret = \"{SECRET}\"\n[api]\nauth_backends = \"callout:corp\"\n[callout.corp]\nurl = \"{service}\"\n{more}",
+            upstream.url()
+        )
+    };
+    let ask = || pools().bearer("opaque");
+    let gate = Airgate::with(config("ca_file = \"ca.pem\"\n")).file("ca.pem", CA).start();
+    assert_eq!(gate.send(ask()).status, 200);
+    assert_eq!(told(&upstream), "ann");
+    let gate = Airgate::with(config("")).start();
+    assert_eq!(gate.send(ask()).status, 503, "the system's authorities do not know it");
+    gate.logs("cannot connect");
+    for (name, file) in
+        [("no certificate", &b"hello"[..]), ("a broken one", b"-----BEGIN CERTIFICATE-----\nx\n")]
+    {
+        let (code, said) = Airgate::with(config("ca_file = \"ca.pem\"\n")).file("ca.pem", file).fails();
+        assert_eq!(code, Some(1), "{name}");
+        assert!(said.contains("airgate.toml:11:11: [callout.corp]: "), "{name}: {said}");
+    }
+}
