@@ -11,10 +11,13 @@
 //! Who may import whom, arrows only downward (`tests/it/imports.rs` holds this):
 //!
 //! ```text
-//! main → cli → server → reload, proxy, admin
+//! main → builder → cli → server → reload, proxy, admin
 //! server, reload → config → settings of gate and auth
 //! proxy → gate → auth → ports, request, secret
 //! ```
+//!
+//! For a program with backends of its own there are [`Builder`], [`registry`] and [`auth`]; other modules are public
+//! for airgate's own tests, and change without notice.
 
 pub mod admin;
 pub mod assemble;

@@ -443,3 +443,63 @@ fn the_sample_file_can_be_used_line_by_line() {
     assert_eq!(settings.jwt_issuers.len(), 1);
     assert!(settings.api.cors.is_some());
 }
+
+/// A table with a name is filled from every source of ours, each value from the last that has it.
+#[test]
+fn callouts_from_every_source() {
+    let case = Case::new()
+        .toml(
+            "[api]\nauth_backends = \"callout:corp, callout:Other\"\n[api_auth]\njwt_secret = \"s\"\n\
+             [callout.corp]\nurl = \"http://file\"\nheaders = \"X-Key, cookie, x-key\"\ntimeout = \"1s\"\n\
+             ca_file = \"ca.pem\"\n[callout.Other]\nurl = { file = \"url\" }\n[callout.unused]\nurl = \"http://a\"\n",
+        )
+        .file("url", "https://from-a-file/verify?a=b\n")
+        .variable("AIRGATE__CALLOUT__CORP__URL", "http://variable")
+        .variable("AIRGATE__CALLOUT__CORP__TIMEOUT", "2s")
+        .set("callout.corp.timeout=3s")
+        .set("callout.corp.ambient=no")
+        .set("callout.Other.challenge=Basic realm=\"x\"");
+    let settings = case.settings();
+    let [other, corp, unused] = &settings.callouts[..] else { panic!("{:?}", settings.callouts) };
+    assert_eq!(
+        (&*corp.name, &*corp.url.value, corp.timeout),
+        ("corp", "http://variable", Duration::from_secs(3))
+    );
+    assert_eq!(
+        (&corp.headers[..], corp.ambient),
+        (&["x-key".to_owned(), "cookie".to_owned()][..], Ambient::No)
+    );
+    assert_eq!(
+        corp.ca_file.as_ref().map(|file| case.bare(&file.value.display().to_string())),
+        Some("ca.pem".into())
+    );
+    assert_eq!((&*other.name, &*other.url.value), ("Other", "https://from-a-file/verify?a=b"));
+    assert_eq!(
+        (&other.headers[..], other.timeout),
+        (&["authorization".to_owned()][..], Duration::from_secs(5))
+    );
+    assert_eq!((other.cache_ttl, other.ambient), (None, Ambient::Auto));
+    assert_eq!(other.challenge.as_deref(), Some("Basic realm=\"x\""));
+    assert_eq!(unused.name, "unused");
+    assert_eq!(
+        case.warnings(),
+        [
+            "airgate.toml:7:11: [callout.NAME] headers: names one thing twice",
+            "airgate.toml:12:10: [callout.unused] has no effect: [api] auth_backends does not name callout:unused",
+        ]
+    );
+    let files: Vec<_> =
+        case.loaded().files.iter().map(|file| case.bare(&file.display().to_string())).collect();
+    assert!(files.contains(&"ca.pem".to_owned()) && files.contains(&"url".to_owned()), "{files:?}");
+}
+
+#[test]
+fn a_backends_own_table_is_for_the_file_alone() {
+    let case = Case::new().set("backend.mine.key=1").variable("AIRGATE__BACKEND__MINE__KEY", "1");
+    let told =
+        "[backend.NAME] is a table that the backend itself reads: write it into the configuration file";
+    assert_eq!(
+        case.errors(),
+        [format!("AIRGATE__BACKEND__MINE__KEY: {told}"), format!("--set backend.mine.key: {told}")]
+    );
+}
