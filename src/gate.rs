@@ -314,11 +314,9 @@ impl Gate {
         let mints = match grant.identity.origin {
             Origin::Airflow | Origin::Unverified | Origin::Anonymous => return Ok(None),
             Origin::Upstream => false,
-            Origin::File
-            | Origin::Issuer(_)
-            | Origin::Kerberos
-            | Origin::Callout(_)
-            | Origin::Custom(_) => self.mint.issues(),
+            Origin::File | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
+                self.mint.issues()
+            }
         };
         let mut scratch = Scratch::new();
         if let (false, Some(login)) = (mints, scratch.login(&attempt.credentials)) {

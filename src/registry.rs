@@ -95,7 +95,7 @@ impl Registry {
         })
     }
 
-    /// Builds a backend.
+    /// Builds a backend, under its registered name whatever it calls itself.
     ///
     /// # Errors
     /// What it finds wrong, with its place: that of the table, if it says nothing better.
@@ -114,5 +114,52 @@ impl Registry {
                 Err(other) => Err(note(format!("[backend.{name}]: {other}"))),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::fixed::DenyAll;
+    use crate::config::Location;
+
+    fn registry(name: &'static str) -> Registry {
+        let mut registry = Registry::default();
+        registry.add(name, |setup| match setup.settings::<BTreeMap<String, u8>>()?.get("fails") {
+            Some(_) => Err("no luck".into()),
+            None => Ok(Arc::new(DenyAll)),
+        });
+        registry
+    }
+
+    #[test]
+    fn a_name_must_be_free_and_writable() {
+        for (name, expected) in [
+            ("api_key", Ok(())),
+            ("jwt", Err(WrongName::Taken("jwt"))),
+            ("password_auth", Err(WrongName::Taken("password_auth"))),
+            ("kerberos_auth", Err(WrongName::Taken("kerberos_auth"))),
+            ("callout:mine", Err(WrongName::Unwritable("callout:mine"))),
+            ("my backend", Err(WrongName::Unwritable("my backend"))),
+            ("a,b", Err(WrongName::Unwritable("a,b"))),
+            ("", Err(WrongName::Unwritable(""))),
+        ] {
+            assert_eq!(registry(name).check(), expected, "{name:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backend_is_built_under_its_registered_name() {
+        let runtime = Handle::current();
+        let build = |text: &str| {
+            let at = Location::Column { file: "a.toml".into(), line: 1, column: 2 };
+            let table = Table::new("mine", at, text, std::path::Path::new("/"));
+            registry("mine").build("mine", &table, &runtime).map(|backend| backend.name())
+        };
+        let wrong = |text: &str| build(text).map_err(|note| note.to_string());
+        assert_eq!(wrong("[backend.mine]\n"), Ok("mine"));
+        assert_eq!(wrong("[backend.mine]\nfails = 1\n"), Err("a.toml:1:2: [backend.mine]: no luck".into()));
+        let typed = "a.toml:2:5: [backend.mine]: invalid type: boolean `true`, expected u8";
+        assert_eq!(wrong("[backend.mine]\na = true\n"), Err(typed.into()));
     }
 }

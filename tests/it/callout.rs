@@ -93,7 +93,8 @@ fn the_service_decides_who_it_is() {
             true,
         ),
     ] {
-        (upstream.forget(), service.forget());
+        upstream.forget();
+        service.forget();
         let refused = gate.send(ask);
         assert_eq!((refused.status, &*refused.detail()), (status, detail), "{name}");
         assert_eq!(refused.all("www-authenticate"), challenges, "{name}");

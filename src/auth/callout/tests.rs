@@ -93,7 +93,7 @@ async fn every_verdict() {
                 assert_eq!(callout.health(), Health::Down(outage.cause.clone()), "{name}");
                 format!("Unavailable {}: {}", outage.retry_after.as_secs(), outage.cause)
             }
-            other @ (Verdict::NotMine | Verdict::Throttled(_)) => format!("{other:?}"),
+            other @ (Verdict::NotMine | Verdict::Throttled(_) | Verdict::Mutual(..)) => format!("{other:?}"),
         };
         assert_eq!(found, expected, "{name}");
     }
