@@ -25,8 +25,8 @@ enum Is {
 }
 use Is::{Bad, Good};
 
-/// The backends to be mixed, each with its name in this release of Airflow and in earlier ones, and its challenge. A
-/// later backend is one more row, and its credentials are rows of [`kinds`].
+/// The backends to be mixed in every order, each with its name in this release of Airflow and in earlier ones, and its
+/// challenge. A later backend is one more row, and its credentials are rows of [`kinds`].
 const BACKENDS: &[(&str, &[&str], Option<&str>)] = &[
     (
         "session",
@@ -49,8 +49,105 @@ const BACKENDS: &[(&str, &[&str], Option<&str>)] = &[
         Some(r#"Basic realm="Airflow", charset="UTF-8""#),
     ),
     ("jwt", &["jwt"], Some(r#"Bearer realm="Airflow""#)),
-    ("callout:corp", &["callout:corp"], Some(r#"ApiKey realm="corp""#)),
+    #[cfg(feature = "kerberos")]
+    (
+        "kerberos_auth",
+        &[
+            "kerberos_auth",
+            "airflow.api.auth.backend.kerberos_auth",
+            "airflow.providers.fab.auth_manager.api.auth.backend.kerberos_auth",
+            "airflow.auth.managers.fab.api.auth.backend.kerberos_auth",
+            "airflow.contrib.auth.backends.kerberos_auth",
+        ],
+        Some("Negotiate"),
+    ),
 ];
+
+/// The one that stands at another place in each order, so that there are not five times as many.
+const CALLOUT: (&str, &[&str], Option<&str>) =
+    ("callout:corp", &["callout:corp"], Some(r#"ApiKey realm="corp""#));
+
+/// The orders, each as names to be written, under every name that Airflow has had in turn, and as airgate's own.
+fn orders() -> impl Iterator<Item = (Vec<&'static str>, Vec<&'static str>)> {
+    permutations(BACKENDS.len()).into_iter().enumerate().map(|(number, order)| {
+        let mut backends: Vec<_> = order.into_iter().map(|at| BACKENDS[at]).collect();
+        backends.insert(number % (BACKENDS.len() + 1), CALLOUT);
+        let written = backends.iter().map(|(_, names, _)| names[number % names.len()]).collect();
+        (written, backends.iter().map(|(name, ..)| *name).collect())
+    })
+}
+
+/// What Kerberos takes, in a module of its own since an airgate may be built without.
+#[cfg(feature = "kerberos")]
+mod ticket {
+    use std::sync::Mutex;
+
+    use super::{Bad, Good, Kind};
+    use crate::support::kdc::{REALM, kdc};
+    use crate::support::token;
+
+    /// A token that nobody has used: each is good for one request.
+    fn fresh() -> String {
+        static FRESH: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let mut fresh = FRESH.lock().unwrap();
+        if fresh.is_empty() {
+            *fresh = kdc().log_in("alice").tokens(&["spnego airflow@localhost"; 60]);
+        }
+        format!("Negotiate {}", fresh.pop().unwrap())
+    }
+
+    pub fn kinds() -> Vec<Kind> {
+        vec![
+            Kind {
+                name: "a ticket",
+                put: |ask| ask.with("Authorization", fresh()),
+                to: &[("kerberos_auth", Good("alice"))],
+            },
+            Kind {
+                name: "garbage for a ticket",
+                put: |ask| ask.with("Authorization", "Negotiate Z2FyYmFnZQ=="),
+                to: &[("kerberos_auth", Bad(401, "The Negotiate token is not one of SPNEGO or Kerberos"))],
+            },
+            Kind {
+                name: "a cookie and a ticket",
+                put: |ask| {
+                    ask.with("Cookie", format!("_token={}", token::good("admin")))
+                        .with("Authorization", fresh())
+                },
+                to: &[("session", Good("admin")), ("kerberos_auth", Good("alice"))],
+            },
+            Kind {
+                name: "a wrong key and a ticket",
+                put: |ask| ask.with("X-Api-Key", "bad").with("Authorization", fresh()),
+                to: &[("kerberos_auth", Good("alice")), ("callout:corp", super::WRONG)],
+            },
+        ]
+    }
+
+    pub fn config() -> String {
+        let keytab = kdc().path("both.keytab");
+        format!("[kerberos]\nkeytab = \"{keytab}\"\nlocal_realms = \"{REALM}\"\nreplay_cache = \".\"\n")
+    }
+
+    pub fn environment() -> String {
+        kdc().path("krb5.conf")
+    }
+}
+
+#[cfg(not(feature = "kerberos"))]
+mod ticket {
+    pub fn kinds() -> Vec<super::Kind> {
+        Vec::new()
+    }
+
+    pub fn config() -> String {
+        String::new()
+    }
+
+    pub fn environment() -> String {
+        String::new()
+    }
+}
 
 fn expired() -> String {
     let mut claims = token::claims("viewer");
@@ -65,7 +162,7 @@ const EXPIRED: Is = Bad(401, "Token Expired");
 const WRONG: Is = Bad(401, "Invalid credentials");
 
 fn kinds() -> Vec<Kind> {
-    vec![
+    let mut kinds = vec![
         Kind { name: "nothing", put: |ask| ask, to: &[] },
         Kind {
             name: "a Bearer",
@@ -130,11 +227,13 @@ fn kinds() -> Vec<Kind> {
             put: |ask| ask.with("Cookie", format!("_token={}", expired())).basic("op", "wrong"),
             to: &[("basic_auth", WRONG), ("session", EXPIRED)],
         },
-    ]
+    ];
+    kinds.extend(ticket::kinds());
+    kinds
 }
 
 /// All orders of the numbers below `n`.
-fn orders(n: usize) -> Vec<Vec<usize>> {
+fn permutations(n: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![vec![]];
     for next in 0..n {
         orders = orders
@@ -157,16 +256,20 @@ const HASH: &str =
 
 fn config(upstream: &str, service: &str, backends: &[&str], more: &str) -> String {
     format!(
-        "[upstream]\nurl = \"{upstream}\"\n[core]\nsimple_auth_manager_users = \"admin:admin, op:op, viewer:viewer, robot:user\"\n\
+        "[upstream]\nurl = \"{upstream}\"\n[core]\nsimple_auth_manager_users = \"admin:admin, op:op, viewer:viewer, robot:user, alice:user\"\n\
          [basic]\nsources = \"file\"\nusers_file = \"users.htpasswd\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n\
          [lockout]\nattempts = 0\n[callout.corp]\nurl = \"{service}\"\nheaders = \"X-Api-Key\"\n\
-         challenge = 'ApiKey realm=\"corp\"'\n[api]\nauth_backends = \"{}\"\n{more}",
-        backends.join(", ")
+         challenge = 'ApiKey realm=\"corp\"'\n[api]\nauth_backends = \"{}\"\n{more}\n{}",
+        backends.join(", "),
+        ticket::config()
     )
 }
 
 fn start(config: String) -> Airgate {
-    Airgate::with(config).file("users.htpasswd", format!("op:{HASH}\n")).start()
+    Airgate::with(config)
+        .file("users.htpasswd", format!("op:{HASH}\n"))
+        .env("KRB5_CONFIG", &ticket::environment())
+        .start()
 }
 
 fn service() -> Upstream {
@@ -201,11 +304,7 @@ fn expected(kind: &Kind, order: &[&str]) -> Is {
 #[test]
 fn every_order_with_every_credential() {
     let (upstream, service) = (Upstream::start(), service());
-    for (number, order) in orders(BACKENDS.len()).into_iter().enumerate() {
-        // Under every name that Airflow has had, in turn.
-        let written: Vec<&str> =
-            order.iter().map(|&at| BACKENDS[at].1[number % BACKENDS[at].1.len()]).collect();
-        let order: Vec<&str> = order.iter().map(|&at| BACKENDS[at].0).collect();
+    for (written, order) in orders() {
         let gate = start(config(&upstream.url(), &service.url(), &written, ""));
         for kind in kinds() {
             let at = format!("{}: {}", written.join(", "), kind.name);
@@ -236,7 +335,7 @@ fn every_order_with_every_credential() {
 #[track_caller]
 fn challenges(answer: &Answer, order: &[&str], kind: &Kind, at: &str) {
     let challenge = |backend: &&str| {
-        let (_, _, challenge) = BACKENDS.iter().find(|(name, ..)| name == backend)?;
+        let (_, _, challenge) = BACKENDS.iter().chain([&CALLOUT]).find(|(name, ..)| name == backend)?;
         let bad_token =
             kind.to.iter().any(|(name, is)| name == backend && *name == "jwt" && matches!(is, Bad(..)));
         challenge.map(|c| if bad_token { format!("{c}, error=\"invalid_token\"") } else { c.to_owned() })
@@ -253,8 +352,7 @@ fn an_outage_counts_only_where_nobody_accepts() {
                 audience = \"a\"\nalgorithms = \"EdDSA\"\nusername_prefix = \"\"\n";
     let foreign =
         Issuer::new("k").token(&json!({"iss": "https://ci.example", "aud": "a", "exp": 9_999_999_999_u64}));
-    for order in orders(BACKENDS.len()) {
-        let order: Vec<&str> = order.iter().map(|&at| BACKENDS[at].0).collect();
+    for (_, order) in orders() {
         let gate = start(config(&upstream.url(), &closed.url(), &order, down));
         let key = || get("/api/v2/pools/a").with("X-Api-Key", "good");
         for (name, ask, status) in [
