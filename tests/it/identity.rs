@@ -648,3 +648,34 @@ fn lock_outs_count_the_address_that_a_trusted_proxy_vouches_for() {
     assert_eq!(from("6.6.6.6, 203.0.113.9", "right"), 429, "a forged address on the left");
     assert_eq!(from("198.51.100.7", "right"), 200, "another network");
 }
+
+/// What is cached is good for as long as the file says so, and no `cache_ttl` longer.
+#[test]
+fn a_password_that_is_changed_or_removed_in_the_file_is_forgotten_at_once() {
+    let upstream = Upstream::start();
+    let hash = |password: &str| bcrypt::hash(password, 4).unwrap();
+    let file = |users: &[(&str, &str)]| {
+        users.iter().map(|(name, password)| format!("{name}:{}\n", hash(password))).collect::<String>()
+    };
+    let airgate = Airgate::with(format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n\
+         [basic]\nsources = \"file\"\nusers_file = \"users\"\ncache_ttl = \"1h\"\n\
+         [core]\nsimple_auth_manager_users = \"ann:admin,bob:admin,eve:admin\"\n",
+        upstream.url()
+    ))
+    .file("users", file(&[("ann", "old"), ("bob", "old"), ("eve", "old")]))
+    .start();
+    let status =
+        |user: &str, password: &str| airgate.send(get("/api/v2/config").basic(user, password)).status;
+    let users = ["ann", "bob", "eve"];
+    assert_eq!(users.map(|user| status(user, "old")), [200; 3]);
+    assert_eq!(users.map(|user| status(user, "old")), [200; 3], "from the cache");
+    let new = airgate.home().join("new");
+    std::fs::write(&new, file(&[("ann", "new"), ("eve", "old")])).unwrap();
+    std::fs::rename(&new, airgate.home().join("users")).unwrap();
+    // Asking with the new password would be counted as a failure until the file has been read.
+    airgate.until("bob is gone", |_| status("bob", "old") != 200);
+    assert_eq!([status("ann", "old"), status("ann", "new")], [401, 200]);
+    assert_eq!(status("bob", "old"), 401);
+    assert_eq!(status("eve", "old"), 200);
+}
