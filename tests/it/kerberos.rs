@@ -2,6 +2,7 @@
 //! decides is shown in front of a server that answers everything.
 
 mod clients;
+mod goldens;
 mod keytab;
 mod refusals;
 

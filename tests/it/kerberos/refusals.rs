@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::{setup, with_keytab};
 use crate::support::airgate::Setup;
 use crate::support::kdc::{REALM, kdc};
-use crate::support::{Airgate, Answer, Ask, get, post};
+use crate::support::upstream::answer;
+use crate::support::{Airgate, Answer, Ask, Upstream, get, post};
 
 /// With the keys of both services.
 fn gate() -> Airgate {
@@ -210,4 +211,21 @@ fn users_that_are_nobody_in_airflow() {
         answer.header("www-authenticate").unwrap().starts_with("Negotiate o"),
         "who we are is proved all the same"
     );
+}
+
+/// With a 401 a token would ask for another round.
+#[test]
+fn a_401_of_airflow_proves_nothing() {
+    let upstream = Upstream::answering(|seen| match seen.target.split('?').next() {
+        Some("/api/v2/pools") => answer(401, &[("WWW-Authenticate", "Bearer")], "{}"),
+        _ => answer(200, &[("WWW-Authenticate", "Negotiate not-ours")], "{}"),
+    });
+    let gate = with_keytab("both.keytab", "").arg(&format!("--set=upstream.url={}", upstream.url())).start();
+    let tokens = kdc().log_in("viewer").tokens(&["spnego airflow@localhost"; 2]);
+    let refused = negotiate(&gate, &tokens[0]);
+    assert_eq!((refused.status, refused.all("www-authenticate")), (401, vec!["Bearer"]));
+    let ask = get("/api/v2/dags").with("Authorization", format!("Negotiate {}", tokens[1]));
+    let answered = gate.send(ask);
+    assert_eq!(answered.all("www-authenticate").len(), 1, "{answered:?}");
+    assert!(answered.header("www-authenticate").unwrap().starts_with("Negotiate o"), "{answered:?}");
 }
