@@ -19,6 +19,8 @@
 //! For a program with backends of its own there are [`Builder`], [`registry`] and [`auth`]; other modules are public
 //! for airgate's own tests, and change without notice.
 
+#![deny(unsafe_code)]
+
 pub mod admin;
 pub mod assemble;
 pub mod auth;

@@ -62,3 +62,57 @@ impl Workers {
         timeout(Self::LIMIT, turn).await.map_err(|_| Busy::Slow)?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+    use std::sync::mpsc;
+
+    /// The calls run elsewhere, so that the time of the test can pass while they wait.
+    fn elsewhere() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn calls_that_hang_hold_up_no_more_than_their_own_threads() {
+        let (runtime, here) = (elsewhere(), paused());
+        let workers = Workers::new(runtime.handle().clone());
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        here.block_on(async {
+            let hang = || {
+                let wait = wait.clone();
+                workers.run(move || wait.lock().unwrap().recv().is_ok())
+            };
+            let all = join_all((0..Workers::PLACES).map(|_| hang()));
+            // All of them wait, and one more finds no place.
+            let more = async {
+                tokio::time::sleep(Workers::LIMIT / 2).await;
+                workers.run(|| ()).await
+            };
+            let (all, more) = tokio::join!(all, more);
+            assert_eq!(more, Err(Busy::Full));
+            assert!(all.iter().all(|answer| *answer == Err(Busy::Slow)));
+            // Their places are free again, their threads are not.
+            assert_eq!(workers.run(|| ()).await, Err(Busy::Slow));
+        });
+        drop(release);
+        // In real time: the calls end, and others have their turn.
+        assert_eq!(elsewhere().block_on(workers.run(|| 7)), Ok(7));
+    }
+
+    #[test]
+    fn a_call_that_panics_is_gone() {
+        let runtime = elsewhere();
+        let workers = Workers::new(runtime.handle().clone());
+        let panics = || -> u8 { panic!("on purpose") };
+        for _ in 0..Workers::THREADS + 1 {
+            assert_eq!(elsewhere().block_on(workers.run(panics)), Err(Busy::Gone));
+        }
+    }
+
+    fn paused() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! Loaded and not linked, so that the binary runs where no Kerberos is installed, and builds without its
 //! headers. Only the dozen functions that accepting takes are declared, by RFC 2744 and MIT's extension of
-//! credential stores, which no environment variable has to be changed for. All unsafe code of airgate is
-//! in [`ffi`] and here.
+//! credential stores, which no environment variable has to be changed for. All unsafe code of airgate
+//! is in `ffi.rs`.
 
 mod ffi;
 mod status;
@@ -88,10 +88,8 @@ impl MitAcceptor {
         };
         let pairs =
             [(c"keytab", name_of(self.keytab.as_ref())), (c"rcache", name_of(self.replay_cache.as_ref()))];
-        let pairs: Vec<KeyValue> = pairs
-            .iter()
-            .filter_map(|(key, value)| Some(KeyValue { key: key.as_ptr(), value: (*value)?.as_ptr() }))
-            .collect();
+        let pairs: Vec<_> =
+            pairs.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value?))).collect();
         let store = KeyValues::of(&pairs);
         Credential::acquire(self.functions, name.as_ref(), &ffi::MECHANISMS, &store)
             .and_then(|mut credential| credential.negotiate_only(&ffi::KERBEROS_ALONE).map(|()| credential))
@@ -174,4 +172,25 @@ fn name_of(file: Option<&(PathBuf, CString)>) -> Option<&CStr> {
 /// As [`MitAcceptor::new`].
 pub fn acceptor(keys: &Keys) -> Result<Arc<dyn Acceptor>, LoadError> {
     Ok(Arc::new(MitAcceptor::new(keys)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_not_installed_is_named() {
+        let error = Functions::load("libno-such-library.so.9").err().map(LoadError::from).unwrap();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("needs MIT Kerberos, libgssapi_krb5.so.2 (Debian: libgssapi-krb5-2): "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_path_that_c_cannot_take() {
+        let keys = Keys { keytab: Some("a\0b".into()), service: Service::Any, replay_cache: None };
+        assert!(matches!(MitAcceptor::new(&keys), Err(LoadError::Nul(_))));
+    }
 }

@@ -1,9 +1,11 @@
 //! The C interface: RFC 2744, with MIT's `gss_acquire_cred_from` and `gss_set_neg_mechs`.
 //!
 //! Each handle of the library's has an owner here that gives it back; nothing outside this file sees a
-//! pointer, but for the texts of a credential store.
+//! pointer.
 
-use std::ffi::{c_char, c_int, c_long, c_void};
+#![expect(unsafe_code, reason = "a C library; see the comment at each place")]
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -88,21 +90,28 @@ impl Buffer {
 
 /// `gss_key_value_element_desc`.
 #[repr(C)]
-pub struct KeyValue {
-    pub key: *const c_char,
-    pub value: *const c_char,
+pub struct KeyValue<'a> {
+    key: *const c_char,
+    value: *const c_char,
+    borrowed: PhantomData<&'a CStr>,
+}
+
+impl<'a> KeyValue<'a> {
+    pub fn new(key: &'a CStr, value: &'a CStr) -> Self {
+        Self { key: key.as_ptr(), value: value.as_ptr(), borrowed: PhantomData }
+    }
 }
 
 /// `gss_key_value_set_desc`.
 #[repr(C)]
 pub struct KeyValues<'a> {
     count: Word,
-    elements: *const KeyValue,
-    borrowed: PhantomData<&'a KeyValue>,
+    elements: *const KeyValue<'a>,
+    borrowed: PhantomData<&'a KeyValue<'a>>,
 }
 
 impl<'a> KeyValues<'a> {
-    pub fn of(pairs: &'a [KeyValue]) -> Self {
+    pub fn of(pairs: &'a [KeyValue<'a>]) -> Self {
         Self { count: pairs.len() as Word, elements: pairs.as_ptr(), borrowed: PhantomData }
     }
 }
@@ -215,7 +224,7 @@ impl Functions {
         // SAFETY: returns a text that stays, or one of this thread's that the next call overwrites.
         unsafe {
             let text = (self.error_message)(c_long::from(code));
-            if text.is_null() { Vec::new() } else { std::ffi::CStr::from_ptr(text).to_bytes().to_vec() }
+            if text.is_null() { Vec::new() } else { CStr::from_ptr(text).to_bytes().to_vec() }
         }
     }
 }

@@ -124,3 +124,50 @@ impl Texts {
         Failure::Bad(fault, text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_judged() {
+        let texts = Texts {
+            faults: vec![
+                ("Decrypt integrity check failed".into(), Fault::WrongKey),
+                ("Ticket expired".into(), Fault::Expired),
+                ("Request is a replay".into(), Fault::Replayed),
+                // A table that the library does not have.
+                (String::new(), Fault::Anonymous),
+            ],
+            local: vec!["No such file or directory".into(), String::new()],
+        };
+        let bad = |fault| move |text: String| Failure::Bad(fault, text);
+        type Expected = Box<dyn Fn(String) -> Failure>;
+        let rows: [(&str, Expected); 9] = [
+            ("Ticket expired", Box::new(bad(Fault::Expired))),
+            ("Request is a replay", Box::new(bad(Fault::Replayed))),
+            ("Decrypt integrity check failed", Box::new(bad(Fault::WrongKey))),
+            (
+                "Request ticket server airflow/h@R kvno 1 enctype aes256-cts found in keytab but cannot decrypt ticket",
+                Box::new(bad(Fault::WrongKey)),
+            ),
+            (
+                "Request ticket server HTTP/h@R not found in keytab (ticket kvno 1)",
+                Box::new(bad(Fault::NoKey)),
+            ),
+            (
+                "Cannot decrypt ticket for airflow/h@R using keytab key for HTTP/h@R",
+                Box::new(bad(Fault::NoKey)),
+            ),
+            (
+                "Cannot decrypt ticket for HTTP/h@R using keytab key for HTTP/h@R",
+                Box::new(bad(Fault::WrongKey)),
+            ),
+            ("No such file or directory (filename: /var/cache/x)", Box::new(Failure::Unable)),
+            ("Token header is malformed or corrupt", Box::new(bad(Fault::Other))),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(texts.judge(text.into()), expected(text.into()), "{text}");
+        }
+    }
+}
