@@ -9,7 +9,7 @@ const CONFIG: &str = "[api_auth]\njwt_secret = \"0123456789abcdef0123456789abcde
 
 #[test]
 fn it_says_so_when_kerberos_is_configured() {
-    let expected = "airgate.toml:4:26: [api] auth_backends: this airgate was built without Kerberos. Build it with \
+    let expected = "airgate.toml:4:25: [api] auth_backends: this airgate was built without Kerberos. Build it with \
                     the cargo feature `kerberos`";
     let (code, said) = Airgate::with(CONFIG).fails();
     assert_eq!(code, Some(1));
