@@ -1,5 +1,7 @@
 //! The priority of a thread: what Linux has, and POSIX has not.
 
+#![expect(unsafe_code, reason = "no crate in the tree offers a thread's scheduling policy")]
+
 use std::io;
 
 /// Makes this thread compute only with time that no other thread of the process wants: by the policy
