@@ -290,7 +290,7 @@ fn airgate(home: &std::path::Path, upstream: SocketAddr) -> (Process, SocketAddr
     let argon2 = argon2.expect("random numbers");
     let bcrypt = bcrypt::hash("right", 10).expect("random numbers");
     let mut users = format!("bench:{argon2}\nadmin:{argon2}\n");
-    for number in 0..1000 {
+    for number in 0..1000_u32 {
         users.push_str(&format!(
             "user{number}:{}\n",
             if number.is_multiple_of(2) { &argon2 } else { &bcrypt }

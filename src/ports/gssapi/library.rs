@@ -2,7 +2,7 @@
 //!
 //! Loaded and not linked, so that the binary runs where no Kerberos is installed, and builds without its
 //! headers. Only the dozen functions that accepting takes are declared, by RFC 2744 and MIT's extension of
-//! credential stores, which no environment variable has to be changed for. All unsafe code of airgate
+//! credential stores, which no environment variable has to be changed for. The unsafe code of it
 //! is in `ffi.rs`.
 
 mod ffi;
