@@ -133,6 +133,9 @@ impl Kept {
         if let Some(kerberos) = made.upgrade() {
             kerberos.watch(&self.runtime, KerberosAuth::INTERVAL);
         }
+        for source in snapshot.gate.log_in.passwords.sources() {
+            source.clone().adopted(&self.runtime);
+        }
         self.forget_unused();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {

@@ -182,6 +182,8 @@ pub enum Origin {
     Upstream,
     /// The users file.
     File,
+    /// The LDAP directory.
+    Ldap,
     /// `[api] anonymous_user`, by the `default` backend.
     Anonymous,
     /// A foreign issuer of `[[jwt.issuers]]`, by its `iss`.
@@ -202,6 +204,7 @@ impl Origin {
             Self::Unverified => "unverified",
             Self::Upstream => "upstream",
             Self::File => "file",
+            Self::Ldap => "ldap",
             Self::Anonymous => "anonymous",
             Self::Issuer(_) => "issuer",
             Self::Kerberos => "kerberos",

@@ -314,7 +314,7 @@ impl Gate {
         let mints = match grant.identity.origin {
             Origin::Airflow | Origin::Unverified | Origin::Anonymous => return Ok(None),
             Origin::Upstream => false,
-            Origin::File | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
+            Origin::File | Origin::Ldap | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
                 self.mint.issues()
             }
         };

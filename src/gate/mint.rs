@@ -166,6 +166,7 @@ impl Mint {
             Origin::Airflow
             | Origin::Upstream
             | Origin::File
+            | Origin::Ldap
             | Origin::Anonymous
             | Origin::Issuer(_)
             | Origin::Kerberos

@@ -139,6 +139,7 @@ fn cache(exchange: &Exchange<'_>) -> Option<Cache> {
         Origin::Airflow
         | Origin::Upstream
         | Origin::File
+        | Origin::Ldap
         | Origin::Issuer(_)
         | Origin::Kerberos
         | Origin::Callout(_)

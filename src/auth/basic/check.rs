@@ -37,6 +37,12 @@ pub trait Source: Send + Sync {
     fn health(&self) -> Health {
         Health::Up
     }
+
+    /// Called once the source is in force, and not when a configuration is only looked at: what it does
+    /// in the background begins here, on `runtime`, and ends when the source is dropped.
+    fn adopted(self: Arc<Self>, runtime: &Handle) {
+        let _ = runtime;
+    }
 }
 
 /// A source's answer.
