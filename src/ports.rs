@@ -2,6 +2,7 @@
 
 pub mod gssapi;
 pub mod http;
+pub mod ldap;
 pub mod redis;
 pub mod upstream;
 
