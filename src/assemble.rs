@@ -1,6 +1,7 @@
 //! Settings → everything that serves requests. Used by start, reload and `check` alike, so that what
 //! `check` passes also starts.
 
+mod ldap;
 mod own;
 
 use std::collections::HashMap;
@@ -411,6 +412,7 @@ fn sources(
             BasicSource::Upstream => {
                 sources.push(token_endpoint(settings, base_path, upstreams, Endpoint::Token))
             }
+            BasicSource::Ldap => sources.extend(ldap::source(settings, errors)),
             BasicSource::File => match password_file(settings, kept) {
                 Ok(file) => {
                     PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);

@@ -16,11 +16,28 @@ pub enum Known {
 }
 
 /// Sections that this release does not have yet.
-const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager", "database", "ldap"];
+const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager", "database"];
 
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
     &[("server", "tls"), ("admin", "page"), ("api", "enable_stable_v1"), ("limits", "requests_per_user")];
+
+/// Options of Flask-AppBuilder's `AUTH_LDAP` that are no options here, and why.
+const NOT_OFFERED: &[(&str, &str)] = &[
+    ("tls_demand", "leave it out: certificates are always verified"),
+    (
+        "allow_self_signed",
+        "leave it out: whoever answered would be given every password. Put the server's certificate into tls_cacertfile",
+    ),
+    ("tls_cacertdir", "put the certificates into one file, and name it in tls_cacertfile"),
+    ("bind_first", "leave it out: with bind_user that is bound first, else the user's own name"),
+    ("group_field", ROLES),
+    ("firstname_field", REGISTRATION),
+    ("lastname_field", REGISTRATION),
+    ("email_field", REGISTRATION),
+];
+const ROLES: &str = "leave it out: roles are Airflow's. search_filter can ask for a group";
+const REGISTRATION: &str = "leave it out: airgate registers no users";
 
 /// What a section and key of our own sources mean.
 pub fn lookup(section: &str, key: &str) -> Known {
@@ -41,6 +58,9 @@ pub fn lookup(section: &str, key: &str) -> Known {
     }
     if KEYS_TO_COME.contains(&(section, key)) {
         return Known::Unavailable(format!("[{section}] {key} is not available in this release"));
+    }
+    if let ("ldap", Some((_, reason))) = (section, NOT_OFFERED.iter().find(|(name, _)| *name == key)) {
+        return Known::Unavailable(format!("[ldap] {key}: {reason}"));
     }
     Known::Unknown(unknown(section, key))
 }
@@ -171,8 +191,15 @@ mod tests {
                 "section not near",
                 "zzzzzz",
                 "x",
-                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [gate], [core], [api], [api_auth], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
+                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
             ),
+            (
+                "not offered",
+                "ldap",
+                "group_field",
+                "[ldap] group_field: leave it out: roles are Airflow's. search_filter can ask for a group",
+            ),
+            ("misspelt", "ldap", "usr_field", "unknown key usr_field in [ldap]; the nearest is uid_field"),
             (
                 "section to come",
                 "keycloak_auth_manager",

@@ -1,6 +1,7 @@
 //! Values as read to settings as typed, with every error in them collected.
 
 pub mod checks;
+mod ldap;
 pub mod parse;
 mod reader;
 
@@ -53,6 +54,7 @@ pub fn resolve(
     let admin = r.admin();
     let upstream = r.upstream();
     let basic = r.basic();
+    let ldap = r.ldap();
     let gate = r.one(&o::GATE_OTHER_ROUTES, parse::word(OTHER_ROUTES));
     let core = r.core();
     let api = r.api(registered);
@@ -79,6 +81,7 @@ pub fn resolve(
             admin: admin?,
             upstream: upstream?,
             basic: basic?,
+            ldap: ldap?,
             gate: Gate { other_routes: gate?.value },
             core: core?,
             api: api?,

@@ -1,5 +1,7 @@
 //! What is right by itself and wrong together.
 
+mod ldap;
+
 use crate::config::layer::Findings;
 use crate::config::location::Location;
 use crate::config::options as o;
@@ -10,6 +12,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     listeners(settings, findings);
     identity(settings, findings);
     file_source(settings, findings);
+    ldap::check(settings, findings);
     anonymous(settings, findings);
     kerberos(settings, findings);
     issuers(settings, findings);

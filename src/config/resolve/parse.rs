@@ -150,7 +150,7 @@ fn url(text: &str) -> Parsed<Parts<'_>> {
 }
 
 /// A host, an IPv6 address without its brackets, and the port where one is written.
-fn host_and_port(authority: &str) -> Parsed<(&str, Option<u16>)> {
+pub fn host_and_port(authority: &str) -> Parsed<(&str, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or(Fault::Expected)?;
@@ -387,9 +387,8 @@ pub fn basic_source(text: &str) -> Parsed<BasicSource> {
     match text {
         "upstream" => Ok(BasicSource::Upstream),
         "file" => Ok(BasicSource::File),
-        "database" | "ldap" | "keycloak" => {
-            because(format!("the source {text} is not available in this release"))
-        }
+        "ldap" => Ok(BasicSource::Ldap),
+        "database" | "keycloak" => because(format!("the source {text} is not available in this release")),
         _ => Err(Fault::Expected),
     }
 }
