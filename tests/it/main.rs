@@ -16,6 +16,7 @@ mod identity;
 mod imports;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod ldap;
 mod life;
 mod lockout;
 mod mixed;

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod client;
 #[cfg(feature = "kerberos")]
 pub mod kdc;
+pub mod ldap;
 pub mod redis;
 pub mod token;
 pub mod upstream;
