@@ -37,6 +37,8 @@ has flock && has setsid || packages+=(util-linux)
 ! wants bench || has openssl || packages+=(openssl)
 ! wants test || has redis-server || packages+=(redis-server)
 ! wants test || has openssl || packages+=(openssl)
+! wants test || [ -x /usr/sbin/slapd ] || has slapd || packages+=(slapd)
+! wants test || has ldapsearch || packages+=(ldap-utils)
 # A KDC, and what the Kerberos clients for Python are built with. airgate itself is built without.
 ! wants test || [ -x /usr/sbin/krb5kdc ] || has krb5kdc || packages+=(krb5-kdc)
 ! wants test || [ -x /usr/sbin/kadmin.local ] || has kadmin.local || packages+=(krb5-admin-server)

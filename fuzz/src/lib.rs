@@ -13,6 +13,10 @@ pub mod cors;
 pub mod credentials;
 #[path = "../../tests/it/properties/kerberos.rs"]
 pub mod kerberos;
+#[path = "../../tests/it/properties/ldap_message.rs"]
+pub mod ldap_message;
+#[path = "../../tests/it/properties/ldap_names.rs"]
+pub mod ldap_names;
 #[path = "../../tests/it/properties/limit.rs"]
 pub mod limit;
 #[path = "../../tests/it/properties/target.rs"]

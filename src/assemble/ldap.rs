@@ -24,24 +24,30 @@ pub(super) fn source(settings: &Settings, errors: &mut Errors) -> Option<Arc<dyn
         errors.push(&ldap.uid_field.at, message);
         return None;
     }
-    let (tls, flow) = (Arc::new(tls?), flow?);
+    let (tls, flow) = (tls?, flow?);
     let timeouts = Timeouts { connect: ldap.connect_timeout, read: ldap.read_timeout };
-    let servers = ldap.servers.iter().map(|server| -> Arc<dyn LdapServer> {
-        let security = match (server.tls, ldap.use_tls.value) {
-            (true, _) => Security::Tls,
-            (false, true) => Security::StartTls,
-            (false, false) => Security::Plain,
-        };
-        let url = Url { security, host: server.host.clone(), port: server.port };
-        Arc::new(Server::new(url, tls.clone(), timeouts))
+    // Where TLS is asked for and cannot be had there is no server, rather than one without.
+    let security = |encrypted| match (encrypted, ldap.use_tls.value) {
+        (true, _) => Some(Security::Tls(tls.clone()?)),
+        (false, true) => Some(Security::StartTls(tls.clone()?)),
+        (false, false) => Some(Security::Plain),
+    };
+    let servers = ldap.servers.iter().filter_map(|server| -> Option<Arc<dyn LdapServer>> {
+        let security = security(server.value.tls)?;
+        let url = Url { security, host: server.value.host.clone(), port: server.value.port };
+        Some(Arc::new(Server::new(url, timeouts)))
     });
     let uid_field = ldap.uid_field.value.as_str().into();
     let asked = LdapSettings { flow, uid_field, read_timeout: ldap.read_timeout };
     Some(Arc::new(Ldap::new(servers.collect(), asked)))
 }
 
-/// Reads the files of certificates. Where no server has TLS, the system's authorities need not be there.
-fn tls(ldap: &settings::Ldap, errors: &mut Errors) -> Option<Tls> {
+/// Whom to trust; nobody where no server has TLS. Outer `None`: something is wrong with it.
+#[expect(clippy::option_option, reason = "no TLS is not TLS that cannot be had")]
+fn tls(ldap: &settings::Ldap, errors: &mut Errors) -> Option<Option<Arc<Tls>>> {
+    if !ldap.use_tls.value && !ldap.servers.iter().any(|server| server.value.tls) {
+        return Some(None);
+    }
     let ca = read(&o::LDAP_TLS_CACERTFILE, ldap.ca_file.as_ref(), errors);
     let chain = read(&o::LDAP_TLS_CERTFILE, ldap.certificate_file.as_ref(), errors);
     let key = read(&o::LDAP_TLS_KEYFILE, ldap.key_file.as_ref(), errors);
@@ -53,9 +59,13 @@ fn tls(ldap: &settings::Ldap, errors: &mut Errors) -> Option<Tls> {
     };
     let client = chain.as_deref().zip(key.as_deref());
     let client = client.map(|(chain, key)| ClientCertificate { chain, key });
-    Tls::new(ca.as_deref(), client)
-        .map_err(|error| errors.push(at, format!("{}: {error}", option.title())))
-        .ok()
+    match Tls::new(ca.as_deref(), client) {
+        Ok(tls) => Some(Some(Arc::new(tls))),
+        Err(error) => {
+            errors.push(at, format!("{}: {error}", option.title()));
+            None
+        }
+    }
 }
 
 /// The file's bytes, if one is named. `None` if it cannot be read.

@@ -147,7 +147,7 @@ pub enum LdapError {
 }
 
 /// `ldap://host:port` or `ldaps://host:port`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Url {
     /// How the connection begins.
     pub security: Security,
@@ -158,22 +158,22 @@ pub struct Url {
 }
 
 /// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub enum Security {
     /// Not at all: everybody on the way reads the passwords.
     Plain,
     /// TLS after a first message in the clear (RFC 4511, section 4.14). Refused by the server, there is
     /// no connection.
-    StartTls,
+    StartTls(Arc<Tls>),
     /// TLS from the first byte.
-    Tls,
+    Tls(Arc<Tls>),
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.security {
-            Security::Plain | Security::StartTls => "ldap",
-            Security::Tls => "ldaps",
+        let scheme = match &self.security {
+            Security::Plain | Security::StartTls(_) => "ldap",
+            Security::Tls(_) => "ldaps",
         };
         match self.host.contains(':') {
             true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
@@ -186,7 +186,6 @@ impl fmt::Display for Url {
 pub struct Server {
     url: Url,
     name: String,
-    tls: Arc<Tls>,
     timeouts: Timeouts,
 }
 
@@ -200,9 +199,9 @@ pub struct Timeouts {
 }
 
 impl Server {
-    /// The server at this URL. `tls` says whom to trust.
-    pub fn new(url: Url, tls: Arc<Tls>, timeouts: Timeouts) -> Self {
-        Self { name: url.to_string(), url, tls, timeouts }
+    /// The server at this URL.
+    pub fn new(url: Url, timeouts: Timeouts) -> Self {
+        Self { name: url.to_string(), url, timeouts }
     }
 }
 
@@ -213,8 +212,11 @@ impl LdapServer for Server {
     }
 
     async fn connect(&self) -> Result<Box<dyn LdapConnection>, LdapError> {
-        let connected = Connected::open(&self.url, &self.tls, self.timeouts.read);
+        let connected = Connected::open(&self.url, self.timeouts.read);
         let connected = tokio::time::timeout(self.timeouts.connect, connected).await;
         Ok(Box::new(connected.map_err(|_| LdapError::Timeout)??))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ mod config_toml;
 mod cors;
 mod credentials;
 mod kerberos;
+mod ldap_message;
+mod ldap_names;
 mod limit;
 mod target;
 mod token;
@@ -152,6 +154,16 @@ fn credentials() {
 #[test]
 fn kerberos() {
     check("kerberos", kerberos::holds);
+}
+
+#[test]
+fn ldap_message() {
+    check("ldap_message", ldap_message::holds);
+}
+
+#[test]
+fn ldap_names() {
+    check("ldap_names", ldap_names::holds);
 }
 
 #[test]

@@ -39,8 +39,8 @@ pub struct Ldap {
     /// Room for log-ins, those that wait included.
     room: Semaphore,
     pace: Pace,
-    /// When the directory last refused our own account.
-    refused: Mutex<Option<SystemTime>>,
+    /// When the directory last refused our own account, and how.
+    refused: Mutex<Option<(SystemTime, String)>>,
 }
 
 /// How the directory is asked.
@@ -250,10 +250,10 @@ impl Ldap {
         now: Option<SystemTime>,
     ) -> Result<(), Trouble> {
         let refused = || self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = now.and_then(|now| now.duration_since((*refused())?).ok());
-        if since.is_some_and(|since| since < Self::RETRY) {
-            let cause = "the directory refused bind_user a moment ago".to_owned();
-            return Err(Trouble { cause, try_next: false });
+        if let (Some(now), Some((since, cause))) = (now, &*refused())
+            && now.duration_since(*since).is_ok_and(|ago| ago < Self::RETRY)
+        {
+            return Err(Trouble { cause: cause.clone(), try_next: false });
         }
         let outcome = connection.bind(user, password).await?;
         match answer::read(&outcome) {
@@ -262,9 +262,9 @@ impl Ldap {
                 Ok(())
             }
             Bound::No(refusal) => {
-                *refused() = now;
                 let Outcome { code, text, .. } = outcome;
                 let cause = format!("the directory refuses bind_user: {refusal} ({code} {text})");
+                *refused() = now.map(|now| (now, cause.clone()));
                 Err(Trouble { cause, try_next: false })
             }
             Bound::CannotTell => Err(cannot_tell("bind_user", &outcome)),

@@ -184,8 +184,8 @@ fn every_refusal_says_why() {
         ),
         (
             "a source to come",
-            "[basic]\nsources = \"upstream ldap\"",
-            "airgate.toml:2:11: [basic] sources: the source ldap is not available in this release",
+            "[basic]\nsources = \"upstream keycloak\"",
+            "airgate.toml:2:11: [basic] sources: the source keycloak is not available in this release",
         ),
         (
             "a source to come",

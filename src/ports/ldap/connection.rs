@@ -7,9 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::ber::{Header, Malformed};
+use super::ber::{Header, Malformed, SEQUENCE};
 use super::message::{self, Answer, Message};
-use super::tls::Tls;
 use super::{Entry, Found, LdapConnection, LdapError, Outcome, Search, Security, Url};
 use crate::secret::Secret;
 
@@ -34,18 +33,21 @@ impl Connected {
     const PARTING: Duration = Duration::from_secs(1);
 
     /// Connects, TLS included. Each operation may later take as long as `patience`.
-    pub async fn open(url: &Url, tls: &Tls, patience: Duration) -> Result<Self, LdapError> {
+    pub async fn open(url: &Url, patience: Duration) -> Result<Self, LdapError> {
         let stream = TcpStream::connect((url.host.as_str(), url.port))
             .await
             .map_err(|error| LdapError::Connect(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| LdapError::Connect(error.to_string()))?;
         let mut connected = Self { stream: Box::new(stream), id: 0, patience };
-        if url.security == Security::StartTls {
-            connected.start_tls().await?;
-        }
-        if url.security != Security::Plain {
-            connected.stream = Box::new(tls.connect(&url.host, connected.stream).await?);
-        }
+        let tls = match &url.security {
+            Security::Plain => return Ok(connected),
+            Security::StartTls(tls) => {
+                connected.start_tls().await?;
+                tls
+            }
+            Security::Tls(tls) => tls,
+        };
+        connected.stream = Box::new(tls.connect(&url.host, connected.stream).await?);
         Ok(connected)
     }
 
@@ -105,6 +107,9 @@ impl Connected {
                 None => message.push(self.stream.read_u8().await.map_err(broken)?),
             }
         };
+        if header.tag != SEQUENCE {
+            return Err(MALFORMED);
+        }
         if header.length > Self::MAX_MESSAGE {
             return Err(LdapError::Protocol("the message is too long"));
         }

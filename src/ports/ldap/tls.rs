@@ -90,7 +90,6 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidTls> 
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unusable(error: impl fmt::Display) -> InvalidTls {
     InvalidTls::Unusable(error.to_string())
 }

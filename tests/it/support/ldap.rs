@@ -49,6 +49,15 @@ impl Own {
         script(&["down", "--name", &self.name]);
     }
 
+    /// Somebody below `ou=people` takes another password.
+    pub fn change_password(&self, user: &str, old: &str, new: &str) {
+        let name = format!("uid={user},ou=people,{BASE}");
+        let mut ldappasswd = Command::new("ldappasswd");
+        ldappasswd.args(["-x", "-H", &self.slapd.url, "-D", &name, "-w", old, "-s", new]);
+        let output = ldappasswd.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Again, on the ports that it had.
     pub fn start_again(&self) {
         assert_eq!(up(&["--name", &self.name]).url, self.slapd.url);

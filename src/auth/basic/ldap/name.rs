@@ -42,8 +42,8 @@ impl NameFormat {
     /// The format is not what Python's `%` takes, or a distinguished name cannot be made of it.
     pub fn parse(format: Option<&str>, domain: Option<&str>) -> Result<Self, InvalidFormat> {
         let (before, after) = split(format.unwrap_or("%s")).ok_or(InvalidFormat::Placeholder)?;
-        // `uid=%s,…`: the name is a value of a distinguished name.
-        let kind = if before.trim_end().ends_with('=') { Kind::DistinguishedName } else { Kind::Other };
+        // `uid=%s,…`: the name is a value, or a part of one, of a distinguished name.
+        let kind = if before.contains('=') { Kind::DistinguishedName } else { Kind::Other };
         if kind == Kind::DistinguishedName && dn::parse(&format!("{before}x{after}")).is_none() {
             return Err(InvalidFormat::Name);
         }
@@ -135,6 +135,7 @@ mod tests {
             ("of Windows", Some(r"EXAMPLE\%s"), None, "alice", r"EXAMPLE\alice"),
             ("a per cent sign", Some("100%%-%s"), None, "a%s", "100%-a%s"),
             ("an injected part", Some(dn), None, "x,ou=admins", r"uid=x\,ou\=admins,ou=people,dc=test"),
+            ("a part of a value", Some("uid=x-%s,dc=test"), None, "a,b", r"uid=x-a\,b,dc=test"),
             ("another injected part", Some(dn), None, "a+uid=b", r"uid=a\+uid\=b,ou=people,dc=test"),
         ] {
             let format = NameFormat::parse(format, domain).unwrap();
@@ -165,12 +166,12 @@ mod tests {
             ("one of two", &[("uid", "alice"), ("uid", "asmith")], "asmith", Ok("asmith")),
             ("one of two, loosely", &[("uid", "alice"), ("uid", "asmith")], "ASmith", Ok("asmith")),
             ("exact before loose", &[("uid", "A"), ("uid", "a")], "a", Ok("a")),
-            ("two alike", &[("uid", "AB"), ("uid", "ab")], "aB", no.clone()),
-            ("none of two", &[("uid", "alice"), ("uid", "asmith")], "bob", no.clone()),
-            ("no value", &[], "alice", no.clone()),
-            ("another attribute", &[("cn", "alice")], "alice", no.clone()),
-            ("empty", &[("uid", "")], "alice", no.clone()),
-            ("a control character", &[("uid", "ali\0ce")], "alice", no.clone()),
+            ("two alike", &[("uid", "AB"), ("uid", "ab")], "aB", no),
+            ("none of two", &[("uid", "alice"), ("uid", "asmith")], "bob", no),
+            ("no value", &[], "alice", no),
+            ("another attribute", &[("cn", "alice")], "alice", no),
+            ("empty", &[("uid", "")], "alice", no),
+            ("a control character", &[("uid", "ali\0ce")], "alice", no),
         ] {
             let values =
                 values.iter().map(|(kind, value)| ((*kind).into(), value.as_bytes().into())).collect();

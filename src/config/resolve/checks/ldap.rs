@@ -10,12 +10,12 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     let Some(source) = settings.basic.sources.iter().find(|s| s.value == BasicSource::Ldap) else {
         return unused(settings, findings);
     };
-    identity(settings, &source.at, findings);
     let ldap = &settings.ldap;
     if ldap.servers.is_empty() {
         let message = format!("{}: ldap needs {}", o::BASIC_SOURCES.title(), o::LDAP_SERVER.title());
         findings.errors.push(&source.at, message);
     }
+    identity(settings, &source.at, findings);
     account(ldap, findings);
     names(ldap, findings);
     tls(ldap, findings);
