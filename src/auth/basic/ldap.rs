@@ -3,10 +3,11 @@
 pub mod answer;
 pub mod name;
 mod pace;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -128,8 +129,6 @@ impl Ldap {
     const PATIENCE: Duration = Duration::from_secs(25);
     /// When to ask again.
     const RETRY: Duration = Duration::from_secs(5);
-    /// How often a directory that answers is looked at, and one that does not.
-    const LOOK: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
 
     /// Asks these servers, at least one, in turn.
     pub fn new(servers: Vec<Arc<dyn LdapServer>>, settings: Settings) -> Self {
@@ -315,58 +314,6 @@ impl Ldap {
             // What may not be read is either said or not there.
             10 | 32 | 34 | 50 => Ok(None),
             _ => Err(cannot_tell("reading the entry", &outcome)),
-        }
-    }
-
-    /// Says once that the directory does not answer, and once that it does again.
-    fn note(&self, result: Result<(), &str>) {
-        match result {
-            Ok(()) => {
-                if self.trouble.swap(None).is_some() {
-                    tracing::info!("LDAP directory answers again");
-                }
-            }
-            Err(cause) => {
-                let cause: Arc<str> = format!("ldap: {cause}").into();
-                if self.trouble.swap(Some(Arc::new(Arc::clone(&cause)))).is_none() {
-                    tracing::warn!(%cause, "LDAP directory cannot be asked");
-                }
-            }
-        }
-    }
-
-    /// Whether any server can be asked.
-    async fn look(&self) -> bool {
-        let mut causes = Vec::new();
-        for server in &self.servers {
-            let looked: Result<(), Trouble> = async {
-                let mut connection = server.connect().await?;
-                if let Flow::Indirect { user, password, .. } = &self.settings.flow {
-                    self.bind_own(&mut *connection, user, password, None).await?;
-                }
-                connection.unbind().await;
-                Ok(())
-            }
-            .await;
-            match looked {
-                Ok(()) => {
-                    self.note(Ok(()));
-                    return true;
-                }
-                Err(Trouble { cause, .. }) => causes.push(format!("{}: {cause}", server.name())),
-            }
-        }
-        self.note(Err(&causes.join("; ")));
-        false
-    }
-
-    async fn keep_looking(ldap: Weak<Self>) {
-        loop {
-            let Some(this) = ldap.upgrade() else { return };
-            let (well, ill) = Self::LOOK;
-            let wait = if this.look().await { well } else { ill };
-            drop(this);
-            tokio::time::sleep(wait).await;
         }
     }
 }
