@@ -99,31 +99,40 @@ impl Mint {
     ///
     /// # Errors
     /// The identity is nobody in Airflow, or its token cannot be signed.
-    pub fn present(&self, grant: &Grant, now: SystemTime) -> Result<Presented, MintError> {
+    pub async fn present(&self, grant: &Grant, now: SystemTime) -> Result<Presented, MintError> {
         match (&grant.onward, self.mode) {
             (Onward::Cookies, _) => Ok(Presented::Cookies),
             (Onward::Unchanged, _) | (_, Mode::Passthrough) => Ok(Presented::Header),
             (Onward::Issued(header), Mode::Mint | Mode::Exchange) => Ok(Presented::Replaced(header.clone())),
             (Onward::Minted { jti }, Mode::Mint | Mode::Exchange) => {
-                self.minted(&grant.identity, jti.as_deref(), now).map(Presented::Replaced)
+                self.minted(&grant.identity, jti.as_deref(), now).await.map(Presented::Replaced)
             }
         }
     }
 
-    /// Whether a token could be minted for this identity.
+    /// Whether a token is minted for this identity, rather than left to the upstream.
     pub fn knows(&self, identity: &Identity) -> bool {
-        self.principal(identity).is_some()
+        match (&identity.origin, &self.directory) {
+            (Origin::Unverified, _) | (_, Directory::Empty) => false,
+            (_, Directory::Simple(members)) => members.contains_key(&*identity.name),
+        }
     }
 
     /// A token for a client, from a token endpoint, with its own `jti`.
     ///
     /// # Errors
     /// As [`Mint::present`].
-    pub fn token(&self, identity: &Identity, life: Duration, now: SystemTime) -> Result<Secret, MintError> {
-        self.sign(identity, None, life, now)
+    pub async fn token(
+        &self,
+        identity: &Identity,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<Secret, MintError> {
+        let principal = self.principal(identity).await?;
+        self.sign(identity, principal, None, life, now)
     }
 
-    fn minted(
+    async fn minted(
         &self,
         identity: &Identity,
         jti: Option<&str>,
@@ -133,7 +142,8 @@ impl Mint {
         if let Some(minted) = self.minted.get(&key).filter(|m| now < m.renew) {
             return Ok(minted.header.clone());
         }
-        let token = self.sign(identity, jti, MINTED_FOR, now)?;
+        let principal = self.principal(identity).await?;
+        let token = self.sign(identity, principal, jti, MINTED_FOR, now)?;
         let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|error| SignError::Key(error.to_string()))?;
         header.set_sensitive(true);
@@ -145,39 +155,40 @@ impl Mint {
     fn sign(
         &self,
         identity: &Identity,
+        principal: Principal<'_>,
         jti: Option<&str>,
         life: Duration,
         now: SystemTime,
     ) -> Result<Secret, MintError> {
-        let unknown = || {
-            let Identity { origin, name } = identity;
-            MintError::Unknown(format!("{}:{name}", origin.as_str()))
-        };
-        let signer = self.signer.as_ref().ok_or_else(unknown)?;
-        let principal = self.principal(identity).ok_or_else(unknown)?;
+        let signer = self.signer.as_ref().ok_or_else(|| MintError::Unknown(shown(identity)))?;
         Ok(signer.sign(principal, jti, life, now)?)
     }
 
     /// Who in Airflow an identity is. An identity is origin and name: those that Airflow itself
     /// vouches for, and those that the operator's own files and issuers name, are looked up by name.
-    fn principal<'a>(&'a self, identity: &'a Identity) -> Option<Principal<'a>> {
-        match identity.origin {
-            Origin::Unverified => None,
-            Origin::Airflow
-            | Origin::Upstream
-            | Origin::File
-            | Origin::Anonymous
-            | Origin::Issuer(_)
-            | Origin::Kerberos
-            | Origin::Callout(_)
-            | Origin::Custom(_) => {
-                match &self.directory {
-                    Directory::Simple(members) => members.get(&*identity.name).map(|member| {
-                        Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams }
-                    }),
-                    Directory::Empty => None,
-                }
+    async fn principal<'a>(&'a self, identity: &'a Identity) -> Result<Principal<'a>, MintError> {
+        let unknown = || MintError::Unknown(shown(identity));
+        match (&identity.origin, &self.directory) {
+            (Origin::Unverified, _) | (_, Directory::Empty) => Err(unknown()),
+            (
+                Origin::Airflow
+                | Origin::Upstream
+                | Origin::File
+                | Origin::Anonymous
+                | Origin::Issuer(_)
+                | Origin::Kerberos
+                | Origin::Callout(_)
+                | Origin::Custom(_),
+                Directory::Simple(members),
+            ) => {
+                let member = members.get(&*identity.name).ok_or_else(unknown)?;
+                Ok(Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams })
             }
         }
     }
+}
+
+/// An identity for log lines.
+fn shown(identity: &Identity) -> String {
+    format!("{}:{}", identity.origin.as_str(), identity.name)
 }
