@@ -13,6 +13,8 @@ pub mod cors;
 pub mod credentials;
 #[path = "../../tests/it/properties/kerberos.rs"]
 pub mod kerberos;
+#[path = "../../tests/it/properties/database_url.rs"]
+pub mod database_url;
 #[path = "../../tests/it/properties/limit.rs"]
 pub mod limit;
 #[path = "../../tests/it/properties/target.rs"]

@@ -7,6 +7,7 @@ mod callout_answer;
 mod config_toml;
 mod cors;
 mod credentials;
+mod database_url;
 mod kerberos;
 mod limit;
 mod target;
@@ -152,6 +153,11 @@ fn credentials() {
 #[test]
 fn kerberos() {
     check("kerberos", kerberos::holds);
+}
+
+#[test]
+fn database_url() {
+    check("database_url", database_url::holds);
 }
 
 #[test]
