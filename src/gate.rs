@@ -234,7 +234,7 @@ impl Gate {
         let presented = match grant {
             Some(grant) => match self.mint.present(grant, request.now).await {
                 Ok(presented) => Some(presented),
-                Err(error) => return Err(mint_problem(&error, outcome)),
+                Err(error) => return Err(mint_problem(error, outcome)),
             },
             None => None,
         };
@@ -317,9 +317,12 @@ impl Gate {
         let mints = match grant.identity.origin {
             Origin::Airflow | Origin::Unverified | Origin::Anonymous => return Ok(None),
             Origin::Upstream => false,
-            Origin::File | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
-                self.mint.issues()
-            }
+            Origin::File
+            | Origin::Database(_)
+            | Origin::Issuer(_)
+            | Origin::Kerberos
+            | Origin::Callout(_)
+            | Origin::Custom(_) => self.mint.issues(),
         };
         let mut scratch = Scratch::new();
         if let (false, Some(login)) = (mints, scratch.login(&attempt.credentials)) {
@@ -392,7 +395,7 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Reply, Problem> {
         let issued = self.mint.token(identity, life, request.now).await;
-        let token = issued.map_err(|error| mint_problem(&error, outcome))?;
+        let token = issued.map_err(|error| mint_problem(error, outcome))?;
         outcome.issued = Some(endpoint.path());
         Ok(Reply::json(StatusCode::CREATED, token::success_body(token.expose())))
     }
@@ -498,10 +501,14 @@ fn refused(cause: Cause) -> Problem {
     Problem::Refused(refusal.into())
 }
 
-fn mint_problem(error: &MintError, outcome: &mut Outcome) -> Problem {
+fn mint_problem(error: MintError, outcome: &mut Outcome) -> Problem {
     outcome.cause = Some(error.to_string());
     match error {
-        MintError::Unknown(_) => Problem::UnknownToAirflow,
+        MintError::Unknown(_) | MintError::Inactive(_) | MintError::Several(_) => Problem::UnknownToAirflow,
+        MintError::Unavailable(outage) => refused(Cause::Unavailable {
+            retry_after: outage.retry_after,
+            outages: std::iter::once(("identity", outage.cause)).collect(),
+        }),
         MintError::Sign(_) => Problem::Internal,
     }
 }

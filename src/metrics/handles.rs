@@ -139,6 +139,7 @@ fn cache(exchange: &Exchange<'_>) -> Option<Cache> {
         Origin::Airflow
         | Origin::Upstream
         | Origin::File
+        | Origin::Database(_)
         | Origin::Issuer(_)
         | Origin::Kerberos
         | Origin::Callout(_)
