@@ -176,6 +176,13 @@ impl Setup {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// What `check` says of the configuration: its exit code, and all that it wrote.
+    pub fn check(self) -> (Option<i32>, String) {
+        let output = self.with_arguments(&["check", "--conf", "airgate.toml"]).output().unwrap();
+        let written = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&written).into_owned())
+    }
+
     /// Starts it where it must not start: its exit code, and all that it wrote to standard error.
     pub fn fails(self) -> (Option<i32>, String) {
         let output = self.command().output().unwrap();
