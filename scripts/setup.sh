@@ -45,6 +45,8 @@ has flock && has setsid || packages+=(util-linux)
 ! wants test || { has kinit && has ktutil; } || packages+=(krb5-user)
 ! wants test || [ -f /usr/include/gssapi/gssapi_ext.h ] || packages+=(libkrb5-dev)
 ! wants test || ! python=$(find_python) || has_python_headers "$python" || packages+=(python3-dev)
+! wants test || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || packages+=(postgresql)
+! wants test || has mariadbd || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
 ! wants fuzz || has c++ || packages+=(g++)
 find_python >/dev/null || {
   # Ubuntu 22.04's own Python is 3.10, and it has 3.11 beside it

@@ -21,6 +21,7 @@ use crate::auth::basic::hash::{HashLoad, HashWorkers};
 use crate::auth::basic::upstream::Upstream;
 use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::chain::Chain;
+use crate::auth::database::AirflowDatabase;
 use crate::auth::fixed::{AllowAnonymous, DenyAll};
 use crate::auth::jwt::{
     AuthManager as Claims, IssuerSettings, JwksSource, JwksStatus, JwksStore, Jwt, PrivateKey,
@@ -37,6 +38,7 @@ use crate::gate::route::{BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::{Gate, LogIn, cors};
 use crate::ports::HttpClient;
+use crate::ports::database::{DatabaseUrl, Pools};
 use crate::ports::gssapi::{Acceptor, Keys, Service};
 use crate::ports::http::Client;
 use crate::ports::redis::{self, Redis};
@@ -62,6 +64,7 @@ pub struct Kept {
     redis: Mutex<Option<Arc<Redis>>>,
     /// The last one that was made, to be watched once it is in force.
     kerberos: Mutex<Weak<KerberosAuth>>,
+    database: Mutex<Option<Arc<AirflowDatabase>>>,
 }
 
 /// A store of keys, and the task that keeps it fresh once it is in use.
@@ -99,6 +102,7 @@ impl Kept {
             redis: Mutex::default(),
             kerberos: Mutex::default(),
             registry,
+            database: Mutex::default(),
             runtime,
         })
     }
@@ -137,10 +141,29 @@ impl Kept {
         for source in snapshot.gate.log_in.passwords.sources() {
             source.clone().adopted(&self.runtime);
         }
+        let mut kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let unchanged = |database| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, database));
+        if let Some(database) = snapshot.database.as_ref().filter(|database| !unchanged(database)) {
+            self.runtime.spawn(AirflowDatabase::follow(Arc::downgrade(database)));
+        }
+        kept.clone_from(&snapshot.database);
+        drop(kept);
         self.forget_unused();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {
             kept.task = Some(self.runtime.spawn(kept.store.clone().run()));
+        }
+    }
+
+    /// The metadata database at this URL: the one in force, else a new one of which nothing is known.
+    fn database(&self, url: DatabaseUrl) -> Arc<AirflowDatabase> {
+        let kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(database) if *database.url() == url => database.clone(),
+            Some(_) | None => {
+                let pools = Arc::new(Pools::new(&url));
+                Arc::new(AirflowDatabase::new(pools, url, &self.runtime, self.workers.clone()))
+            }
         }
     }
 
@@ -220,14 +243,15 @@ pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
 /// All that is wrong, each with its place in the configuration.
 pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let mut errors = Errors::new();
-    let tokens = tokens(settings, kept, &mut errors);
+    let database = database(settings, kept, &mut errors);
+    let tokens = tokens(settings, kept, database.as_deref(), &mut errors);
     let issuers = issuers(settings, kept, &mut errors);
     let kerberos = kerberos(settings, kept, &mut errors);
     let cors = policy(settings, &mut errors);
     let base_path = base_path(settings, &mut errors);
     let ca = ca(settings, &mut errors);
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
-    let sources = sources(settings, kept, base_path.as_ref(), &upstreams, &mut errors);
+    let sources = sources(settings, kept, base_path.as_ref(), &upstreams, database.as_deref(), &mut errors);
     let redis = redis(settings, kept, &mut errors);
     let own = own::own_backends(settings, kept, &mut errors);
     errors.into_result()?;
@@ -269,10 +293,11 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                 life: settings.api_auth.jwt_expiration_time,
                 cli_life: settings.api_auth.jwt_cli_expiration_time,
             },
-            mint: mint(settings, tokens),
+            mint: mint(settings, tokens, database.as_deref()),
         },
         upstreams,
         redis,
+        database,
         trusted_proxies: settings.server.trusted_proxies.clone(),
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,
@@ -280,7 +305,35 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     })
 }
 
-fn tokens(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Tokens {
+/// The metadata database, if there is one to be used.
+fn database(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc<AirflowDatabase>> {
+    let from = settings.database.as_ref()?;
+    let read = DatabaseUrl::parse(from.url.value.expose()).and_then(|read| {
+        let schema = from.schema.as_ref().map(|schema| schema.value.as_str());
+        Ok((read.url.with_schema(schema)?, read.ignored))
+    });
+    match read {
+        Ok((url, ignored)) => {
+            if !ignored.is_empty() {
+                tracing::warn!(at = %from.url.at, "[database] sql_alchemy_conn: {} has no effect here", ignored.join(", "));
+            }
+            let database = kept.database(url);
+            database.users().keep_for(settings.basic.cache_ttl.unwrap_or_default());
+            Some(database)
+        }
+        Err(error) => {
+            errors.push(&from.url.at, format!("[database] sql_alchemy_conn: {error}"));
+            None
+        }
+    }
+}
+
+fn tokens(
+    settings: &Settings,
+    kept: &Kept,
+    database: Option<&AirflowDatabase>,
+    errors: &mut Errors,
+) -> Tokens {
     let auth = &settings.api_auth;
     let private_key = auth.jwt_private_key_path.as_ref().and_then(|path| {
         PrivateKey::read(path).map_err(|error| errors.push(&path.at, error.to_string())).ok()
@@ -309,6 +362,7 @@ fn tokens(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Tokens {
             settings::AuthManager::Simple => Claims::Simple,
             settings::AuthManager::Fab => Claims::Fab,
         },
+        revoked: database.map(|database| database.revoked().clone()),
     }
     .build(|source| kept.store(source));
     built.unwrap_or_else(|found| {
@@ -404,6 +458,7 @@ fn sources(
     kept: &Kept,
     base_path: Option<&BasePath>,
     upstreams: &Arc<Upstreams>,
+    database: Option<&AirflowDatabase>,
     errors: &mut Errors,
 ) -> Vec<Arc<dyn Source>> {
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
@@ -413,6 +468,10 @@ fn sources(
                 sources.push(token_endpoint(settings, base_path, upstreams, Endpoint::Token))
             }
             BasicSource::Ldap => sources.extend(ldap::source(settings, errors)),
+            // Without one `check` or its URL has said what is wrong.
+            BasicSource::Database => {
+                sources.extend(database.map(|database| database.users().clone() as Arc<dyn Source>));
+            }
             BasicSource::File => match password_file(settings, kept) {
                 Ok(file) => {
                     PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);
@@ -576,7 +635,7 @@ fn chain(
     Chain::new(settings.api.auth_backends.iter().filter_map(|name| backend(&name.value)).collect())
 }
 
-fn mint(settings: &Settings, tokens: Tokens) -> Mint {
+fn mint(settings: &Settings, tokens: Tokens, database: Option<&AirflowDatabase>) -> Mint {
     let mode = match (settings.upstream.identity.value, &tokens.signer) {
         (IdentityMode::Mint, _) | (IdentityMode::Auto, Some(_)) => Mode::Mint,
         (IdentityMode::Exchange, _) | (IdentityMode::Auto, None) => Mode::Exchange,
@@ -590,7 +649,10 @@ fn mint(settings: &Settings, tokens: Tokens) -> Mint {
             };
             Directory::Simple(users.value.iter().map(member).collect())
         }
-        (settings::AuthManager::Simple, None) | (settings::AuthManager::Fab, _) => Directory::Empty,
+        (settings::AuthManager::Simple, None) => Directory::Empty,
+        (settings::AuthManager::Fab, _) => {
+            database.map_or(Directory::Empty, |database| Directory::Fab(database.directory().clone()))
+        }
     };
     Mint::new(mode, tokens.signer, directory)
 }

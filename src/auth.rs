@@ -8,6 +8,7 @@ pub mod cache;
 pub mod callout;
 pub mod chain;
 pub mod credentials;
+pub mod database;
 pub mod fixed;
 pub mod jwt;
 pub mod kerberos;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
+use crate::ports::database::UserId;
 use crate::request::Request;
 use credentials::Credentials;
 
@@ -184,6 +186,8 @@ pub enum Origin {
     File,
     /// The LDAP directory.
     Ldap,
+    /// Airflow's metadata database: its user with this id, whose password it was.
+    Database(UserId),
     /// `[api] anonymous_user`, by the `default` backend.
     Anonymous,
     /// A foreign issuer of `[[jwt.issuers]]`, by its `iss`.
@@ -205,6 +209,7 @@ impl Origin {
             Self::Upstream => "upstream",
             Self::File => "file",
             Self::Ldap => "ldap",
+            Self::Database(_) => "database",
             Self::Anonymous => "anonymous",
             Self::Issuer(_) => "issuer",
             Self::Kerberos => "kerberos",

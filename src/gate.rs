@@ -165,7 +165,7 @@ impl Gate {
                 (Some(policy), _) => return Ok(Step::Reply(policy.preflight(&head.headers).into())),
                 (None, RouteKind::Other(Passage::Denied)) => {}
                 // The upstream may have a policy of its own, and browsers send no credentials here.
-                (None, _) => return self.forward(request, &target, &route, None, outcome),
+                (None, _) => return self.forward(request, &target, &route, None, outcome).await,
             }
         }
         let (scope, effect) = match route.kind {
@@ -177,10 +177,10 @@ impl Gate {
             }
             RouteKind::Other(Passage::Denied) => return Err(Problem::NoRoute),
             RouteKind::Other(Passage::Allowed) => {
-                return self.forward(request, &target, &route, None, outcome);
+                return self.forward(request, &target, &route, None, outcome).await;
             }
             RouteKind::Api(operation) => match operation.access {
-                Access::Open => return self.forward(request, &target, &route, None, outcome),
+                Access::Open => return self.forward(request, &target, &route, None, outcome).await,
                 Access::Authenticated => (Scope::Api, operation.effect),
             },
             RouteKind::Experimental(effect) => (Scope::Experimental, effect),
@@ -189,7 +189,7 @@ impl Gate {
         let forwarded = forwarded(&target, request)?;
         let attempt = Attempt { request, credentials, target: &forwarded, scope };
         let grant = self.authenticate(&attempt, effect, outcome).await?;
-        self.forward(request, &target, &route, Some(&grant), outcome)
+        self.forward(request, &target, &route, Some(&grant), outcome).await
     }
 
     /// Asks the chain, and refuses what a foreign page has a browser change with credentials that it
@@ -223,7 +223,7 @@ impl Gate {
     }
 
     /// Sends a request on: clamped, with the identity that the upstream understands.
-    fn forward(
+    async fn forward(
         &self,
         request: &Request<'_>,
         target: &Target<'_>,
@@ -231,9 +231,12 @@ impl Gate {
         grant: Option<&Arc<Grant>>,
         outcome: &mut Outcome,
     ) -> Result<Step, Problem> {
-        let presented = match grant.map(|grant| self.mint.present(grant, request.now)).transpose() {
-            Ok(presented) => presented,
-            Err(error) => return Err(mint_problem(&error, outcome)),
+        let presented = match grant {
+            Some(grant) => match self.mint.present(grant, request.now).await {
+                Ok(presented) => Some(presented),
+                Err(error) => return Err(mint_problem(error, outcome)),
+            },
+            None => None,
         };
         let query = match paging(&route.kind) {
             Some((dialect, endpoint)) => self.limit.clamp(target.query(), dialect, endpoint),
@@ -314,9 +317,13 @@ impl Gate {
         let mints = match grant.identity.origin {
             Origin::Airflow | Origin::Unverified | Origin::Anonymous => return Ok(None),
             Origin::Upstream => false,
-            Origin::File | Origin::Ldap | Origin::Issuer(_) | Origin::Kerberos | Origin::Callout(_) | Origin::Custom(_) => {
-                self.mint.issues()
-            }
+            Origin::File
+            | Origin::Database(_)
+            | Origin::Ldap
+            | Origin::Issuer(_)
+            | Origin::Kerberos
+            | Origin::Callout(_)
+            | Origin::Custom(_) => self.mint.issues(),
         };
         let mut scratch = Scratch::new();
         if let (false, Some(login)) = (mints, scratch.login(&attempt.credentials)) {
@@ -325,7 +332,7 @@ impl Gate {
         let whole = self.log_in.life(endpoint);
         let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
         let life = left.map_or(whole, |left| left.min(whole));
-        self.issue(endpoint, request, &grant.identity, life, outcome).map(Some)
+        self.issue(endpoint, request, &grant.identity, life, outcome).await.map(Some)
     }
 
     async fn log_in(
@@ -339,7 +346,8 @@ impl Gate {
             let grant = self.accepted(&self.log_in.passwords, request, login, outcome).await?;
             // Who only the upstream knows gets the upstream's own token.
             if self.mint.knows(&grant.identity) || grant.identity.origin != Origin::Upstream {
-                return self.issue(endpoint, request, &grant.identity, self.log_in.life(endpoint), outcome);
+                let life = self.log_in.life(endpoint);
+                return self.issue(endpoint, request, &grant.identity, life, outcome).await;
             }
         }
         let grant = self.accepted(self.log_in.relay(endpoint), request, login, outcome).await?;
@@ -379,7 +387,7 @@ impl Gate {
     }
 
     /// A token of our own for an accepted credential.
-    fn issue(
+    async fn issue(
         &self,
         endpoint: Endpoint,
         request: &Request<'_>,
@@ -387,8 +395,8 @@ impl Gate {
         life: Duration,
         outcome: &mut Outcome,
     ) -> Result<Reply, Problem> {
-        let issued = self.mint.token(identity, life, request.now);
-        let token = issued.map_err(|error| mint_problem(&error, outcome))?;
+        let issued = self.mint.token(identity, life, request.now).await;
+        let token = issued.map_err(|error| mint_problem(error, outcome))?;
         outcome.issued = Some(endpoint.path());
         Ok(Reply::json(StatusCode::CREATED, token::success_body(token.expose())))
     }
@@ -494,10 +502,14 @@ fn refused(cause: Cause) -> Problem {
     Problem::Refused(refusal.into())
 }
 
-fn mint_problem(error: &MintError, outcome: &mut Outcome) -> Problem {
+fn mint_problem(error: MintError, outcome: &mut Outcome) -> Problem {
     outcome.cause = Some(error.to_string());
     match error {
-        MintError::Unknown(_) => Problem::UnknownToAirflow,
+        MintError::Unknown(_) | MintError::Inactive(_) | MintError::Several(_) => Problem::UnknownToAirflow,
+        MintError::Unavailable(outage) => refused(Cause::Unavailable {
+            retry_after: outage.retry_after,
+            outages: std::iter::once(("identity", outage.cause)).collect(),
+        }),
         MintError::Sign(_) => Problem::Internal,
     }
 }

@@ -1,5 +1,6 @@
 //! What goes out: the traits behind which sockets live, so that the core can be tested without any.
 
+pub mod database;
 pub mod gssapi;
 pub mod http;
 pub mod ldap;

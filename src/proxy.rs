@@ -18,6 +18,7 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _};
 use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
+use crate::auth::database::AirflowDatabase;
 use crate::drain::{Drain, Guard};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub upstreams: Arc<Upstreams>,
     /// What replicas share, where they do.
     pub redis: Option<Arc<Redis>>,
+    /// Airflow's metadata database, if it is used.
+    pub database: Option<Arc<AirflowDatabase>>,
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Most header lines of a request.

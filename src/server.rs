@@ -285,6 +285,7 @@ impl Status for Facts {
         let backends = backends.map(|backend| (backend.name(), backend.health()));
         let redis =
             snapshot.redis.iter().map(|redis| ("redis", redis.trouble().map_or(Health::Up, Health::Down)));
+        let database = snapshot.database.as_ref().map(|database| ("database", database.health()));
         Readiness {
             listening: true,
             stopping: self.drain.is_leaving(),
@@ -297,17 +298,19 @@ impl Status for Facts {
                 .into_iter()
                 .map(|(name, healthy)| admin::Upstream { name, healthy })
                 .collect(),
-            backends: backends.chain(redis).collect(),
+            backends: backends.chain(redis).chain(database).collect(),
         }
     }
 
     fn gauges(&self) -> Gauges {
         let key_sets = self.reloader.kept().key_sets().into_iter();
         let hashes = self.reloader.kept().hash_load();
-        let redis = self.shared.snapshot.load().redis.as_ref().map(|redis| redis.calls());
+        let snapshot = self.shared.snapshot.load();
+        let redis = snapshot.redis.as_ref().map(|redis| redis.calls());
         let redis_calls = |calls: CallCounts| {
             vec![("answered", calls.answered), ("failed", calls.failed), ("skipped", calls.skipped)]
         };
+        let revoked = snapshot.database.as_ref().map(|database| database.revoked());
         Gauges {
             hash_checks: [hashes.running, hashes.waiting],
             hash_checks_rejected: hashes.rejected,
@@ -315,6 +318,7 @@ impl Status for Facts {
             key_sets: key_sets
                 .filter_map(|(source, status)| Some((source, status.fetched?.elapsed())))
                 .collect(),
+            revoked_tokens: revoked.map(|revoked| (revoked.len(), revoked.age(SystemTime::now()))),
             access_log_dropped: self.logs.access().dropped(),
             log_dropped: self.logs.dropped(),
             ..Gauges::default()

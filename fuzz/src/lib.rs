@@ -17,6 +17,8 @@ pub mod kerberos;
 pub mod ldap_message;
 #[path = "../../tests/it/properties/ldap_names.rs"]
 pub mod ldap_names;
+#[path = "../../tests/it/properties/database_url.rs"]
+pub mod database_url;
 #[path = "../../tests/it/properties/limit.rs"]
 pub mod limit;
 #[path = "../../tests/it/properties/target.rs"]

@@ -1,10 +1,12 @@
 //! `basic_auth`: user name and password by RFC 7617.
 
 pub mod check;
+pub mod database;
 pub mod file;
 pub mod hash;
 pub mod ldap;
 pub mod upstream;
+pub mod werkzeug;
 
 use std::sync::Arc;
 

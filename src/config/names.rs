@@ -16,7 +16,7 @@ pub enum Known {
 }
 
 /// Sections that this release does not have yet.
-const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager", "database"];
+const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager"];
 
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
@@ -191,7 +191,7 @@ mod tests {
                 "section not near",
                 "zzzzzz",
                 "x",
-                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
+                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [database], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
             ),
             (
                 "not offered",

@@ -162,8 +162,8 @@ options! {
         help: "How long an unused connection to the upstream is kept. Must be below the upstream's own keep-alive, which is 5 s in Airflow 3"
     }
     BASIC_SOURCES {
-        section: "basic", key: "sources", shape: Shape::List, allowed: "upstream, file or ldap", default: "upstream",
-        help: "Who checks a name and password, tried in turn: upstream (Airflow's own token endpoint), file (users_file, else Airflow's simple users), ldap (see [ldap])"
+        section: "basic", key: "sources", shape: Shape::List, allowed: "upstream, file, database or ldap", default: "upstream",
+        help: "Who checks a name and password, tried in turn: upstream (Airflow's own token endpoint), file (users_file, else Airflow's simple users), database (ab_user in [database]), ldap (see [ldap])"
     }
     BASIC_CACHE_TTL {
         section: "basic", key: "cache_ttl", shape: Shape::Duration, allowed: SECONDS, default: "60s",
@@ -337,6 +337,17 @@ options! {
         section: "api_auth", key: "jwt_cli_expiration_time", shape: Shape::Duration, allowed: SECONDS, airflow: true, default: "3600",
         help: "How long a token from /auth/token/cli lives"
     }
+    DATABASE_SQL_ALCHEMY_CONN {
+        section: "database", key: "sql_alchemy_conn", secret: true, airflow: true, aliases: &[old("core", "sql_alchemy_conn")],
+        allowed: "a URL such as \"postgresql+psycopg2://user:password@host/airflow\"",
+        example: "{ file = \"/run/secrets/sql_alchemy_conn\" }",
+        help: "Airflow's metadata database, as Airflow writes it: PostgreSQL, MySQL, MariaDB or SQLite, with any driver. It is only read: users for the source `database`, ids for tokens of the fab auth manager, and revoked tokens. \"\" uses none"
+    }
+    DATABASE_SQL_ALCHEMY_SCHEMA {
+        section: "database", key: "sql_alchemy_schema", airflow: true, aliases: &[old("core", "sql_alchemy_schema")],
+        allowed: "a schema's name", example: "airflow",
+        help: "The schema that has Airflow's tables. Default: the database's own"
+    }
     LOCKOUT_ATTEMPTS {
         section: "lockout", key: "attempts", shape: Shape::Integer, allowed: "a whole number from 0 to 1000000", default: "10",
         help: "Failed log-ins of one user from one network (/24 or /64) within the window before it is locked out. 0 is off"
@@ -490,6 +501,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("core", "As in airflow.cfg."),
     ("api", "As in airflow.cfg, with the options of Airflow 2 that Airflow 3 left behind."),
     ("api_auth", "As in airflow.cfg: the tokens of Airflow itself. The values must be Airflow's own."),
+    ("database", "As in airflow.cfg: Airflow's metadata database, read and never written."),
     ("kerberos", "As in airflow.cfg: the backend kerberos_auth."),
     ("lockout", "What too many wrong passwords lead to."),
     ("redis", "What replicas share."),

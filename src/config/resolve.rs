@@ -60,6 +60,7 @@ pub fn resolve(
     let api = r.api(registered);
     let api_auth = r.api_auth();
     let kerberos = r.kerberos();
+    let database = r.database();
     let lockout = r.lockout();
     let redis = r.redis(api_auth.as_ref().ok());
     let limits = r.limits();
@@ -90,6 +91,7 @@ pub fn resolve(
             jwt_issuers: issuers.into_iter().collect::<Result<_, _>>()?,
             callouts: callouts.into_iter().collect::<Result<_, _>>()?,
             backends: backends?,
+            database: database?,
             lockout: lockout?,
             redis: redis?,
             limits: limits?,
@@ -351,6 +353,26 @@ impl Reader<'_> {
             username_claim: username_claim?.value,
             username_prefix: username_prefix?.value,
         })
+    }
+
+    /// The metadata database. Airflow's own configuration may name one that is not read here: as long as
+    /// nothing needs it that is no fault, and the checks say what does.
+    fn database(&mut self) -> Resolved<Option<Database>> {
+        let option = &o::DATABASE_SQL_ALCHEMY_CONN;
+        let source = self.entry(option).map(|entry| entry.source);
+        let url = self.optional(option, parse::any)?;
+        let schema = self.optional(&o::DATABASE_SQL_ALCHEMY_SCHEMA, parse::text)?;
+        let Some(url) = url else { return Ok(None) };
+        match (source, parse::other_database(&url.value)) {
+            (Some(Source::Airflow), Some(other)) => {
+                let message = format!("{}: {other} is not read here, and not used", option.title());
+                self.findings.warn(&url.at, message);
+                Ok(None)
+            }
+            (Some(Source::Airflow | Source::Own) | None, _) => {
+                Ok(Some(Database { url: url.map(Secret::new), schema }))
+            }
+        }
     }
 
     fn kerberos(&mut self) -> Resolved<Kerberos> {

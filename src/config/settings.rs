@@ -45,6 +45,8 @@ pub struct Settings {
     pub callouts: Vec<Callout>,
     /// `[backend.NAME]`: what backends registered in Rust read, by name.
     pub backends: BTreeMap<String, Table>,
+    /// `[database]`: Airflow's metadata database. `None` when it is not to be used.
+    pub database: Option<Database>,
     /// `[lockout]`: what failures lead to. `None` when `attempts = 0` turns it off.
     pub lockout: Option<Lockout>,
     /// `[redis]`: what replicas share. `None` without `url`.
@@ -175,6 +177,8 @@ pub enum BasicSource {
     File,
     /// A directory.
     Ldap,
+    /// The users in Airflow's metadata database.
+    Database,
 }
 
 /// `[ldap]`. What stands in it may be anything while no source asks for it.
@@ -402,6 +406,15 @@ pub struct JwtIssuer {
     /// `username_prefix` of the names it vouches for. Required, since a foreign `admin` is not
     /// ours; may be empty.
     pub username_prefix: String,
+}
+
+/// `[database]`.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `sql_alchemy_conn`, as it was written. Not empty.
+    pub url: Located<Secret>,
+    /// `sql_alchemy_schema`. Default: the database's own.
+    pub schema: Option<Located<String>>,
 }
 
 /// `[kerberos]`.
@@ -650,12 +663,14 @@ impl fmt::Display for BackendName {
 
 impl Settings {
     /// Whether tokens for the upstream are minted here: asked for, or possible and not ruled out.
-    /// For the fab auth manager it would take its database, which this release does not read.
+    /// For the fab auth manager it takes the ids in its database.
     pub fn mints(&self) -> bool {
+        let ids = self.database.is_some();
         match (self.upstream.identity.value, self.upstream.auth_manager.value) {
             (IdentityMode::Mint, AuthManager::Simple) => true,
             (IdentityMode::Auto, AuthManager::Simple) => self.api_auth.can_sign(),
-            (IdentityMode::Auto | IdentityMode::Mint, AuthManager::Fab) => false,
+            (IdentityMode::Mint, AuthManager::Fab) => ids,
+            (IdentityMode::Auto, AuthManager::Fab) => ids && self.api_auth.can_sign(),
             (IdentityMode::Exchange | IdentityMode::Passthrough, AuthManager::Simple | AuthManager::Fab) => {
                 false
             }

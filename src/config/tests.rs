@@ -438,7 +438,11 @@ fn the_sample_file_can_be_used_line_by_line() {
         .collect();
     let options = all.iter().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
     assert_eq!(options, options::ALL.len());
-    let case = Case::new().toml(&all.join("\n")).set("api_auth.jwt_secret=s").set("gate.airflow_cfg=");
+    let case = Case::new()
+        .toml(&all.join("\n"))
+        .set("api_auth.jwt_secret=s")
+        .set("database.sql_alchemy_conn=sqlite:////a")
+        .set("gate.airflow_cfg=");
     let case = case.set("ldap.bind_password=s");
     let settings = case.settings();
     assert_eq!(settings.jwt_issuers.len(), 1);

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use quick_cache::sync::Cache;
 
+use crate::auth::database::directory::{Found, UserDirectory};
 use crate::auth::jwt::{Principal, SignError, Signer};
-use crate::auth::{Grant, Identity, Onward, Origin};
+use crate::auth::{Grant, Identity, Onward, Origin, Outage};
 use crate::secret::Secret;
 
 /// Longest life of a token that only the gate and the upstream ever see.
@@ -19,11 +20,13 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 const CACHED: usize = 10_000;
 
 /// Who in Airflow a name of an origin is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub enum Directory {
     /// The simple auth manager's users: a name, its role and teams. No match is nobody, never a
     /// default role.
     Simple(HashMap<Box<str>, Member>),
+    /// FAB's users: a name, and the id of the one active user who has it in Airflow's database.
+    Fab(Arc<UserDirectory>),
     /// Nobody can be looked up: tokens for others than the upstream's own cannot be minted.
     #[default]
     Empty,
@@ -66,6 +69,15 @@ pub enum MintError {
     /// Accepted here, but nobody in Airflow.
     #[error("{0} is not known to Airflow")]
     Unknown(String),
+    /// Accepted here, and a user of Airflow's who is deactivated.
+    #[error("{0} is deactivated in Airflow")]
+    Inactive(String),
+    /// Accepted here, and two in Airflow.
+    #[error("{0} is the name of more than one user of Airflow's: they differ in case alone")]
+    Several(String),
+    /// It cannot be told now who it is in Airflow.
+    #[error("{}", .0.cause)]
+    Unavailable(Outage),
     /// The token could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -80,6 +92,8 @@ pub struct Mint {
 }
 
 struct Minted {
+    /// Whom it names: who has the name by now may be another.
+    user: Option<i64>,
     header: HeaderValue,
     renew: SystemTime,
 }
@@ -99,86 +113,134 @@ impl Mint {
     ///
     /// # Errors
     /// The identity is nobody in Airflow, or its token cannot be signed.
-    pub fn present(&self, grant: &Grant, now: SystemTime) -> Result<Presented, MintError> {
+    pub async fn present(&self, grant: &Grant, now: SystemTime) -> Result<Presented, MintError> {
         match (&grant.onward, self.mode) {
             (Onward::Cookies, _) => Ok(Presented::Cookies),
             (Onward::Unchanged, _) | (_, Mode::Passthrough) => Ok(Presented::Header),
             (Onward::Issued(header), Mode::Mint | Mode::Exchange) => Ok(Presented::Replaced(header.clone())),
             (Onward::Minted { jti }, Mode::Mint | Mode::Exchange) => {
-                self.minted(&grant.identity, jti.as_deref(), now).map(Presented::Replaced)
+                self.minted(&grant.identity, jti.as_deref(), now).await.map(Presented::Replaced)
             }
         }
     }
 
-    /// Whether a token could be minted for this identity.
+    /// Whether a token is minted for this identity, rather than left to the upstream. With FAB the upstream
+    /// alone knows whose password it accepted: the name may have been an e-mail address.
     pub fn knows(&self, identity: &Identity) -> bool {
-        self.principal(identity).is_some()
+        match (&identity.origin, &self.directory) {
+            (Origin::Unverified, _) | (_, Directory::Empty) => false,
+            (_, Directory::Simple(members)) => members.contains_key(&*identity.name),
+            (origin, Directory::Fab(_)) => *origin != Origin::Upstream,
+        }
     }
 
     /// A token for a client, from a token endpoint, with its own `jti`.
     ///
     /// # Errors
     /// As [`Mint::present`].
-    pub fn token(&self, identity: &Identity, life: Duration, now: SystemTime) -> Result<Secret, MintError> {
-        self.sign(identity, None, life, now)
+    pub async fn token(
+        &self,
+        identity: &Identity,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<Secret, MintError> {
+        let principal = self.principal(identity, now).await?;
+        self.sign(identity, principal, None, life, now)
     }
 
-    fn minted(
+    async fn minted(
         &self,
         identity: &Identity,
         jti: Option<&str>,
         now: SystemTime,
     ) -> Result<HeaderValue, MintError> {
+        // Looked up each time, though mostly in memory: a name may be another's by now.
+        let principal = self.principal(identity, now).await?;
+        let user = match principal {
+            Principal::Fab { id } => Some(id),
+            Principal::Simple { .. } => None,
+        };
         let key = (identity.clone(), jti.map(Box::from));
-        if let Some(minted) = self.minted.get(&key).filter(|m| now < m.renew) {
+        if let Some(minted) = self.minted.get(&key).filter(|m| now < m.renew && m.user == user) {
             return Ok(minted.header.clone());
         }
-        let token = self.sign(identity, jti, MINTED_FOR, now)?;
+        let token = self.sign(identity, principal, jti, MINTED_FOR, now)?;
         let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|error| SignError::Key(error.to_string()))?;
         header.set_sensitive(true);
         let renew = now + (MINTED_FOR - RENEW_BEFORE);
-        self.minted.insert(key, Arc::new(Minted { header: header.clone(), renew }));
+        self.minted.insert(key, Arc::new(Minted { user, header: header.clone(), renew }));
         Ok(header)
     }
 
     fn sign(
         &self,
         identity: &Identity,
+        principal: Principal<'_>,
         jti: Option<&str>,
         life: Duration,
         now: SystemTime,
     ) -> Result<Secret, MintError> {
-        let unknown = || {
-            let Identity { origin, name } = identity;
-            MintError::Unknown(format!("{}:{name}", origin.as_str()))
-        };
-        let signer = self.signer.as_ref().ok_or_else(unknown)?;
-        let principal = self.principal(identity).ok_or_else(unknown)?;
+        let signer = self.signer.as_ref().ok_or_else(|| MintError::Unknown(shown(identity)))?;
         Ok(signer.sign(principal, jti, life, now)?)
     }
 
     /// Who in Airflow an identity is. An identity is origin and name: those that Airflow itself
     /// vouches for, and those that the operator's own files and issuers name, are looked up by name.
-    fn principal<'a>(&'a self, identity: &'a Identity) -> Option<Principal<'a>> {
-        match identity.origin {
-            Origin::Unverified => None,
-            Origin::Airflow
-            | Origin::Upstream
-            | Origin::File
-            | Origin::Ldap
-            | Origin::Anonymous
-            | Origin::Issuer(_)
-            | Origin::Kerberos
-            | Origin::Callout(_)
-            | Origin::Custom(_) => {
-                match &self.directory {
-                    Directory::Simple(members) => members.get(&*identity.name).map(|member| {
-                        Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams }
-                    }),
-                    Directory::Empty => None,
-                }
+    async fn principal<'a>(
+        &'a self,
+        identity: &'a Identity,
+        now: SystemTime,
+    ) -> Result<Principal<'a>, MintError> {
+        let unknown = || MintError::Unknown(shown(identity));
+        match (&identity.origin, &self.directory) {
+            (Origin::Unverified, _) | (_, Directory::Empty) => Err(unknown()),
+            (
+                Origin::Airflow
+                | Origin::Upstream
+                | Origin::File
+                | Origin::Database(_)
+                | Origin::Ldap
+                | Origin::Anonymous
+                | Origin::Issuer(_)
+                | Origin::Kerberos
+                | Origin::Callout(_)
+                | Origin::Custom(_),
+                Directory::Simple(members),
+            ) => {
+                let member = members.get(&*identity.name).ok_or_else(unknown)?;
+                Ok(Principal::Simple { name: &identity.name, role: &member.role, teams: &member.teams })
             }
+            // Airflow's own token has named the user by the id.
+            (Origin::Airflow, Directory::Fab(_)) => {
+                Ok(Principal::Fab { id: identity.name.parse().map_err(|_| unknown())? })
+            }
+            // It was the password of this user.
+            (Origin::Database(id), Directory::Fab(_)) => Ok(Principal::Fab { id: id.0 }),
+            (
+                Origin::Upstream
+                | Origin::File
+                | Origin::Ldap
+                | Origin::Anonymous
+                | Origin::Issuer(_)
+                | Origin::Kerberos
+                | Origin::Callout(_)
+                | Origin::Custom(_),
+                Directory::Fab(users),
+            ) => match users.find(&identity.name, now).await.map_err(MintError::Unavailable)? {
+                Found::User(id) => Ok(Principal::Fab { id: id.0 }),
+                Found::Nobody => Err(unknown()),
+                Found::Inactive => Err(MintError::Inactive(shown(identity))),
+                Found::Several => Err(MintError::Several(shown(identity))),
+            },
         }
     }
 }
+
+/// An identity for log lines.
+fn shown(identity: &Identity) -> String {
+    format!("{}:{}", identity.origin.as_str(), identity.name)
+}
+
+#[cfg(test)]
+mod tests;

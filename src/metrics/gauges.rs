@@ -27,6 +27,9 @@ pub struct Gauges {
     pub hash_checks_rejected: u64,
     /// Calls of Redis since the start, by how they ended. Empty without Redis.
     pub redis_calls: Vec<(&'static str, u64)>,
+    /// With a metadata database: how many tokens are known to be revoked, and the time since the list was
+    /// last compared with Airflow's, if ever.
+    pub revoked_tokens: Option<(usize, Option<Duration>)>,
     /// Access log lines dropped since the start.
     pub access_log_dropped: u64,
     /// Lines of the application log dropped since the start.
@@ -66,6 +69,14 @@ impl Gauges {
             "source",
             &self.key_sets,
         )?;
+        if let Some((number, age)) = self.revoked_tokens {
+            make.gauge("airgate_revoked_tokens", "Tokens known to be revoked in Airflow.")?
+                .set(i64::try_from(number).unwrap_or(i64::MAX));
+            if let Some(age) = age {
+                let help = "Time since the list of revoked tokens was last compared with Airflow's database.";
+                make.float_gauge("airgate_revoked_tokens_age_seconds", help)?.set(age.as_secs_f64());
+            }
+        }
         let [running, waiting] = self.hash_checks.map(|checks| i64::try_from(checks).unwrap_or(i64::MAX));
         make.gauge("airgate_hash_checks_running", "Password hashes being computed.")?.set(running);
         make.gauge("airgate_hash_checks_waiting", "Password hashes that wait to be computed.")?.set(waiting);

@@ -140,6 +140,7 @@ fn cache(exchange: &Exchange<'_>) -> Option<Cache> {
         | Origin::Upstream
         | Origin::File
         | Origin::Ldap
+        | Origin::Database(_)
         | Origin::Issuer(_)
         | Origin::Kerberos
         | Origin::Callout(_)

@@ -214,6 +214,7 @@ fn gauges_are_those_of_the_scrape_alone() {
         hash_checks: [1, 2],
         hash_checks_rejected: 5,
         redis_calls: vec![("answered", 6)],
+        revoked_tokens: Some((7, Some(Duration::from_secs(2)))),
         access_log_dropped: 3,
         log_dropped: 4,
     };
@@ -228,6 +229,8 @@ fn gauges_are_those_of_the_scrape_alone() {
         ("airgate_hash_checks_waiting", 2.0),
         ("airgate_hash_checks_rejected_total", 5.0),
         ("airgate_redis_calls_total{result=\"answered\"}", 6.0),
+        ("airgate_revoked_tokens", 7.0),
+        ("airgate_revoked_tokens_age_seconds", 2.0),
         ("airgate_access_log_dropped_total", 3.0),
         ("airgate_log_dropped_total", 4.0),
     ] {

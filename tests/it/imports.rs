@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &["auth", "exchange", "request"]),
     ("metrics", &["auth", "exchange", "telemetry"]),
     ("admin", &["auth", "metrics", "telemetry"]),
-    ("proxy", &["drain", "exchange", "gate", "metrics", "ports", "request", "telemetry"]),
+    ("proxy", &["auth", "drain", "exchange", "gate", "metrics", "ports", "request", "telemetry"]),
     ("registry", &["auth", "config", "gate", "request"]),
     ("assemble", &["auth", "config", "gate", "ports", "proxy", "registry", "telemetry"]),
     ("reload", &["assemble", "config", "metrics", "proxy", "telemetry"]),

@@ -6,6 +6,7 @@ mod callout;
 mod command_line;
 mod crossing;
 mod custom;
+mod database;
 mod docs;
 mod documentation;
 mod exchange;

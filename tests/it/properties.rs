@@ -7,6 +7,7 @@ mod callout_answer;
 mod config_toml;
 mod cors;
 mod credentials;
+mod database_url;
 mod kerberos;
 mod ldap_message;
 mod ldap_names;
@@ -164,6 +165,11 @@ fn ldap_message() {
 #[test]
 fn ldap_names() {
     check("ldap_names", ldap_names::holds);
+}
+
+#[test]
+fn database_url() {
+    check("database_url", database_url::holds);
 }
 
 #[test]

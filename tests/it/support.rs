@@ -4,6 +4,7 @@ pub mod airflow;
 pub mod airgate;
 pub mod browser;
 pub mod client;
+pub mod database;
 #[cfg(feature = "kerberos")]
 pub mod kdc;
 pub mod ldap;

@@ -15,12 +15,14 @@ use crate::auth::Grant;
 /// Remembers verified tokens, so that a token is verified once and not with every request.
 ///
 /// A token is found by all of its bytes. It counts until its `exp` and leeway, and only while the keys that
-/// verified it are the ones in force. Bounded to 10,000 tokens and 64 MiB, whichever is less.
+/// verified it are the ones in force, and it is not revoked. Bounded to 10,000 tokens and 64 MiB, whichever
+/// is less.
 pub(in crate::auth) struct TokenCache(Cache<Box<[u8]>, Arc<Entry>, TokenWeight, SignatureHash>);
 
 struct Entry {
     grant: Arc<Grant>,
     lifetime: Lifetime,
+    jti: Option<Box<str>>,
     verifier: Arc<Verifier>,
     generation: u64,
 }
@@ -75,7 +77,9 @@ impl TokenCache {
             return None;
         }
         let entry = self.0.get(token)?;
-        let good = entry.lifetime.holds(now) && entry.generation == entry.verifier.generation();
+        let good = entry.lifetime.holds(now)
+            && entry.generation == entry.verifier.generation()
+            && !entry.verifier.is_revoked(entry.jti.as_deref());
         good.then(|| Arc::clone(&entry.grant))
     }
 
@@ -84,6 +88,7 @@ impl TokenCache {
         let entry = Entry {
             grant: Arc::clone(grant),
             lifetime: verified.lifetime,
+            jti: verified.jti.clone(),
             verifier: Arc::clone(verifier),
             generation: verified.generation,
         };

@@ -11,6 +11,7 @@ use super::jwks::{JwksSource, JwksStore};
 use super::private_key::PrivateKey;
 use super::signer::Signer;
 use super::verifier::{Keys, Verifier};
+use crate::auth::database::revoked::RevokedTokens;
 use crate::secret::Secret;
 
 /// The options of `[api_auth]` that concern tokens, read and typed.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub leeway: Duration,
     /// `[core] auth_manager`. Default: simple.
     pub auth_manager: AuthManager,
+    /// The tokens that Airflow has revoked. Default: its database is not followed.
+    pub revoked: Option<Arc<RevokedTokens>>,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             audience: vec!["apache-airflow".to_owned()],
             leeway: Duration::from_secs(10),
             auth_manager: AuthManager::Simple,
+            revoked: None,
         }
     }
 }
@@ -190,7 +194,8 @@ impl Settings {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let verifier = keys.map(|keys| Arc::new(Verifier { keys, rules: self.rules() }));
+        let revoked = self.revoked.clone();
+        let verifier = keys.map(|keys| Arc::new(Verifier { keys, rules: self.rules(), revoked }));
         Ok(Tokens { verifier, signer: self.signer(algorithms.as_deref()) })
     }
 
@@ -271,7 +276,9 @@ impl IssuerSettings {
                 prefix: self.username_prefix.clone(),
             },
         };
-        Ok(Arc::new(Verifier { keys: Keys::Set { store: store(&self.jwks), algorithms }, rules }))
+        let keys = Keys::Set { store: store(&self.jwks), algorithms };
+        // Airflow's list is of its own tokens.
+        Ok(Arc::new(Verifier { keys, rules, revoked: None }))
     }
 }
 

@@ -9,6 +9,7 @@ use super::algorithm::algorithm_name;
 use super::claims::{Claims, Lifetime, Rules};
 use super::jwks::{Freshness, JwksStore};
 use super::token::Token;
+use crate::auth::database::revoked::RevokedTokens;
 use crate::auth::{Health, Outage, Reason};
 
 /// Verifies tokens of one issuer: Airflow itself, or one of `[[jwt.issuers]]`.
@@ -16,6 +17,8 @@ use crate::auth::{Health, Outage, Reason};
 pub struct Verifier {
     pub(super) keys: Keys,
     pub(super) rules: Rules,
+    /// The tokens that Airflow has revoked, where its database is followed.
+    pub(super) revoked: Option<Arc<RevokedTokens>>,
 }
 
 /// What signatures are checked with. The algorithm comes from here, never from the token.
@@ -99,14 +102,14 @@ impl Verifier {
     /// See [`Refusal`].
     pub async fn judge(&self, token: &Token<'_>, now: SystemTime) -> Result<Verified, Refusal> {
         let fault = match self.verify_parsed(token, now) {
-            Ok(verified) => return Ok(verified),
+            Ok(verified) => return self.unless_revoked(verified),
             Err(fault) => fault,
         };
         let fault = match (fault, &self.keys) {
             (Fault::UnknownKey, Keys::Set { store, .. }) => {
                 let freshness = store.freshen().await;
                 match (self.verify_parsed(token, now), freshness) {
-                    (Ok(verified), _) => return Ok(verified),
+                    (Ok(verified), _) => return self.unless_revoked(verified),
                     (Err(Fault::UnknownKey), Freshness::Unreachable(cause)) => {
                         let retry_after = store.retry_after();
                         return Err(Refusal::Unknown(Outage { cause, retry_after }));
@@ -121,6 +124,22 @@ impl Verifier {
             Fault::Invalid(why) => Reason::TokenInvalid(why),
             Fault::UnknownKey => Reason::TokenInvalid("unknown kid"),
         }))
+    }
+
+    /// Whether Airflow has revoked the token with this `jti`.
+    pub fn is_revoked(&self, jti: Option<&str>) -> bool {
+        match (&self.revoked, jti) {
+            (Some(revoked), Some(jti)) => revoked.contains(jti),
+            (Some(_) | None, _) => false,
+        }
+    }
+
+    /// Airflow answers a revoked token as it does any bad one.
+    fn unless_revoked(&self, verified: Verified) -> Result<Verified, Refusal> {
+        match self.is_revoked(verified.jti.as_deref()) {
+            true => Err(Refusal::Bad(Reason::TokenInvalid("revoked"))),
+            false => Ok(verified),
+        }
     }
 
     /// The source of keys, if they are fetched.

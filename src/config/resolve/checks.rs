@@ -13,6 +13,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     identity(settings, findings);
     file_source(settings, findings);
     ldap::check(settings, findings);
+    database_source(settings, findings);
     anonymous(settings, findings);
     kerberos(settings, findings);
     issuers(settings, findings);
@@ -22,7 +23,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
 }
 
 const NO_DATABASE: &str =
-    "which with the fab auth manager needs the ids in its database: that is not available in this release";
+    "which with the fab auth manager needs the ids in Airflow's database: [database] sql_alchemy_conn";
 const SIGNING_KEY: &str = "a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs";
 
 /// One port is taken once.
@@ -41,12 +42,12 @@ fn identity(settings: &Settings, findings: &mut Findings) {
     let identity = &settings.upstream.identity;
     let title = o::UPSTREAM_IDENTITY.title();
     match (identity.value, settings.upstream.auth_manager.value) {
-        (IdentityMode::Mint, AuthManager::Fab) => {
+        (IdentityMode::Mint, AuthManager::Fab) if settings.database.is_none() => {
             findings
                 .errors
                 .push(&identity.at, format!("{title}: mint asks for tokens signed here, {NO_DATABASE}"));
         }
-        (IdentityMode::Mint, AuthManager::Simple) if !settings.api_auth.can_sign() => {
+        (IdentityMode::Mint, AuthManager::Simple | AuthManager::Fab) if !settings.api_auth.can_sign() => {
             findings.errors.push(&identity.at, format!("{title}: mint needs {SIGNING_KEY}"));
         }
         (
@@ -60,11 +61,15 @@ fn identity(settings: &Settings, findings: &mut Findings) {
 fn mintable(settings: &Settings) -> Result<(), String> {
     match settings.upstream.auth_manager.value {
         _ if settings.mints() => Ok(()),
-        AuthManager::Fab => Err(format!("needs a token signed here, {NO_DATABASE}")),
-        AuthManager::Simple if settings.api_auth.can_sign() => {
+        AuthManager::Fab if settings.database.is_none() => {
+            Err(format!("needs a token signed here, {NO_DATABASE}"))
+        }
+        AuthManager::Simple | AuthManager::Fab if settings.api_auth.can_sign() => {
             Err(format!("needs {} auto or mint", o::UPSTREAM_IDENTITY.title()))
         }
-        AuthManager::Simple => Err(format!("needs {SIGNING_KEY}. Airflow does not know the credential")),
+        AuthManager::Simple | AuthManager::Fab => {
+            Err(format!("needs {SIGNING_KEY}. Airflow does not know the credential"))
+        }
     }
 }
 
@@ -85,12 +90,44 @@ fn file_source(settings: &Settings, findings: &mut Findings) {
     }
     match mintable(settings) {
         Err(reason) if !passes => findings.errors.push(&source.at, format!("{title}: file {reason}")),
-        Ok(()) | Err(_) if settings.core.simple_users.is_none() => {
+        Ok(()) | Err(_) if lacks_users(settings) => {
             if !passes || settings.basic.users_file.is_none() {
                 let message =
                     format!("{title}: file needs {users}, which says who there is and with which role");
                 findings.errors.push(&source.at, message);
             }
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Whether the simple auth manager's users would be needed, and are not there: with FAB they are in the
+/// database.
+fn lacks_users(settings: &Settings) -> bool {
+    match settings.upstream.auth_manager.value {
+        AuthManager::Simple => settings.core.simple_users.is_none(),
+        AuthManager::Fab => false,
+    }
+}
+
+/// The source `database`: passwords to check, and with another auth manager than FAB a role for each user.
+fn database_source(settings: &Settings, findings: &mut Findings) {
+    let sources = &settings.basic.sources;
+    let Some(source) = sources.iter().find(|s| s.value == BasicSource::Database) else { return };
+    let title = o::BASIC_SOURCES.title();
+    if settings.database.is_none() {
+        let needed = o::DATABASE_SQL_ALCHEMY_CONN.title();
+        findings.errors.push(&source.at, format!("{title}: database needs {needed}"));
+        return;
+    }
+    // An upstream that knows the same passwords may judge them itself.
+    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    match mintable(settings) {
+        Err(reason) if !passes => findings.errors.push(&source.at, format!("{title}: database {reason}")),
+        Ok(()) if lacks_users(settings) => {
+            let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
+            let message = format!("{title}: database needs {users}, which says who has which role");
+            findings.errors.push(&source.at, message);
         }
         Ok(()) | Err(_) => {}
     }
@@ -108,7 +145,8 @@ fn anonymous(settings: &Settings, findings: &mut Findings) {
     };
     if let Err(reason) = mintable(settings) {
         findings.errors.push(&default.at, format!("{title}: default {reason}"));
-    } else if !settings.core.simple_users.iter().flat_map(|users| &users.value).any(|u| u.name == user.value)
+    } else if settings.upstream.auth_manager.value == AuthManager::Simple
+        && !settings.core.simple_users.iter().flat_map(|users| &users.value).any(|u| u.name == user.value)
     {
         let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
         findings.errors.push(&user.at, format!("{option}: {:?} is not in {users}", user.value));

@@ -387,10 +387,21 @@ pub fn basic_source(text: &str) -> Parsed<BasicSource> {
     match text {
         "upstream" => Ok(BasicSource::Upstream),
         "file" => Ok(BasicSource::File),
+        "database" => Ok(BasicSource::Database),
         "ldap" => Ok(BasicSource::Ldap),
-        "database" | "keycloak" => because(format!("the source {text} is not available in this release")),
+        "keycloak" => because(format!("the source {text} is not available in this release")),
         _ => Err(Fault::Expected),
     }
+}
+
+/// The name of a database that SQLAlchemy knows and we do not.
+pub fn other_database(url: &str) -> Option<&str> {
+    let scheme = url.trim().split_once("://")?.0;
+    let dialect = scheme.split('+').next().unwrap_or_default();
+    let word =
+        !dialect.is_empty() && dialect.len() < 32 && dialect.bytes().all(|b| b.is_ascii_alphanumeric());
+    let known = ["postgresql", "postgres", "mysql", "mariadb", "sqlite"];
+    Some(dialect).filter(|dialect| word && !known.contains(dialect))
 }
 
 /// An origin, as browsers send it.

@@ -170,7 +170,7 @@ fn every_refusal_says_why() {
         (
             "mint with fab",
             "[upstream]\nidentity = \"mint\"\nauth_manager = \"fab\"",
-            "airgate.toml:2:12: [upstream] identity: mint asks for tokens signed here, which with the fab auth manager needs the ids in its database: that is not available in this release",
+            "airgate.toml:2:12: [upstream] identity: mint asks for tokens signed here, which with the fab auth manager needs the ids in Airflow's database: [database] sql_alchemy_conn",
         ),
         (
             "Keycloak",
@@ -188,9 +188,14 @@ fn every_refusal_says_why() {
             "airgate.toml:2:11: [basic] sources: the source keycloak is not available in this release",
         ),
         (
-            "a source to come",
+            "a source without its database",
             "[basic]\nsources = [\"database\"]",
-            "airgate.toml:2:12: [basic] sources: the source database is not available in this release",
+            "airgate.toml:2:12: [basic] sources: database needs [database] sql_alchemy_conn",
+        ),
+        (
+            "mint with fab, a database and no key",
+            "[upstream]\nidentity = \"mint\"\nauth_manager = \"fab\"\n[database]\nsql_alchemy_conn = \"sqlite:////a\"",
+            "airgate.toml:2:12: [upstream] identity: mint needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs",
         ),
         (
             "a source to come",
@@ -215,7 +220,7 @@ fn every_refusal_says_why() {
         (
             "the file source with fab",
             "[basic]\nsources = \"file\"\nusers_file = \"u\"\n[upstream]\nauth_manager = \"fab\"\n[api_auth]\njwt_secret = \"s\"\n[core]\nsimple_auth_manager_users = \"a:admin\"",
-            "airgate.toml:2:11: [basic] sources: file needs a token signed here, which with the fab auth manager needs the ids in its database: that is not available in this release",
+            "airgate.toml:2:11: [basic] sources: file needs a token signed here, which with the fab auth manager needs the ids in Airflow's database: [database] sql_alchemy_conn",
         ),
         (
             "the file source with exchange",
