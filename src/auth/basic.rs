@@ -3,6 +3,7 @@
 pub mod check;
 pub mod file;
 pub mod hash;
+pub mod probe;
 pub mod upstream;
 
 use std::sync::Arc;
