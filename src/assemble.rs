@@ -37,7 +37,7 @@ use crate::config::settings::{
 use crate::config::{Errors, Located, Location};
 use crate::gate::limit::PageLimit;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
-use crate::gate::route::{BasePath, OtherRoutes, RouteSettings, Routes};
+use crate::gate::route::{self, BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::{Gate, LogIn, cors};
 use crate::ports::HttpClient;
@@ -257,6 +257,10 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                     settings::OtherRoutes::All => OtherRoutes::All,
                 },
                 experimental: settings.api.enable_experimental_api,
+                release: match settings.upstream.airflow {
+                    Release::Airflow2 => route::Release::Airflow2,
+                    Release::Airflow3 => route::Release::Airflow3,
+                },
             }),
             cors,
             limit: PageLimit::new(at_least_one(limits.0.value), at_least_one(limits.1.value)),
@@ -385,6 +389,10 @@ fn ca(settings: &Settings, errors: &mut Errors) -> Option<Ca> {
 fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings {
     let from = &settings.upstream;
     upstream::Settings {
+        version_route: match from.airflow {
+            Release::Airflow2 => "/api/v1/version",
+            Release::Airflow3 => "/api/v2/version",
+        },
         urls: from
             .urls
             .iter()
