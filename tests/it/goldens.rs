@@ -50,6 +50,9 @@ enum Reason {
     ExperimentalError,
     /// Airflow 2 refuses a negative `limit`, or takes it and a large one for no limit at all; here it is lowered.
     Unlimited,
+    /// Without Airflow's key nobody here can tell a good cookie from an old one, so that the password beside it
+    /// decides.
+    UnjudgedCookie,
     /// `deny_all` answers 403: no credential would help.
     Denied,
 }
@@ -57,10 +60,11 @@ enum Reason {
 use Reason::{
     AmbiguousTarget, AuthenticationFirst, Basic, ControlCharacter, Denied, ExperimentalError, Framework,
     HtmlPage, LeadingSlashes, MissingChallenge, OwnHeaders, PublicRole, RepeatedAuthorization, ServerError,
-    Unlimited, Vary, WholeChain,
+    UnjudgedCookie, Unlimited, Vary, WholeChain,
 };
 
 /// Rows that deviate for a reason, with the status that they get here.
+#[derive(Clone, Copy)]
 struct Deviation {
     reason: Reason,
     status: u16,
@@ -160,6 +164,23 @@ const SIMPLE: &[Deviation] = &[
 
 /// Likewise, FAB's.
 const FAB: &[Deviation] = &[
+    rows(Basic, 200, &["bearer.scheme-Basic", "basic-fab-users.valid"]),
+    rows(
+        Basic,
+        401,
+        &[
+            "basic.invalid-password",
+            "basic.empty-username",
+            "basic.empty-both",
+            "basic.malformed-base64-length",
+            "basic-fab-users.invalid-password",
+            "basic-fab-users.empty-username",
+            "basic-fab-users.malformed-base64-length",
+            "basic-fab-users.not-base64-plain",
+        ],
+    ),
+    rows(RepeatedAuthorization, 400, &["bearer.header-twice-valid-first", "bearer.header-twice-basic-first"]),
+    rows(AuthenticationFirst, 401, &["bearer.401-method-not-allowed"]),
     rows(ControlCharacter, 401, &["token.json-nul-in-password"]),
     rows(Basic, 201, &["token.basic-header-no-body", "token-cli.basic-header-no-body"]),
     rows(LeadingSlashes, 201, &["token.double-slash"]),
@@ -179,6 +200,9 @@ const FAB: &[Deviation] = &[
         ],
     ),
 ];
+
+/// Without FAB's key.
+const FAB_UNJUDGED: &[Deviation] = &[rows(UnjudgedCookie, 401, &["bearer.cookie-valid-basic-header"])];
 
 #[test]
 fn the_simple_auth_manager() {
@@ -207,14 +231,29 @@ fn the_simple_auth_managers_token_endpoints_without_its_key() {
 }
 
 #[test]
-fn fabs_token_endpoints_without_its_key() {
+fn fab_without_its_key() {
     let airflow = airflow::fab();
     let gate = Airgate::before(
         &airflow.url,
         "auth_manager = \"fab\"\n[gate]\nother_routes = \"all\"\n[lockout]\nattempts = 0\n[api]\n\
          access_control_allow_origins = [\"https://ui.example.com\"]\n",
     );
-    compare(&gate, "af3-fab.jsonl", &["token", "token-cli"], FAB);
+    let groups = ["token", "token-cli", "bearer", "basic", "basic-fab-users"];
+    compare(&gate, "af3-fab.jsonl", &groups, &[FAB, FAB_UNJUDGED].concat());
+}
+
+#[test]
+fn fab_with_its_key() {
+    let airflow = airflow::fab();
+    let gate = Airgate::before(
+        &airflow.url,
+        &format!(
+            "auth_manager = \"fab\"\n[gate]\nairflow_cfg = \"{}\"\nother_routes = \"all\"\n\
+             [lockout]\nattempts = 0\n[api]\nauth_backends = \"session, jwt, basic_auth\"\n",
+            airflow.config().display()
+        ),
+    );
+    compare(&gate, "af3-fab.jsonl", &["token", "token-cli", "bearer", "basic", "basic-fab-users"], FAB);
 }
 
 /// Which answers are compared.
@@ -308,6 +347,10 @@ fn fits(reason: Reason, row: &Row, answer: &Answer, recorded: &Recorded<'_>) -> 
         AmbiguousTarget | RepeatedAuthorization | Framework => answer.status == 400,
         LeadingSlashes => row.status() == 405 && answer.status == 201,
         AuthenticationFirst => row.status() != 401 && is_challenged(row, answer, recorded),
+        Basic if answer.status == 200 => row.status() == 401 && row.offers_a_password(),
+        UnjudgedCookie => {
+            row.status() == 200 && row.offers_a_password() && is_challenged(row, answer, recorded)
+        }
         Basic => answer.status == 201 || row.status() == 401 && is_challenged(row, answer, recorded),
         ControlCharacter => row.status() < 300 && answer.status == 401,
         OwnHeaders => is_refused_as_in_airflow_2(row, answer, &row.differences(answer), recorded),

@@ -42,12 +42,15 @@ fn credential() -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Basic eDp5"))])
 }
 
+/// A name; Airflow's answer with the credential and without; what is made of them.
+type Row<'a> = (&'a str, Result<u16, SendError>, u16, Result<Standing, &'a str>);
+
 #[tokio::test]
 async fn a_credential_is_good_where_it_makes_a_difference() {
     use Standing::{Known, Stranger};
     let cannot_tell = "/api/v1/pools?limit=1: everybody may read pools (AUTH_ROLE_PUBLIC), so that Airflow tells nobody \
                        from a user";
-    let rows: &[(&str, Result<u16, SendError>, u16, Result<Standing, &str>)] = &[
+    let rows: &[Row<'_>] = &[
         ("may read pools", Ok(200), 401, Ok(Known)),
         ("may read pools, as the role of nobody may not", Ok(200), 403, Ok(Known)),
         ("may read pools, as everybody may", Ok(200), 200, Err(cannot_tell)),

@@ -61,6 +61,12 @@ impl Row {
             .any(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("origin")))
     }
 
+    /// Whether the request has a user name and a password.
+    pub fn offers_a_password(&self) -> bool {
+        let headers = self.0["request"]["headers"].as_array().unwrap();
+        headers.iter().any(|header| header[1].as_str().is_some_and(|value| value.starts_with("Basic ")))
+    }
+
     /// Airflow's answer, short enough to be shown.
     pub fn shown(&self) -> String {
         let response = &self.0["response"];
