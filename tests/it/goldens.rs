@@ -6,6 +6,7 @@
 
 mod airflow2;
 mod row;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -53,14 +54,16 @@ enum Reason {
     /// Without Airflow's key nobody here can tell a good cookie from an old one, so that the password beside it
     /// decides.
     UnjudgedCookie,
+    /// The users file knows a name as it is written; FAB, in any case, and by the mail address.
+    ExactName,
     /// `deny_all` answers 403: no credential would help.
     Denied,
 }
 
 use Reason::{
-    AmbiguousTarget, AuthenticationFirst, Basic, ControlCharacter, Denied, ExperimentalError, Framework,
-    HtmlPage, LeadingSlashes, MissingChallenge, OwnHeaders, PublicRole, RepeatedAuthorization, ServerError,
-    UnjudgedCookie, Unlimited, Vary, WholeChain,
+    AmbiguousTarget, AuthenticationFirst, Basic, ControlCharacter, Denied, ExactName, ExperimentalError,
+    Framework, HtmlPage, LeadingSlashes, MissingChallenge, OwnHeaders, PublicRole, RepeatedAuthorization,
+    ServerError, UnjudgedCookie, Unlimited, Vary, WholeChain,
 };
 
 /// Rows that deviate for a reason, with the status that they get here.
@@ -362,6 +365,8 @@ fn fits(reason: Reason, row: &Row, answer: &Answer, recorded: &Recorded<'_>) -> 
             row.status() != 401 && lists.all(|list| list.len() <= 5)
         }
         WholeChain => row.status() == 401 && answer.status == 200,
+        // Told by the verdict alone: see `verdicts`.
+        ExactName => false,
         Denied => row.status() == 401 && answer.status == 403 && answer.header("www-authenticate").is_none(),
         HtmlPage => {
             row.status() == u64::from(answer.status)

@@ -76,8 +76,12 @@ impl Row {
 
     /// Sends the recorded request.
     pub fn ask(&self, to: SocketAddr) -> std::io::Result<Answer> {
+        self.ask_for(to, self.0["request"]["path"].as_str().unwrap())
+    }
+
+    /// Likewise, for another path.
+    pub fn ask_for(&self, to: SocketAddr, path: &str) -> std::io::Result<Answer> {
         let request = &self.0["request"];
-        let path = request["path"].as_str().unwrap();
         // An absolute form names the server that it was recorded at.
         let own = ["18080", "18082"].map(|port| format!("http://127.0.0.1:{port}/"));
         let path = own.iter().fold(path.to_owned(), |path, own| path.replace(own, &format!("http://{to}/")));
