@@ -21,20 +21,22 @@ show_tail() { # FILE: the end of a log, indented, for the reader who must know w
 
 # --- Python ---------------------------------------------------------------------------------------------------------
 
-# The lock file of tests/airflow needs 3.11 (FAB's provider does), and has wheels up to 3.14.
+# Airflow 3's lock file in tests/airflow needs 3.11 (FAB's provider does), and has wheels up to 3.14. Airflow 2 ends at 3.12.
 SUPPORTED_PYTHON='3.11 to 3.14'
-python_in_range() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+python_in_range() { # PYTHON [NEWEST MINOR]
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, int(sys.argv[1])))' "${2:-14}" 2>/dev/null
+}
 # Debian splits ensurepip off; a Python built by hand may lack ssl or sqlite3.
 python_is_complete() { "$1" -c 'import ensurepip, sqlite3, ssl, venv' 2>/dev/null; }
 
 # Of the interpreter that an environment is made from, for what is compiled for it.
 has_python_headers() { "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null; }
 
-find_python() { # prints the first interpreter that can make the environment; AIRGATE_PYTHON names one to use instead
+find_python() { # [NEWEST MINOR]: prints the first interpreter that can make the environment; AIRGATE_PYTHON names one to use instead
   local python
   for python in ${AIRGATE_PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 /usr/bin/python3}; do
     # run it rather than look for it: a version manager's shim exists for versions that are switched off
-    if python_in_range "$python" && python_is_complete "$python"; then
+    if python_in_range "$python" "$@" && python_is_complete "$python"; then
       printf '%s\n' "$python"
       return
     fi

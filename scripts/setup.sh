@@ -48,7 +48,7 @@ has flock && has setsid || packages+=(util-linux)
 ! wants test || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || packages+=(postgresql)
 ! wants test || has mariadbd || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
 ! wants fuzz || has c++ || packages+=(g++)
-find_python >/dev/null || {
+find_python 14 >/dev/null || {
   # Ubuntu 22.04's own Python is 3.10, and it has 3.11 beside it
   if grep -qs '^VERSION_CODENAME=jammy' /etc/os-release; then packages+=(python3.11 python3.11-venv)
   elif ! has python3 || python_in_range python3; then packages+=(python3 python3-venv)
@@ -70,7 +70,7 @@ if [ ${#packages[@]} -gt 0 ]; then
       show_tail "$DEV/apt.log"
       die "could not install ${packages[*]}"
     }
-    find_python >/dev/null || die "python3 is $(python3 -V 2>&1); Airflow needs $SUPPORTED_PYTHON, with venv, ssl and sqlite3"
+    find_python 14 >/dev/null || die "python3 is $(python3 -V 2>&1); Airflow needs $SUPPORTED_PYTHON, with venv, ssl and sqlite3"
   else
     say "missing, by Debian's names: ${packages[*]}. This installs it:"
     if has dnf; then say "  sudo dnf install -y gcc glibc-devel cmake make curl util-linux python3"

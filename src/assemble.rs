@@ -18,6 +18,7 @@ use crate::auth::basic::BasicAuth;
 use crate::auth::basic::check::{CheckSettings, PasswordCheck, Source};
 use crate::auth::basic::file::{Format, PasswordFile};
 use crate::auth::basic::hash::{HashLoad, HashWorkers};
+use crate::auth::basic::probe::Asked;
 use crate::auth::basic::upstream::Upstream;
 use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::chain::Chain;
@@ -29,12 +30,16 @@ use crate::auth::jwt::{
 };
 use crate::auth::kerberos::KerberosAuth;
 use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
+use crate::auth::probe::Probe;
 use crate::auth::session::Session;
-use crate::config::settings::{self, BackendName, BasicSource, IdentityMode, ServicePrincipal, Settings};
+use crate::auth::session::flask::FlaskSession;
+use crate::config::settings::{
+    self, BackendName, BasicSource, IdentityMode, Release, ServicePrincipal, Settings,
+};
 use crate::config::{Errors, Located, Location};
 use crate::gate::limit::PageLimit;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
-use crate::gate::route::{BasePath, OtherRoutes, RouteSettings, Routes};
+use crate::gate::route::{self, BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::{Gate, LogIn, cors};
 use crate::ports::HttpClient;
@@ -267,6 +272,8 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     };
     let (relay, relay_cli) = (relay(Endpoint::Token), relay(Endpoint::Cli));
     let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
+    let session = session(settings, kept, probe(settings, base_path.as_ref(), &upstreams), &tokens);
+    let chain = chain(settings, &tokens, issuers, &passwords, session, kerberos, own);
     let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
     Ok(Snapshot {
         gate: Gate {
@@ -278,10 +285,14 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                     settings::OtherRoutes::All => OtherRoutes::All,
                 },
                 experimental: settings.api.enable_experimental_api,
+                release: match settings.upstream.airflow {
+                    Release::Airflow2 => route::Release::Airflow2,
+                    Release::Airflow3 => route::Release::Airflow3,
+                },
             }),
             cors,
             limit: PageLimit::new(at_least_one(limits.0.value), at_least_one(limits.1.value)),
-            chain: chain(settings, &tokens, issuers, &passwords, kerberos, own),
+            chain,
             log_in: LogIn {
                 auth_manager: match settings.upstream.auth_manager.value {
                     settings::AuthManager::Simple => AuthManager::Simple,
@@ -436,6 +447,10 @@ fn ca(settings: &Settings, errors: &mut Errors) -> Option<Ca> {
 fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings {
     let from = &settings.upstream;
     upstream::Settings {
+        version_route: match from.airflow {
+            Release::Airflow2 => "/api/v1/version",
+            Release::Airflow3 => "/api/v2/version",
+        },
         urls: from
             .urls
             .iter()
@@ -464,9 +479,10 @@ fn sources(
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for source in &settings.basic.sources {
         match source.value {
-            BasicSource::Upstream => {
-                sources.push(token_endpoint(settings, base_path, upstreams, Endpoint::Token))
-            }
+            BasicSource::Upstream => sources.push(match settings.upstream.airflow {
+                Release::Airflow2 => Arc::new(Asked::new(probe(settings, base_path, upstreams))),
+                Release::Airflow3 => token_endpoint(settings, base_path, upstreams, Endpoint::Token),
+            }),
             BasicSource::Ldap => sources.extend(ldap::source(settings, errors)),
             // Without one `check` or its URL has said what is wrong.
             BasicSource::Database => {
@@ -509,11 +525,26 @@ fn token_endpoint(
     upstreams: &Arc<Upstreams>,
     endpoint: Endpoint,
 ) -> Arc<dyn Source> {
-    let urls: Vec<String> = settings.upstream.urls.iter().map(|url| url.value.to_string()).collect();
-    let path = format!("{}{}", base_path.map_or("", BasePath::as_str), endpoint.path());
+    let uri = within(base_path, endpoint.path());
+    Arc::new(Upstream::new(upstreams.clone(), uri, &upstream_name(settings)))
+}
+
+/// What Airflow 2 is asked to learn whether it knows a credential.
+fn probe(settings: &Settings, base_path: Option<&BasePath>, upstreams: &Arc<Upstreams>) -> Probe {
+    Probe::new(upstreams.clone(), within(base_path, Probe::TARGET), &upstream_name(settings))
+}
+
+/// A route of the upstream below the base path.
+fn within(base_path: Option<&BasePath>, route: &'static str) -> Uri {
+    let path = format!("{}{route}", base_path.map_or("", BasePath::as_str));
     // A base path is what a URI may have.
-    let uri = path.parse().unwrap_or(Uri::from_static(endpoint.path()));
-    Arc::new(Upstream::new(upstreams.clone(), uri, &urls.join(" ")))
+    path.parse().unwrap_or(Uri::from_static(route))
+}
+
+/// What tells one upstream from another.
+fn upstream_name(settings: &Settings) -> String {
+    let urls: Vec<String> = settings.upstream.urls.iter().map(|url| url.value.to_string()).collect();
+    urls.join(" ")
 }
 
 fn lockout(settings: &Settings) -> LockoutSettings {
@@ -611,11 +642,23 @@ fn acceptor(_keys: &Keys) -> Result<Arc<dyn Acceptor>, String> {
     Err("is not in this airgate: it was built without the cargo feature `kerberos`".to_owned())
 }
 
+/// The backend `session`, for the cookie that the upstream has.
+fn session(settings: &Settings, kept: &Kept, asked: Probe, tokens: &Tokens) -> Arc<dyn Backend> {
+    match settings.upstream.airflow {
+        Release::Airflow2 => {
+            let ttl = settings.basic.cache_ttl.unwrap_or_default();
+            Arc::new(FlaskSession::new(asked, ttl, kept.cache.clone(), kept.runtime.clone()))
+        }
+        Release::Airflow3 => Arc::new(Session::new(tokens.verifier.clone())),
+    }
+}
+
 fn chain(
     settings: &Settings,
     tokens: &Tokens,
     issuers: Vec<(Arc<str>, Arc<Verifier>)>,
     passwords: &Arc<PasswordCheck>,
+    session: Arc<dyn Backend>,
     kerberos: Option<Arc<KerberosAuth>>,
     mut own: HashMap<BackendName, Arc<dyn Backend>>,
 ) -> Chain {
@@ -623,7 +666,7 @@ fn chain(
     let mut backend = |name: &BackendName| -> Option<Arc<dyn Backend>> {
         Some(match name {
             BackendName::Jwt => Arc::new(Jwt::new(tokens.verifier.clone(), issuers.clone())),
-            BackendName::Session => Arc::new(Session::new(tokens.verifier.clone())),
+            BackendName::Session => session.clone(),
             BackendName::BasicAuth => Arc::new(BasicAuth::new(passwords.clone())),
             // None where it could not be made, which is an error of the configuration.
             BackendName::KerberosAuth => kerberos.clone()?,
@@ -637,6 +680,7 @@ fn chain(
 
 fn mint(settings: &Settings, tokens: Tokens, database: Option<&AirflowDatabase>) -> Mint {
     let mode = match (settings.upstream.identity.value, &tokens.signer) {
+        _ if settings.passes_on() => Mode::Passthrough,
         (IdentityMode::Mint, _) | (IdentityMode::Auto, Some(_)) => Mode::Mint,
         (IdentityMode::Exchange, _) | (IdentityMode::Auto, None) => Mode::Exchange,
         (IdentityMode::Passthrough, _) => Mode::Passthrough,

@@ -13,6 +13,7 @@ pub mod fixed;
 pub mod jwt;
 pub mod kerberos;
 pub mod lockout;
+pub mod probe;
 pub mod session;
 #[cfg(test)]
 mod testing;

@@ -29,11 +29,11 @@ use crate::auth::credentials::{Authorization, Credentials};
 use crate::auth::{Attempt, Grant, Identity, Onward, Origin, Reason, Scope, Verdict};
 use crate::request::Request;
 use cross_site::Own;
-use decision::{Edits, Forward, Outcome, Pending, ReplyPlan, Step};
+use decision::{Edits, ErrorForm, Forward, Outcome, Pending, ReplyPlan, Step};
 use limit::{Clamped, Dialect, ListEndpoint, PageLimit};
 use mint::{Mint, MintError, Presented};
 use reply::{Problem, Reply};
-use route::{Access, Api, Effect, Paging, Passage, Route, RouteKind, Routes};
+use route::{Access, Api, Effect, Paging, Passage, Release, Route, RouteKind, Routes};
 use target::Target;
 use token::{AuthManager, Endpoint, Invalid};
 
@@ -108,7 +108,10 @@ impl Gate {
                 outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
             outcome.cause = Some(causes.join("; "));
         }
-        let mut reply = Reply::problem(problem);
+        let mut reply = match outcome.errors {
+            ErrorForm::Detail => Reply::problem(problem),
+            ErrorForm::ProblemJson => Reply::problem_json(problem),
+        };
         if let (Problem::Refused(refusal), Some(base)) = (problem, self.routes.base_path())
             && refusal.clear_cookie
         {
@@ -160,6 +163,7 @@ impl Gate {
         let target = Target::parse(request.target, request.host()).map_err(Problem::Target)?;
         let route = self.routes.find(&target, &head.method).map_err(Problem::Target)?;
         outcome.route = route.template;
+        outcome.errors = error_form(&route.kind, self.routes.release());
         if cors::is_preflight(&head.method, &head.headers) {
             match (&self.cors, route.kind) {
                 (Some(policy), _) => return Ok(Step::Reply(policy.preflight(&head.headers).into())),
@@ -238,7 +242,7 @@ impl Gate {
             },
             None => None,
         };
-        let query = match paging(&route.kind) {
+        let query = match paging(&route.kind, self.routes.release()) {
             Some((dialect, endpoint)) => self.limit.clamp(target.query(), dialect, endpoint),
             None => Clamped::Unchanged,
         };
@@ -453,14 +457,25 @@ fn forwarded<'a>(target: &Target<'_>, request: &Request<'a>) -> Result<Cow<'a, s
     Ok(target.uri(target.query()).map_err(Problem::Target)?.to_string().into())
 }
 
+/// How an API tells errors.
+fn error_form(kind: &RouteKind, release: Release) -> ErrorForm {
+    match kind {
+        RouteKind::Api(operation) => match (operation.api, release) {
+            (Api::Stable, _) | (Api::Fab, Release::Airflow2) => ErrorForm::ProblemJson,
+            (Api::Public, _) | (Api::Fab, Release::Airflow3) => ErrorForm::Detail,
+        },
+        RouteKind::Token(_) | RouteKind::Experimental(_) | RouteKind::Other(_) => ErrorForm::Detail,
+    }
+}
+
 /// How an API reads page sizes; `None` for what is not an API.
-fn paging(kind: &RouteKind) -> Option<(Dialect, ListEndpoint)> {
+fn paging(kind: &RouteKind, release: Release) -> Option<(Dialect, ListEndpoint)> {
     match kind {
         RouteKind::Api(operation) => {
-            let dialect = match operation.api {
-                Api::Public => Dialect::Airflow3,
-                Api::Fab => Dialect::Airflow3Fab,
-                Api::Stable => Dialect::Airflow2,
+            let dialect = match (operation.api, release) {
+                (Api::Public, _) => Dialect::Airflow3,
+                (Api::Fab, Release::Airflow3) => Dialect::Airflow3Fab,
+                (Api::Fab, Release::Airflow2) | (Api::Stable, _) => Dialect::Airflow2,
             };
             let endpoint = match operation.paging {
                 Paging::Limit => ListEndpoint::Yes,

@@ -5,6 +5,7 @@ pub mod database;
 pub mod file;
 pub mod hash;
 pub mod ldap;
+pub mod probe;
 pub mod upstream;
 pub mod werkzeug;
 

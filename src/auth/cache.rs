@@ -250,7 +250,7 @@ impl Drop for Flight {
     }
 }
 
-pub(super) fn unavailable(cause: &str) -> Verdict {
+pub(in crate::auth) fn unavailable(cause: &str) -> Verdict {
     Verdict::Unavailable(Outage { cause: cause.into(), retry_after: Duration::from_secs(1) })
 }
 

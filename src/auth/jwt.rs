@@ -137,7 +137,7 @@ fn rejected(reason: Reason) -> Verdict {
 }
 
 /// What a token is good for that nobody here can judge: for the upstream to do so.
-pub(super) fn unverified(ambient: bool, onward: Onward) -> Grant {
+pub(in crate::auth) fn unverified(ambient: bool, onward: Onward) -> Grant {
     Grant {
         identity: Identity { origin: Origin::Unverified, name: "unverified".into() },
         ambient,

@@ -1,5 +1,7 @@
 //! The backend `session`: the cookie `_token` that Airflow 3's pages set.
 
+pub mod flask;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -133,6 +133,10 @@ options! {
         section: "upstream", key: "url", shape: Shape::List, allowed: "a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment", default: "http://127.0.0.1:8080",
         help: "The Airflow behind airgate: scheme, host and port. Several are balanced, with health checks; names are resolved again and again"
     }
+    UPSTREAM_AIRFLOW {
+        section: "upstream", key: "airflow", shape: Shape::Integer, allowed: "2 or 3", default: "3",
+        help: "Airflow's major version. Airflow 2 takes no tokens: it is given the client's own credential, and judges it again. There are no token endpoints then, and `jwt` is not in the default of [api] auth_backends"
+    }
     UPSTREAM_IDENTITY {
         section: "upstream", key: "identity", allowed: "auto, mint, exchange or passthrough", default: "auto",
         help: "How Airflow learns who calls: mint (a short-lived token signed with the key of [api_auth]), exchange (a token that Airflow issued for the client's password), passthrough (the client's own header), auto (mint with a signing key, else exchange)"

@@ -57,7 +57,8 @@ pub fn resolve(
     let ldap = r.ldap();
     let gate = r.one(&o::GATE_OTHER_ROUTES, parse::word(OTHER_ROUTES));
     let core = r.core();
-    let api = r.api(registered);
+    let release = upstream.as_ref().map_or(Release::Airflow3, |upstream| upstream.airflow);
+    let api = r.api(registered, release);
     let api_auth = r.api_auth();
     let kerberos = r.kerberos();
     let database = r.database();
@@ -162,6 +163,7 @@ impl Reader<'_> {
 
     fn upstream(&mut self) -> Resolved<Upstream> {
         let urls = self.some(&o::UPSTREAM_URL, parse::upstream_url);
+        let airflow = self.one(&o::UPSTREAM_AIRFLOW, parse::release);
         let identity = self.one(&o::UPSTREAM_IDENTITY, parse::word(IDENTITIES));
         let auth_manager = match self.optional(&o::UPSTREAM_AUTH_MANAGER, parse::auth_manager) {
             Ok(Some(manager)) => Ok(manager),
@@ -179,6 +181,7 @@ impl Reader<'_> {
         let idle_timeout = self.one(&o::UPSTREAM_IDLE_TIMEOUT, parse::some_duration);
         Ok(Upstream {
             urls: urls?,
+            airflow: airflow?.value,
             identity: identity?,
             auth_manager: auth_manager?,
             ca_file: ca_file?,
@@ -222,9 +225,9 @@ impl Reader<'_> {
         })
     }
 
-    fn api(&mut self, registered: &[&'static str]) -> Resolved<Api> {
+    fn api(&mut self, registered: &[&'static str], release: Release) -> Resolved<Api> {
         let base_url = self.optional(&o::API_BASE_URL, parse::base_url);
-        let auth_backends = self.auth_backends(registered);
+        let auth_backends = self.auth_backends(registered, release);
         let anonymous_user = self.optional(&o::API_ANONYMOUS_USER, parse::text);
         let maximum = self.one(&o::API_MAXIMUM_PAGE_LIMIT, parse::number::<u32>(1, u32::MAX.into()));
         let fallback = self.one(&o::API_FALLBACK_PAGE_LIMIT, parse::number::<u32>(1, u32::MAX.into()));
@@ -259,15 +262,24 @@ impl Reader<'_> {
 
     /// The chain. Airflow's own list says what there is besides Airflow's tokens, which Airflow
     /// accepts whatever it says; without `jwt` the tokens that were just issued would be locked out.
-    fn auth_backends(&mut self, registered: &[&'static str]) -> Resolved<Vec<Located<BackendName>>> {
+    /// Airflow 2 has no tokens, so there the list is taken as it is, and nobody needs `jwt` by default.
+    fn auth_backends(
+        &mut self,
+        registered: &[&'static str],
+        release: Release,
+    ) -> Resolved<Vec<Located<BackendName>>> {
         let option = &o::API_AUTH_BACKENDS;
         let source = self.entry(option).map(|entry| entry.source);
         let backends = self.some(option, |text| parse::backend_of(registered, text))?;
         let mut backends = self.once(option, backends);
         let has_jwt = backends.iter().any(|b| b.value == BackendName::Jwt);
-        if let (Some(Source::Airflow), false, Some(first)) = (source, has_jwt, backends.first()) {
-            let jwt = Located::new(BackendName::Jwt, first.at.clone());
-            backends.insert(usize::from(first.value == BackendName::Session), jwt);
+        match (release, source, has_jwt, backends.first()) {
+            (Release::Airflow3, Some(Source::Airflow), false, Some(first)) => {
+                let jwt = Located::new(BackendName::Jwt, first.at.clone());
+                backends.insert(usize::from(first.value == BackendName::Session), jwt);
+            }
+            (Release::Airflow2, None, _, _) => backends.retain(|b| b.value != BackendName::Jwt),
+            (Release::Airflow2 | Release::Airflow3, _, _, _) => {}
         }
         Ok(backends)
     }

@@ -94,6 +94,8 @@ pub struct Admin {
 pub struct Upstream {
     /// `url`, at least one; several are balanced. Default `http://127.0.0.1:8080`.
     pub urls: Vec<Located<UpstreamUrl>>,
+    /// `airflow`: its major version. Default 3.
+    pub airflow: Release,
     /// `identity`: how the upstream learns who calls. Default auto.
     pub identity: Located<IdentityMode>,
     /// `auth_manager`, else what `[core] auth_manager` names. Default simple.
@@ -111,6 +113,15 @@ pub struct Upstream {
     /// `idle_timeout`: how long an unused connection is kept. Default 4 s: below the 5 s after which
     /// uvicorn closes it.
     pub idle_timeout: Duration,
+}
+
+/// `[upstream] airflow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// 2.x: takes passwords, Kerberos and Flask's session on the API, and no tokens.
+    Airflow2,
+    /// 3.x: takes its own tokens and nothing else.
+    Airflow3,
 }
 
 /// An upstream's URL: scheme, host and port, nothing else.
@@ -662,9 +673,21 @@ impl fmt::Display for BackendName {
 }
 
 impl Settings {
+    /// Whether the upstream is given the client's own credential, and judges it again.
+    pub fn passes_on(&self) -> bool {
+        match self.upstream.airflow {
+            Release::Airflow2 => true,
+            Release::Airflow3 => self.upstream.identity.value == IdentityMode::Passthrough,
+        }
+    }
+
     /// Whether tokens for the upstream are minted here: asked for, or possible and not ruled out.
     /// For the fab auth manager it takes the ids in its database.
     pub fn mints(&self) -> bool {
+        match self.upstream.airflow {
+            Release::Airflow2 => return false,
+            Release::Airflow3 => {}
+        }
         let ids = self.database.is_some();
         match (self.upstream.identity.value, self.upstream.auth_manager.value) {
             (IdentityMode::Mint, AuthManager::Simple) => true,

@@ -1,6 +1,7 @@
 //! The whole configuration, from text to settings and messages.
 
 mod airflow;
+mod airflow2;
 mod kerberos;
 mod refusals;
 

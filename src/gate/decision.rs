@@ -66,11 +66,23 @@ pub struct ReplyPlan {
     pub proof: Option<HeaderValue>,
 }
 
+/// How an error is written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// `{"detail": …}`, as Airflow 3 does.
+    #[default]
+    Detail,
+    /// `application/problem+json`, as Airflow 2 does.
+    ProblemJson,
+}
+
 /// What the gate noticed: feeds metrics, access log and audit log.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The route's template: a bounded label.
     pub route: &'static str,
+    /// The form of an error of the gate's own.
+    pub errors: ErrorForm,
     /// Each backend that had something to say, with its verdict.
     pub trail: Trail,
     /// The backend that accepted.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use smallvec::SmallVec;
 
 use super::cors::Preflight;
@@ -160,6 +160,29 @@ impl Reply {
         }
     }
 
+    /// The answer to a problem in the form of Airflow 2's errors (RFC 7807). Like Airflow 2 it has no `detail`
+    /// where the credential is at fault.
+    pub fn problem_json(problem: &Problem) -> Self {
+        let mut reply = Self::problem(problem);
+        let told: Option<Value> = serde_json::from_slice(&reply.body).ok();
+        let blames =
+            |refusal: &Refusal| matches!(refusal.cause, Cause::Unauthorized(_) | Cause::Forbidden(_));
+        let silent = matches!(problem, Problem::Refused(refusal) if blames(refusal));
+        let body = json!({
+            "detail": told.as_ref().filter(|_| !silent).and_then(|told| told.get("detail")),
+            "status": reply.status.as_u16(),
+            "title": reply.status.canonical_reason(),
+            "type": problem_type(reply.status),
+        });
+        reply.body = body.to_string().into();
+        for (name, value) in &mut reply.headers {
+            if *name == CONTENT_TYPE {
+                *value = HeaderValue::from_static("application/problem+json");
+            }
+        }
+        reply
+    }
+
     fn refused(refusal: &Refusal) -> Self {
         let mut reply = match &refusal.cause {
             Cause::Unauthorized(reason) => {
@@ -204,6 +227,20 @@ impl From<Preflight> for Reply {
     }
 }
 
+/// What Airflow 2 names a status (`EXCEPTIONS_LINK_MAP`).
+fn problem_type(status: StatusCode) -> String {
+    let section = match status {
+        StatusCode::BAD_REQUEST => "BadRequest",
+        StatusCode::UNAUTHORIZED => "Unauthenticated",
+        StatusCode::FORBIDDEN => "PermissionDenied",
+        StatusCode::INTERNAL_SERVER_ERROR => "Unknown",
+        _ => return "about:blank".into(),
+    };
+    format!(
+        "https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html#section/Errors/{section}"
+    )
+}
+
 /// Airflow's own words for what is wrong with a credential.
 fn detail(reason: &Reason) -> &'static str {
     match reason {
@@ -213,5 +250,61 @@ fn detail(reason: &Reason) -> &'static str {
         Reason::TicketRefused(_) => "Invalid Kerberos ticket",
         Reason::Malformed(text) => text,
         Reason::Denied | Reason::Forbidden => "Forbidden",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smallvec::smallvec;
+
+    fn refused(cause: Cause) -> Problem {
+        let challenges = smallvec![HeaderValue::from_static("Basic")];
+        Problem::Refused(Box::new(Refusal { cause, challenges, clear_cookie: false }))
+    }
+
+    #[test]
+    fn problems_as_airflow_2_tells_them() {
+        let link =
+            "https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html#section/Errors/";
+        let wait = Duration::from_secs(3);
+        let rows = [
+            ("nobody", refused(Cause::Unauthorized(None)), 401, None, "Unauthenticated"),
+            (
+                "a wrong password",
+                refused(Cause::Unauthorized(Some(Reason::WrongPassword))),
+                401,
+                None,
+                "Unauthenticated",
+            ),
+            ("denied", refused(Cause::Forbidden(Reason::Denied)), 403, None, "PermissionDenied"),
+            ("locked out", refused(Cause::Throttled(wait)), 429, Some("Too many failed log-ins"), ""),
+            (
+                "an outage",
+                refused(Cause::Unavailable { retry_after: wait, outages: SmallVec::new() }),
+                503,
+                Some("Credentials cannot be checked at the moment"),
+                "",
+            ),
+            ("down", Problem::UpstreamDown, 502, Some("Airflow cannot be reached"), ""),
+            (
+                "two headers",
+                Problem::Credentials(InvalidCredentials::Repeated),
+                400,
+                Some("More than one Authorization header"),
+                "BadRequest",
+            ),
+        ];
+        for (name, problem, status, detail, section) in rows {
+            let (reply, usual) = (Reply::problem_json(&problem), Reply::problem(&problem));
+            assert_eq!((reply.status, reply.status.as_u16()), (usual.status, status), "{name}");
+            assert_eq!(reply.headers.len(), usual.headers.len(), "{name}");
+            assert_eq!(reply.headers[0].1, "application/problem+json", "{name}");
+            assert_eq!(reply.headers[1..], usual.headers[1..], "{name}");
+            let kind = if section.is_empty() { "about:blank".into() } else { format!("{link}{section}") };
+            let title = usual.status.canonical_reason();
+            let expected = json!({ "detail": detail, "status": status, "title": title, "type": kind });
+            assert_eq!(serde_json::from_slice::<Value>(&reply.body).unwrap(), expected, "{name}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a request target is: API, token endpoint, or something else.
 
+mod airflow2;
 mod airflow3;
 mod base;
 #[cfg(test)]
@@ -31,6 +32,19 @@ pub struct RouteSettings {
     pub other_routes: OtherRoutes,
     /// `[api] enable_experimental_api`. Off, `/api/experimental` is none of the API's routes. Default off.
     pub experimental: bool,
+    /// `[upstream] airflow`.
+    pub release: Release,
+}
+
+/// Which Airflow the routes lead to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Release {
+    /// It has no token endpoints, reads page sizes as Python does, and tells errors as
+    /// `application/problem+json`.
+    Airflow2,
+    /// The usual one.
+    #[default]
+    Airflow3,
 }
 
 /// What is let through that is neither API nor token endpoint. Default: nothing.
@@ -138,13 +152,18 @@ impl Routes {
             settings,
             public: Tree::new(PUBLIC, airflow3::PUBLIC),
             fab: Tree::new(FAB, airflow3::FAB),
-            stable: Tree::new(STABLE, airflow3::STABLE),
+            stable: Tree::new(STABLE, airflow2::STABLE),
         }
     }
 
     /// The path that Airflow may have before its own, and its cookies with it.
     pub fn base_path(&self) -> Option<&BasePath> {
         self.settings.base_path.as_ref()
+    }
+
+    /// Which Airflow they lead to.
+    pub fn release(&self) -> Release {
+        self.settings.release
     }
 
     /// Finds the route of a target. Exact by segment, and case-sensitive.
@@ -207,10 +226,12 @@ impl Routes {
         if let Some(rest) = below(path, EXPERIMENTAL).filter(|_| self.settings.experimental) {
             return Place::Experimental { rest };
         }
-        for endpoint in [Endpoint::Token, Endpoint::Cli] {
-            if path == endpoint.path() {
-                return Place::Token(endpoint);
-            }
+        let endpoints: &[Endpoint] = match self.settings.release {
+            Release::Airflow2 => &[],
+            Release::Airflow3 => &[Endpoint::Token, Endpoint::Cli],
+        };
+        if let Some(&endpoint) = endpoints.iter().find(|endpoint| path == endpoint.path()) {
+            return Place::Token(endpoint);
         }
         if path == DOCUMENT {
             Place::Document

@@ -79,6 +79,7 @@ fn gate(airflow: &Arc<Airflow>, mode: Mode, signer: Option<Signer>) -> Gate {
             base_path: None,
             other_routes: OtherRoutes::Deny,
             experimental: false,
+            ..RouteSettings::default()
         }),
         cors: None,
         limit: PageLimit::new(page, page),

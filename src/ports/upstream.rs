@@ -36,6 +36,8 @@ use super::{HttpClient, SendError};
 pub struct Settings {
     /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`].
     pub urls: Vec<Url>,
+    /// The route that tells Airflow's version without a credential: asked for the health of an address.
+    pub version_route: &'static str,
     /// Certificate authorities for `https`, instead of the system's.
     pub ca: Option<Ca>,
     /// The name that the certificate must bear, instead of the URL's host.
@@ -137,7 +139,7 @@ impl Upstreams {
         let client =
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
         let mut backends = Backends::new(Box::new(Discovery { settings: settings.clone() }));
-        backends.set_health_check(Box::new(Check { client: client.clone() }));
+        backends.set_health_check(Box::new(Check { client: client.clone(), route: settings.version_route }));
         Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client })
     }
 
@@ -281,10 +283,11 @@ fn authority(url: &Url) -> String {
     }
 }
 
-/// An address is healthy while its version route answers anything but a server error: Airflow 2
-/// answers 404 there.
+/// An address is healthy while its version route answers anything but a server error: another release of
+/// Airflow answers 404 there.
 struct Check {
     client: Arc<Client>,
+    route: &'static str,
 }
 
 #[async_trait]
@@ -292,7 +295,7 @@ impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
         let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?;
         let mut request = http::Request::new(Bytes::new());
-        *request.uri_mut() = http::Uri::from_static("/api/v2/version");
+        *request.uri_mut() = http::Uri::from_static(self.route);
         let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template, request)).await;
         match answer.unwrap_or(Err(SendError::Timeout)) {
             Ok(answer) if !answer.status().is_server_error() => Ok(()),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real Airflow 3.3 API servers on loopback, for the tests and for `make run`.
+# Real Airflow servers on loopback, 3.3 and 2.11, for the tests and for `make run`.
 #
 #   airflow.sh up INSTANCE [--port N] [AIRFLOW__SECTION__KEY=VALUE ...]
 #                              starts it unless it runs already just so; in any case its data is as freshly made
@@ -22,6 +22,9 @@
 #                 4 inactive/inactive-pw (Viewer, deactivated)  5 colon/pa:ss:word (Viewer)
 #                 6 uni/pässwörd✓ (Viewer)  7 norole/norole-pw (Public)
 #   demo          what `make run` shows: admin/admin and viewer/viewer, and no signing key that anyone else knows
+#   af2           Airflow 2.11 with FAB, basic_auth and session, as for tests/goldens/af2.jsonl. FAB's users, and
+#                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
+#   af2-no-public the same, but who has not logged in has no role (AUTH_ROLE_PUBLIC = None)
 # All but demo have the limits 5 and 3, 8 DAGs, 9 pools, 8 variables, 8 runs of fx_dag_01 and 16 task instances.
 # Every password and key in here is a fixture, good for nothing else.
 set -euo pipefail
@@ -29,7 +32,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 HERE=$ROOT/tests/airflow
-INSTANCES=(simple simple-rs256 fab demo)
+INSTANCES=(simple simple-rs256 fab demo af2 af2-no-public)
 JWT_SECRET=airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789
 START_TIMEOUT=${AIRGATE_AIRFLOW_START_TIMEOUT:-300} # seconds; ten are usual, but a compiler may have the cores
 
@@ -39,13 +42,19 @@ usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 
 select_instance() {
   case $1 in
-    simple)       KIND=simple PREFERRED_PORT=18181 ;;
-    simple-rs256) KIND=simple PREFERRED_PORT=18182 ;;
-    fab)          KIND=fab    PREFERRED_PORT=18183 ;;
-    demo)         KIND=demo   PREFERRED_PORT=18080 ;;
+    simple)        KIND=simple PREFERRED_PORT=18181 ;;
+    simple-rs256)  KIND=simple PREFERRED_PORT=18182 ;;
+    fab)           KIND=fab    PREFERRED_PORT=18183 ;;
+    af2)           KIND=af2    PREFERRED_PORT=18184 ;;
+    af2-no-public) KIND=af2    PREFERRED_PORT=18185 ;;
+    demo)          KIND=demo   PREFERRED_PORT=18080 ;;
     *) die "no such instance: '$1' (there are: ${INSTANCES[*]})" ;;
   esac
   INSTANCE=$1
+  case $KIND in
+    af2) RELEASE=af2 VERSION_ROUTE=/api/v1/version SERVER=(webserver --hostname) ;;
+    *)   RELEASE=af3 VERSION_ROUTE=/api/v2/version SERVER=(api-server --host) ;;
+  esac
   AIRFLOW_HOME=$DEV/airflow/$INSTANCE
   PIDFILE=$AIRFLOW_HOME/api-server.pid
   LOG=$AIRFLOW_HOME/api-server.log
@@ -64,7 +73,7 @@ lock() { # NAME: held until this script ends
 port() { cat "$AIRFLOW_HOME/port" 2>/dev/null; }
 url() { printf 'http://127.0.0.1:%s\n' "$(port)"; }
 # a proxy of the user's must not see calls to loopback
-answers() { curl -fsS --noproxy '*' --max-time 5 -o /dev/null "$(url)/api/v2/version" 2>/dev/null; }
+answers() { curl -fsS --noproxy '*' --max-time 5 -o /dev/null "$(url)$VERSION_ROUTE" 2>/dev/null; }
 ENVIRONMENT=(PYTHONUNBUFFERED=1 PYTHONUTF8=1) # the log is whole when the process dies, and passwords are UTF-8 anywhere
 
 # --- configuration --------------------------------------------------------------------------------------------------
@@ -75,6 +84,43 @@ own_secret() { # HOME: made up once, as Airflow does when it writes its first co
 }
 
 airflow_cfg() { # INSTANCE HOME
+  case $1 in
+    af2*) airflow2_cfg "$2" ;;
+    *) airflow3_cfg "$1" "$2" ;;
+  esac
+}
+
+airflow2_cfg() { # HOME
+  local backends=airflow.providers.fab.auth_manager.api.auth.backend
+  cat <<CFG
+[core]
+dags_folder = $MOULD/dags
+load_examples = False
+executor = SequentialExecutor
+auth_manager = airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
+fernet_key =
+[database]
+sql_alchemy_conn = sqlite:///$1/airflow.db
+[logging]
+base_log_folder = $1/logs
+[usage_data_collection]
+enabled = False
+[api]
+auth_backends = $backends.basic_auth,airflow.api.auth.backend.session
+enable_experimental_api = True
+maximum_page_limit = 5
+fallback_page_limit = 3
+access_control_allow_origins = https://ui.example.com https://grafana.example.com
+access_control_allow_methods = GET,POST,OPTIONS
+access_control_allow_headers = authorization,content-type
+[webserver]
+workers = 1
+secret_key = airgate-fixture-webserver-secret
+config_file = $1/webserver_config.py
+CFG
+}
+
+airflow3_cfg() { # INSTANCE HOME
   local auth_manager=airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager
   [ "$1" != fab ] || auth_manager=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
   cat <<CFG
@@ -143,8 +189,10 @@ write_configuration() { # INSTANCE HOME
   case $1 in
     simple*) echo '{"admin": "admin-pw", "op": "op-pw", "user": "user-pw", "viewer": "viewer-pw", "uni": "pässwörd✓"}' >"$2/passwords.json" ;;
     demo) echo '{"admin": "admin", "viewer": "viewer"}' >"$2/passwords.json" ;;
-    fab) printf '%s\n' 'from flask_appbuilder.const import AUTH_DB' '' 'AUTH_TYPE = AUTH_DB' 'WTF_CSRF_ENABLED = True' >"$2/webserver_config.py" ;;
+    fab | af2*) printf '%s\n' 'from flask_appbuilder.const import AUTH_DB' '' 'AUTH_TYPE = AUTH_DB' 'WTF_CSRF_ENABLED = True' >"$2/webserver_config.py" ;;
   esac
+  # unless it is there FAB sets it to "Public"
+  [ "$1" != af2-no-public ] || echo 'AUTH_ROLE_PUBLIC = None' >>"$2/webserver_config.py"
   [ "$1" != simple-rs256 ] || [ -f "$2/jwt-rsa.pub.pem" ] || "$PYTHON" - "$2/jwt-rsa" <<'PY'
 import sys
 
@@ -163,7 +211,7 @@ PY
 
 prepare_database() { # makes $SEEDED, once for all instances of a kind and for as long as nothing that it is made from changes
   local key
-  key=$({ airflow_cfg "$KIND" "$MOULD"; cat "$HERE"/prepare.py "$HERE"/dags/* "$HERE"/requirements-af3.lock.txt; } | sha256sum)
+  key=$({ airflow_cfg "$KIND" "$MOULD"; cat "$HERE"/prepare.py "$HERE"/dags/* "$HERE/requirements-$RELEASE.lock.txt"; } | sha256sum)
   exec 8>"$MOULD.lock"
   flock -w 900 8 || die "another airflow.sh has been preparing a database for 15 minutes"
   if [ ! -f "$SEEDED" ] || [ "$(cat "$MOULD/key" 2>/dev/null)" != "$key" ]; then
@@ -214,7 +262,7 @@ start() { # [PORT]
   local chosen began=$SECONDS
   chosen=$(choose_port "${1-}")
   echo "$chosen" >"$AIRFLOW_HOME/port"
-  rm -f "$RUNNING_AS" "$AIRFLOW_HOME"/airflow.db*
+  rm -f "$RUNNING_AS" "$AIRFLOW_HOME"/airflow.db* "$AIRFLOW_HOME/airflow-webserver.pid"
   write_configuration "$INSTANCE" "$AIRFLOW_HOME"
   restore_data
   say "$INSTANCE: starting Airflow on port $chosen"
@@ -225,7 +273,7 @@ start() { # [PORT]
   # setsid: a process group of its own, which Ctrl-C in this terminal does not reach. No descriptor of a lock may stay
   # open in it, or the lock would be held for as long as the server lives.
   env "${ENVIRONMENT[@]}" AIRFLOW_HOME="$AIRFLOW_HOME" "${OVERRIDES[@]}" \
-    setsid "$PYTHON" -m airflow api-server --host 127.0.0.1 --port "$chosen" --workers 1 >"$LOG" 2>&1 </dev/null 9>&- &
+    setsid "$PYTHON" -m airflow "${SERVER[@]}" 127.0.0.1 --port "$chosen" --workers 1 >"$LOG" 2>&1 </dev/null 9>&- &
   remember_process "$PIDFILE" $!
   until answers; do
     process_of "$PIDFILE" >/dev/null || { show_tail "$LOG"; die "Airflow ($INSTANCE) ended before it was ready"; }
@@ -260,7 +308,7 @@ read_options() { # sets PORT and OVERRIDES
 }
 
 up() {
-  PYTHON=$("$HERE/venv.sh")
+  PYTHON=$("$HERE/venv.sh" "$RELEASE")
   prepare_database
   if is_as_wanted "$PORT"; then
     restore_data
@@ -298,7 +346,7 @@ case $command in
     select_instance "${1-}"
     lock "$INSTANCE"
     is_up || die "$INSTANCE is down; 'up' starts it with fresh data"
-    PYTHON=$("$HERE/venv.sh")
+    PYTHON=$("$HERE/venv.sh" "$RELEASE")
     restore_data
     ;;
   down)

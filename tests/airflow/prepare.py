@@ -1,6 +1,6 @@
 """Makes the database that an Airflow of the tests, or of the demo, starts from.
 
-    AIRFLOW_HOME=... prepare.py simple|fab|demo OUTPUT
+    AIRFLOW_HOME=... prepare.py simple|fab|demo|af2 OUTPUT
 
 Migrates, reads the DAGs, creates users, and posts the rest to Airflow's own API, all in this one process: each command
 of Airflow spends ten seconds on its imports. The result is written to OUTPUT in one piece.
@@ -37,6 +37,9 @@ FAB_USERS = (
     ("norole", "norole-pw", "Public"),
 )
 
+# Airflow 2 has one user more, for Kerberos.
+AIRFLOW_2_USERS = (*FAB_USERS, ("alice@AIRGATE.TEST", "alice-pw", "Viewer"))
+
 DEMO_POOLS = (
     ("imports", 8, "Whatever reads from the shop"),
     ("warehouse", 4, "Heavy queries: not more than four at a time"),
@@ -46,12 +49,12 @@ DEMO_POOLS = (
 )
 
 
-def fixture_objects():
+def fixture_objects(api):
     """More of everything than the page limit, which is 5 in these configurations."""
     for i in range(1, 9):
-        yield "/api/v2/pools", {"name": f"fx_pool_0{i}", "slots": i, "description": "fixture"}
-        yield "/api/v2/variables", {"key": f"fx_var_0{i}", "value": f"v{i}"}
-        yield "/api/v2/dags/fx_dag_01/dagRuns", {
+        yield f"{api}/pools", {"name": f"fx_pool_0{i}", "slots": i, "description": "fixture"}
+        yield f"{api}/variables", {"key": f"fx_var_0{i}", "value": f"v{i}"}
+        yield f"{api}/dags/fx_dag_01/dagRuns", {
             "dag_run_id": f"fx_run_0{i}",
             "logical_date": f"2024-01-0{i}T00:00:00Z",
         }
@@ -70,7 +73,10 @@ def write_dags(kind):
         shutil.copy(Path(__file__).parent / "dags" / "demo.py", dags)
     else:
         for i in range(1, 9):
-            (dags / f"fx_dag_0{i}.py").write_text(FIXTURE_DAG.format(i=i))
+            text = FIXTURE_DAG.format(i=i)
+            if kind == "af2":
+                text = text.replace("airflow.providers.standard.operators", "airflow.operators").replace("airflow.sdk", "airflow")
+            (dags / f"fx_dag_0{i}.py").write_text(text)
 
 
 def command(*words):
@@ -80,9 +86,10 @@ def command(*words):
     args.func(args)
 
 
-def create_fab_users():
-    for name, password, role in FAB_USERS:
-        who = ["-u", name, "-p", password, "-r", role, "-f", "F", "-l", "L", "-e", f"{name}@airgate.test"]
+def create_fab_users(users):
+    for name, password, role in users:
+        mail = f"{name.split('@')[0]}@airgate.test"
+        who = ["-u", name, "-p", password, "-r", role, "-f", "F", "-l", "L", "-e", mail]
         command("users", "create", *who)
     with closing(sqlite3.connect(HOME / "airflow.db")) as database:
         database.execute("update ab_user set active = 0 where username = 'inactive'")
@@ -108,6 +115,18 @@ def post(objects, password):
             client.post(path, json=body).raise_for_status()
 
 
+def post_to_airflow_2(objects, password):
+    import base64
+
+    from airflow.www.app import create_app
+
+    client = create_app().test_client()
+    basic = base64.b64encode(f"admin:{password}".encode()).decode()
+    for path, body in objects:
+        answer = client.post(path, json=body, headers={"Authorization": f"Basic {basic}"})
+        assert answer.status_code == 200, (path, answer.status, answer.text)
+
+
 def write(output):
     """In one piece: Airflow leaves half of its database in a write-ahead log, and readers must never see half a copy."""
     unfinished = output.with_suffix(".unfinished")
@@ -123,14 +142,21 @@ def main():
         leftover.unlink()
     write_dags(kind)
     command("db", "migrate")
+    if kind == "af2":
+        command("sync-perm")  # makes Viewer, User and Op; a new database has Admin and Public alone
     command("dags", "reserialize")
     if kind == "fab":
-        create_fab_users()
+        create_fab_users(FAB_USERS)
+    if kind == "af2":
+        create_fab_users(AIRFLOW_2_USERS)
+        post_to_airflow_2(fixture_objects("/api/v1"), "admin-pw")
+        write(output)
+        return
     log_server_start()
     if kind == "demo":
         post(demo_objects(), "admin")
     else:
-        post(fixture_objects(), "admin-pw")
+        post(fixture_objects("/api/v2"), "admin-pw")
     write(output)
 
 

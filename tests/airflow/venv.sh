@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the Python environment that holds Airflow, unless it is there already, and prints its python.
+# Makes the Python environment that holds an Airflow, unless it is there already, and prints its python.
 #
-#   tests/airflow/venv.sh
+#   tests/airflow/venv.sh [af3 | af2]      (default: af3)
 #
 # It is made anew when the lock file or the interpreter changed, when the project was moved, and when making it was
 # interrupted. Several callers may race: one makes it, the others wait.
@@ -10,11 +10,15 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 UV_VERSION=0.13.9
-LOCK_FILE=$ROOT/tests/airflow/requirements-af3.lock.txt
-VENV=$DEV/venv
+case ${1:-af3} in
+  af3) RELEASE=af3 VENV=$DEV/venv     NEWEST=14 SUITABLE=$SUPPORTED_PYTHON ;;
+  af2) RELEASE=af2 VENV=$DEV/venv-af2 NEWEST=12 SUITABLE='3.11 or 3.12' ;;
+  *) die "there are the releases af3 and af2, not '$1'" ;;
+esac
+LOCK_FILE=$ROOT/tests/airflow/requirements-$RELEASE.lock.txt
 PYTHON=$VENV/bin/python
 STAMP=$VENV/complete # written last, so what has it is whole
-LOG=$DEV/venv.log
+LOG=$VENV.log
 
 stamp() { printf '%s %s %s\n' "$VENV" "$("$PYTHON" -V 2>&1)" "$(sha256sum <"$LOCK_FILE")"; }
 is_whole() { [ -f "$STAMP" ] && [ "$(<"$STAMP")" = "$(stamp)" ]; }
@@ -31,10 +35,10 @@ make_venv() { # PYTHON
 
 if ! is_whole; then
   mkdir -p "$DEV"
-  exec 9>"$DEV/venv.lock"
+  exec 9>"$VENV.lock"
   flock -w 900 9 || die "another process has been making $VENV for 15 minutes"
   if ! is_whole; then
-    base=$(find_python) || die "no Python $SUPPORTED_PYTHON with venv, ssl and sqlite3 found: run scripts/setup.sh"
+    base=$(find_python "$NEWEST") || die "no Python $SUITABLE with venv, ssl and sqlite3 found: run scripts/setup.sh, or name one with AIRGATE_PYTHON"
     say "installing Airflow into ${VENV#"$ROOT/"} with $base"
     make_venv "$base" >"$LOG" 2>&1 </dev/null || {
       show_tail "$LOG"

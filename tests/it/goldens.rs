@@ -4,7 +4,9 @@
 //! Each row is equal, or deviates on purpose for a reason that is named here, or is wrong. The tally
 //! is printed; none may be wrong, and a deviation that is no longer one must go from the table.
 
+mod airflow2;
 mod row;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -37,14 +39,35 @@ enum Reason {
     Vary,
     /// The proxy framework refuses the request before the gate sees it.
     Framework,
+    /// An answer of the gate's own, as Airflow 2's but for the headers: it says how to log in and what it
+    /// varies by, and names an origin to who comes from there alone.
+    OwnHeaders,
+    /// Airflow 2 takes who is nobody for somebody with the role Public, and says 403, or answers. Here nobody
+    /// is nobody: 401.
+    PublicRole,
+    /// The experimental API of Airflow 2 asks the first backend alone. Here all are asked.
+    WholeChain,
+    /// Airflow 2's experimental API refuses with a text or a page; here errors are JSON everywhere.
+    ExperimentalError,
+    /// Airflow 2 refuses a negative `limit`, or takes it and a large one for no limit at all; here it is lowered.
+    Unlimited,
+    /// Without Airflow's key nobody here can tell a good cookie from an old one, so that the password beside it
+    /// decides.
+    UnjudgedCookie,
+    /// The users file knows a name as it is written; FAB, in any case, and by the mail address.
+    ExactName,
+    /// `deny_all` answers 403: no credential would help.
+    Denied,
 }
 
 use Reason::{
-    AmbiguousTarget, AuthenticationFirst, Basic, ControlCharacter, Framework, HtmlPage, LeadingSlashes,
-    MissingChallenge, RepeatedAuthorization, ServerError, Vary,
+    AmbiguousTarget, AuthenticationFirst, Basic, ControlCharacter, Denied, ExactName, ExperimentalError,
+    Framework, HtmlPage, LeadingSlashes, MissingChallenge, OwnHeaders, PublicRole, RepeatedAuthorization,
+    ServerError, UnjudgedCookie, Unlimited, Vary, WholeChain,
 };
 
 /// Rows that deviate for a reason, with the status that they get here.
+#[derive(Clone, Copy)]
 struct Deviation {
     reason: Reason,
     status: u16,
@@ -144,6 +167,23 @@ const SIMPLE: &[Deviation] = &[
 
 /// Likewise, FAB's.
 const FAB: &[Deviation] = &[
+    rows(Basic, 200, &["bearer.scheme-Basic", "basic-fab-users.valid"]),
+    rows(
+        Basic,
+        401,
+        &[
+            "basic.invalid-password",
+            "basic.empty-username",
+            "basic.empty-both",
+            "basic.malformed-base64-length",
+            "basic-fab-users.invalid-password",
+            "basic-fab-users.empty-username",
+            "basic-fab-users.malformed-base64-length",
+            "basic-fab-users.not-base64-plain",
+        ],
+    ),
+    rows(RepeatedAuthorization, 400, &["bearer.header-twice-valid-first", "bearer.header-twice-basic-first"]),
+    rows(AuthenticationFirst, 401, &["bearer.401-method-not-allowed"]),
     rows(ControlCharacter, 401, &["token.json-nul-in-password"]),
     rows(Basic, 201, &["token.basic-header-no-body", "token-cli.basic-header-no-body"]),
     rows(LeadingSlashes, 201, &["token.double-slash"]),
@@ -163,6 +203,9 @@ const FAB: &[Deviation] = &[
         ],
     ),
 ];
+
+/// Without FAB's key.
+const FAB_UNJUDGED: &[Deviation] = &[rows(UnjudgedCookie, 401, &["bearer.cookie-valid-basic-header"])];
 
 #[test]
 fn the_simple_auth_manager() {
@@ -191,20 +234,54 @@ fn the_simple_auth_managers_token_endpoints_without_its_key() {
 }
 
 #[test]
-fn fabs_token_endpoints_without_its_key() {
+fn fab_without_its_key() {
     let airflow = airflow::fab();
     let gate = Airgate::before(
         &airflow.url,
         "auth_manager = \"fab\"\n[gate]\nother_routes = \"all\"\n[lockout]\nattempts = 0\n[api]\n\
          access_control_allow_origins = [\"https://ui.example.com\"]\n",
     );
-    compare(&gate, "af3-fab.jsonl", &["token", "token-cli"], FAB);
+    let groups = ["token", "token-cli", "bearer", "basic", "basic-fab-users"];
+    compare(&gate, "af3-fab.jsonl", &groups, &[FAB, FAB_UNJUDGED].concat());
+}
+
+#[test]
+fn fab_with_its_key() {
+    let airflow = airflow::fab();
+    let gate = Airgate::before(
+        &airflow.url,
+        &format!(
+            "auth_manager = \"fab\"\n[gate]\nairflow_cfg = \"{}\"\nother_routes = \"all\"\n\
+             [lockout]\nattempts = 0\n[api]\nauth_backends = \"session, jwt, basic_auth\"\n",
+            airflow.config().display()
+        ),
+    );
+    compare(&gate, "af3-fab.jsonl", &["token", "token-cli", "bearer", "basic", "basic-fab-users"], FAB);
+}
+
+/// Which answers are compared.
+#[derive(Clone, Copy)]
+struct Recorded<'a> {
+    file: &'a str,
+    /// How Airflow was set up then.
+    variant: &'a str,
+    groups: &'a [&'a str],
+    deviations: &'a [Deviation],
+    /// What a 401 offers, but for `Basic`.
+    challenges: &'a [&'a str],
 }
 
 /// Sends each row of the groups, and tells what is not as it was recorded.
 #[track_caller]
 fn compare(gate: &Airgate, file: &str, groups: &[&str], deviations: &[Deviation]) {
-    let rows = Row::read(file, groups);
+    let challenges = &["Bearer realm=\"Airflow\""];
+    compare_all(gate, Recorded { file, variant: "default", groups, deviations, challenges });
+}
+
+#[track_caller]
+fn compare_all(gate: &Airgate, recorded: Recorded<'_>) {
+    let Recorded { file, variant, groups, deviations, .. } = recorded;
+    let rows = Row::read(file, variant, groups);
     let (mut equal, mut not_replayable, mut wrong) = (0, 0, Vec::new());
     let mut on_purpose: BTreeMap<Reason, BTreeSet<&str>> = BTreeMap::new();
     for row in &rows {
@@ -212,7 +289,7 @@ fn compare(gate: &Airgate, file: &str, groups: &[&str], deviations: &[Deviation]
             not_replayable += 1;
             continue;
         }
-        match judge(row, gate, deviations) {
+        match judge(row, gate, &recorded) {
             Ok(None) => equal += 1,
             Ok(Some(reason)) => assert!(on_purpose.entry(reason).or_default().insert(row.name())),
             Err(why) => wrong.push(format!("{}: {why}", row.name())),
@@ -226,7 +303,7 @@ fn compare(gate: &Airgate, file: &str, groups: &[&str], deviations: &[Deviation]
     let reasons: Vec<_> =
         on_purpose.iter().map(|(reason, rows)| format!("{} {reason:?}", rows.len())).collect();
     let tally = format!(
-        "{file}, {}: {equal} equal; on purpose {}; {} wrong; {not_replayable} not replayable\n",
+        "{file} {variant}, {}: {equal} equal; on purpose {}; {} wrong; {not_replayable} not replayable\n",
         groups.join(" "),
         reasons.join(", "),
         wrong.len()
@@ -234,23 +311,26 @@ fn compare(gate: &Airgate, file: &str, groups: &[&str], deviations: &[Deviation]
     // Past the harness, which keeps to itself what a test prints that passes.
     std::io::stderr().write_all(tally.as_bytes()).unwrap();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(equal > 0, "nothing was asked");
+    assert!(equal > 0 || !on_purpose.is_empty(), "nothing was asked");
 }
 
 /// Equal, deviating on purpose, or wrong.
-fn judge(row: &Row, gate: &Airgate, deviations: &[Deviation]) -> Result<Option<Reason>, String> {
+fn judge(row: &Row, gate: &Airgate, recorded: &Recorded<'_>) -> Result<Option<Reason>, String> {
     let answer = row.ask(gate.address()).map_err(|error| format!("no answer: {error}"))?;
     let differences = row.differences(&answer);
-    let named = deviations.iter().find(|deviation| deviation.rows.contains(&row.name()));
+    let named = recorded.deviations.iter().find(|deviation| deviation.rows.contains(&row.name()));
     match named {
         None if differences.is_empty() => Ok(None),
-        None if differences == ["www-authenticate"] && is_challenged(row, &answer) => {
+        None if differences == ["www-authenticate"] && is_challenged(row, &answer, recorded) => {
             Ok(Some(MissingChallenge))
         }
+        None if is_refused_as_in_airflow_2(row, &answer, &differences, recorded) => Ok(Some(OwnHeaders)),
         Some(deviation) if differences.is_empty() => {
             Err(format!("is equal, but named as deviating for {:?}", deviation.reason))
         }
-        Some(deviation) if deviation.status == answer.status && fits(deviation.reason, row, &answer) => {
+        Some(deviation)
+            if deviation.status == answer.status && fits(deviation.reason, row, &answer, recorded) =>
+        {
             Ok(Some(deviation.reason))
         }
         None | Some(_) => {
@@ -263,15 +343,31 @@ fn judge(row: &Row, gate: &Airgate, deviations: &[Deviation]) -> Result<Option<R
 }
 
 /// Whether Airflow's answer and ours are what the reason is about.
-fn fits(reason: Reason, row: &Row, answer: &Answer) -> bool {
+fn fits(reason: Reason, row: &Row, answer: &Answer, recorded: &Recorded<'_>) -> bool {
     match reason {
-        MissingChallenge => is_challenged(row, answer),
+        MissingChallenge => is_challenged(row, answer, recorded),
         ServerError => row.status() == 500,
         AmbiguousTarget | RepeatedAuthorization | Framework => answer.status == 400,
         LeadingSlashes => row.status() == 405 && answer.status == 201,
-        AuthenticationFirst => row.status() != 401 && is_challenged(row, answer),
-        Basic => answer.status == 201 || row.status() == 401 && is_challenged(row, answer),
-        ControlCharacter => row.status() == 201 && answer.status == 401,
+        AuthenticationFirst => row.status() != 401 && is_challenged(row, answer, recorded),
+        Basic if answer.status == 200 => row.status() == 401 && row.offers_a_password(),
+        UnjudgedCookie => {
+            row.status() == 200 && row.offers_a_password() && is_challenged(row, answer, recorded)
+        }
+        Basic => answer.status == 201 || row.status() == 401 && is_challenged(row, answer, recorded),
+        ControlCharacter => row.status() < 300 && answer.status == 401,
+        OwnHeaders => is_refused_as_in_airflow_2(row, answer, &row.differences(answer), recorded),
+        PublicRole => matches!(row.status(), 200 | 403) && is_challenged(row, answer, recorded),
+        ExperimentalError => row.status() == 401 && is_challenged(row, answer, recorded),
+        Unlimited => {
+            let body = answer.json();
+            let mut lists = body.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_array());
+            row.status() != 401 && lists.all(|list| list.len() <= 5)
+        }
+        WholeChain => row.status() == 401 && answer.status == 200,
+        // Told by the verdict alone: see `verdicts`.
+        ExactName => false,
+        Denied => row.status() == 401 && answer.status == 403 && answer.header("www-authenticate").is_none(),
         HtmlPage => {
             row.status() == u64::from(answer.status)
                 && answer.header("content-type") == Some("application/json")
@@ -280,15 +376,31 @@ fn fits(reason: Reason, row: &Row, answer: &Answer) -> bool {
     }
 }
 
+/// Whether it is a refusal of the gate's own that differs from Airflow 2's in what it says beside.
+fn is_refused_as_in_airflow_2(
+    row: &Row,
+    answer: &Answer,
+    differences: &[&str],
+    recorded: &Recorded<'_>,
+) -> bool {
+    let beside = |name: &&str| {
+        matches!(*name, "www-authenticate" | "vary") || name.starts_with("access-control-allow-")
+    };
+    recorded.file == "af2.jsonl"
+        && differences.iter().all(beside)
+        && !answer.headers.iter().any(|(name, _)| name.starts_with("access-control-"))
+        && is_challenged(row, answer, recorded)
+}
+
 /// Whether the answer says how to log in, but opens no browser's pop-up.
-fn is_challenged(row: &Row, answer: &Answer) -> bool {
+fn is_challenged(row: &Row, answer: &Answer, recorded: &Recorded<'_>) -> bool {
     let basic = "Basic realm=\"Airflow\", charset=\"UTF-8\"";
     let mut challenges = answer.all("www-authenticate");
     let is_offered = challenges.pop_if(|challenge| *challenge == basic).is_some();
     matches!(answer.status, 401 | 403)
         && is_offered != row.is_of_a_browser()
-        && matches!(
-            challenges[..],
-            ["Bearer realm=\"Airflow\""] | ["Bearer realm=\"Airflow\", error=\"invalid_token\""]
-        )
+        && challenges
+            .iter()
+            .map(|challenge| challenge.trim_end_matches(", error=\"invalid_token\""))
+            .eq(recorded.challenges.iter().copied())
 }

@@ -1,5 +1,6 @@
 //! Integration tests: the real airgate, in front of a recording upstream or of real Airflow.
 
+mod airflow2;
 mod bad_input;
 mod browser;
 mod callout;

@@ -11,6 +11,7 @@ use crate::config::settings::*;
 pub fn check(settings: &Settings, findings: &mut Findings) {
     listeners(settings, findings);
     identity(settings, findings);
+    airflow_2(settings, findings);
     file_source(settings, findings);
     ldap::check(settings, findings);
     database_source(settings, findings);
@@ -79,7 +80,7 @@ fn file_source(settings: &Settings, findings: &mut Findings) {
     let title = o::BASIC_SOURCES.title();
     let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
     // An upstream that knows the same passwords may judge them itself.
-    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    let passes = settings.passes_on();
     if settings.basic.users_file.is_none() && settings.core.simple_passwords_file.is_none() {
         let message = format!(
             "{title}: file needs {} or {}",
@@ -133,6 +134,44 @@ fn database_source(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// What cannot be told to Airflow 2, which knows no tokens.
+fn airflow_2(settings: &Settings, findings: &mut Findings) {
+    match settings.upstream.airflow {
+        Release::Airflow2 => {}
+        Release::Airflow3 => return,
+    }
+    let version = o::UPSTREAM_AIRFLOW.title();
+    let identity = &settings.upstream.identity;
+    match identity.value {
+        IdentityMode::Mint | IdentityMode::Exchange => {
+            let title = o::UPSTREAM_IDENTITY.title();
+            let message = format!("{title}: Airflow takes tokens from version 3 on, and {version} is 2");
+            findings.errors.push(&identity.at, message);
+        }
+        IdentityMode::Auto | IdentityMode::Passthrough => {}
+    }
+    let title = o::API_AUTH_BACKENDS.title();
+    for backend in &settings.api.auth_backends {
+        let reason = match backend.value {
+            BackendName::Jwt => "Airflow has tokens from version 3 on",
+            BackendName::Default => "who has no credential cannot be named to Airflow 2",
+            BackendName::Callout(_) | BackendName::Custom(_) => "whom it names cannot be named to Airflow 2",
+            BackendName::Session
+            | BackendName::BasicAuth
+            | BackendName::KerberosAuth
+            | BackendName::DenyAll => continue,
+        };
+        let message = format!("{title}: {}: {reason}, and {version} is 2", backend.value);
+        findings.errors.push(&backend.at, message);
+    }
+    for issuer in &settings.jwt_issuers {
+        let message = format!(
+            "[[jwt.issuers]]: who has a token of another issuer cannot be named to Airflow 2, and {version} is 2"
+        );
+        findings.errors.push(&issuer.at, message);
+    }
+}
+
 fn anonymous(settings: &Settings, findings: &mut Findings) {
     let api = &settings.api;
     let Some(default) = api.auth_backends.iter().find(|b| b.value == BackendName::Default) else { return };
@@ -143,7 +182,9 @@ fn anonymous(settings: &Settings, findings: &mut Findings) {
         findings.errors.push(&default.at, message);
         return;
     };
-    if let Err(reason) = mintable(settings) {
+    if settings.upstream.airflow == Release::Airflow2 {
+        // Said above.
+    } else if let Err(reason) = mintable(settings) {
         findings.errors.push(&default.at, format!("{title}: default {reason}"));
     } else if settings.upstream.auth_manager.value == AuthManager::Simple
         && !settings.core.simple_users.iter().flat_map(|users| &users.value).any(|u| u.name == user.value)
@@ -162,7 +203,7 @@ fn kerberos(settings: &Settings, findings: &mut Findings) {
     let backends = &settings.api.auth_backends;
     let Some(backend) = backends.iter().find(|b| b.value == BackendName::KerberosAuth) else { return };
     let title = o::API_AUTH_BACKENDS.title();
-    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    let passes = settings.passes_on();
     match mintable(settings) {
         Err(reason) if !passes => {
             findings.errors.push(&backend.at, format!("{title}: kerberos_auth {reason}"));
@@ -187,7 +228,7 @@ fn kerberos(settings: &Settings, findings: &mut Findings) {
 }
 
 fn issuers(settings: &Settings, findings: &mut Findings) {
-    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    let passes = settings.passes_on();
     for (i, issuer) in settings.jwt_issuers.iter().enumerate() {
         if settings.jwt_issuers[..i].iter().any(|other| other.issuer == issuer.issuer) {
             findings.errors.push(&issuer.at, format!("[[jwt.issuers]]: {:?} occurs twice", issuer.issuer));
@@ -211,7 +252,7 @@ fn issuers(settings: &Settings, findings: &mut Findings) {
 /// the upstream.
 fn own_backends(settings: &Settings, findings: &mut Findings) {
     let title = o::API_AUTH_BACKENDS.title();
-    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    let passes = settings.passes_on();
     let backends = &settings.api.auth_backends;
     for backend in backends {
         let name = match &backend.value {

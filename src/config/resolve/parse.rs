@@ -222,6 +222,15 @@ pub fn server_name(text: &str) -> Parsed<String> {
     if text.bytes().all(fits) { Ok(text.to_owned()) } else { Err(Fault::Expected) }
 }
 
+/// The major version of an Airflow.
+pub fn release(text: &str) -> Parsed<Release> {
+    match python_int(text) {
+        Some(2) => Ok(Release::Airflow2),
+        Some(3) => Ok(Release::Airflow3),
+        _ => Err(Fault::Expected),
+    }
+}
+
 /// An auth manager, by word or class.
 pub fn auth_manager(text: &str) -> Parsed<AuthManager> {
     match text {

@@ -163,7 +163,7 @@ fn recorded_answers_stay_the_same() {
     for (file, dialect) in [
         ("af3-simple.jsonl", Dialect::Airflow3),
         ("af3-fab.jsonl", Dialect::Airflow3),
-        ("af2-limit.jsonl", Dialect::Airflow2),
+        ("af2.jsonl", Dialect::Airflow2),
     ] {
         for row in goldens(file) {
             let name = row["name"].as_str().unwrap();

@@ -139,26 +139,18 @@ pub(super) const FAB: &[Row] = &[
     row("/auth/fab/v1/users/{username}", &[GET, PATCH, DELETE]),
 ];
 
-/// Of Airflow 2's stable API only what is open without a credential.
-pub(super) const STABLE: &[Row] = &[
-    public("/api/v1/health", &[GET]),
-    public("/api/v1/version", &[GET]),
-    public("/api/v1/openapi.json", &[GET]),
-    public("/api/v1/openapi.yaml", &[GET]),
-];
-
-const GET: Entry = Entry { verb: Verb::Get, effect: Effect::Reads, paging: Paging::None };
-const POST: Entry = changes(Verb::Post);
-const PUT: Entry = changes(Verb::Put);
-const PATCH: Entry = changes(Verb::Patch);
-const DELETE: Entry = changes(Verb::Delete);
+pub(super) const GET: Entry = Entry { verb: Verb::Get, effect: Effect::Reads, paging: Paging::None };
+pub(super) const POST: Entry = changes(Verb::Post);
+pub(super) const PUT: Entry = changes(Verb::Put);
+pub(super) const PATCH: Entry = changes(Verb::Patch);
+pub(super) const DELETE: Entry = changes(Verb::Delete);
 
 /// A list that takes `limit`.
-const PAGE: Entry = Entry { paging: Paging::Limit, ..GET };
+pub(super) const PAGE: Entry = Entry { paging: Paging::Limit, ..GET };
 /// A bulk change of what a filter finds, page by page: it takes `limit` too.
-const PATCH_PAGE: Entry = Entry { paging: Paging::Limit, ..PATCH };
+pub(super) const PATCH_PAGE: Entry = Entry { paging: Paging::Limit, ..PATCH };
 /// A list whose filter, with `page_limit`, is a JSON body.
-const LIST: Entry = Entry { effect: Effect::Reads, paging: Paging::PageLimit, ..POST };
+pub(super) const LIST: Entry = Entry { effect: Effect::Reads, paging: Paging::PageLimit, ..POST };
 /// What a `POST` or `PATCH` would do, without doing it.
 const TRY_POST: Entry = Entry { effect: Effect::Reads, ..POST };
 const TRY_PATCH: Entry = Entry { effect: Effect::Reads, ..PATCH };
@@ -167,16 +159,16 @@ const fn changes(verb: Verb) -> Entry {
     Entry { verb, effect: Effect::Changes, paging: Paging::None }
 }
 
-const fn row(template: &'static str, entries: &'static [Entry]) -> Row {
+pub(super) const fn row(template: &'static str, entries: &'static [Entry]) -> Row {
     Row { template, span: Span::Segment, access: Access::Authenticated, entries }
 }
 
 /// A row whose last parameter takes all that is left of the path, slashes included.
-const fn span(template: &'static str, entries: &'static [Entry]) -> Row {
+pub(super) const fn span(template: &'static str, entries: &'static [Entry]) -> Row {
     Row { template, span: Span::Rest, access: Access::Authenticated, entries }
 }
 
 /// A row that Airflow answers without a credential.
-const fn public(template: &'static str, entries: &'static [Entry]) -> Row {
+pub(super) const fn public(template: &'static str, entries: &'static [Entry]) -> Row {
     Row { template, span: Span::Segment, access: Access::Open, entries }
 }

@@ -5,7 +5,7 @@ use crate::gate::target::tests::{Dice, awkward, unquote};
 
 fn routes(base_url: &str, other_routes: OtherRoutes, experimental: bool) -> Routes {
     let base_path = BasePath::of(base_url).unwrap();
-    Routes::new(RouteSettings { base_path, other_routes, experimental })
+    Routes::new(RouteSettings { base_path, other_routes, experimental, ..RouteSettings::default() })
 }
 
 fn find(routes: &Routes, method: &str, raw: &str) -> Result<Route, InvalidTarget> {
@@ -167,12 +167,24 @@ fn kinds_of_routes() {
                 "/auth/fab/v1/x/y",
                 "Fab Authenticated Reads None /auth/fab/v1/{unknown}",
             ),
-            ("Airflow 2", "GET", "/api/v1/dags", "Stable Authenticated Reads None /api/v1/{unknown}"),
+            ("Airflow 2", "GET", "/api/v1/dags", "Stable Authenticated Reads Limit /api/v1/dags"),
             (
                 "Airflow 2, list",
                 "POST",
                 "/api/v1/dags/~/dagRuns/list",
-                "Stable Authenticated Changes PageLimit /api/v1/{unknown}",
+                "Stable Authenticated Reads PageLimit /api/v1/dags/~/dagRuns/list",
+            ),
+            (
+                "Airflow 2, unknown",
+                "GET",
+                "/api/v1/nope",
+                "Stable Authenticated Reads None /api/v1/{unknown}",
+            ),
+            (
+                "Airflow 2, a literal before a parameter",
+                "GET",
+                "/api/v1/datasets/events",
+                "Stable Authenticated Reads Limit /api/v1/datasets/events",
             ),
             ("token", "POST", "/auth/token", "Token Token /auth/token"),
             (
@@ -195,6 +207,23 @@ fn kinds_of_routes() {
             ("a base path that is not configured", "GET", "/airflow/api/v2/pools", "Denied /{path}"),
             ("experimental API, off", "GET", "/api/experimental/test", "Denied /{path}"),
             ("UI", "GET", "/", "Denied /{path}"),
+        ],
+    );
+}
+
+#[test]
+fn airflow_2_has_no_token_endpoints() {
+    let settings = RouteSettings { release: Release::Airflow2, ..RouteSettings::default() };
+    check(
+        &Routes::new(settings),
+        &[
+            ("token", "POST", "/auth/token", "Denied /{path}"),
+            ("token for the command line", "POST", "/auth/token/cli", "Denied /{path}"),
+            ("token, encoded", "POST", "/auth/%74oken", "Denied /{path}"),
+            ("FAB", "GET", "/auth/fab/v1/users", "Fab Authenticated Reads Limit /auth/fab/v1/users"),
+            ("its API", "GET", "/api/v1/pools", "Stable Authenticated Reads Limit /api/v1/pools"),
+            ("its API, encoded", "GET", "/api/v1%2Fpools", "400 EncodedPrefix"),
+            ("the other API", "GET", "/api/v2/pools", "Public Authenticated Reads Limit /api/v2/pools"),
         ],
     );
 }

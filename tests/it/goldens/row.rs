@@ -25,12 +25,12 @@ const COMPARED: [&str; 9] = [
 pub struct Row(Value);
 
 impl Row {
-    /// The rows of a file with these groups, as Airflow was set up by default.
-    pub fn read(file: &str, groups: &[&str]) -> Vec<Self> {
+    /// The rows of a file with these groups, as Airflow was set up in a variant.
+    pub fn read(file: &str, variant: &str, groups: &[&str]) -> Vec<Self> {
         let path = format!("{}/tests/goldens/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let rows = text.lines().map(|line| Self(serde_json::from_str(line).unwrap()));
-        let asked = |row: &Self| row.0["variant"] == "default" && row.0["request"].is_object();
+        let asked = |row: &Self| row.0["variant"] == variant && row.0["request"].is_object();
         rows.filter(|row| asked(row) && groups.contains(&row.group())).collect()
     }
 
@@ -61,6 +61,12 @@ impl Row {
             .any(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("origin")))
     }
 
+    /// Whether the request has a user name and a password.
+    pub fn offers_a_password(&self) -> bool {
+        let headers = self.0["request"]["headers"].as_array().unwrap();
+        headers.iter().any(|header| header[1].as_str().is_some_and(|value| value.starts_with("Basic ")))
+    }
+
     /// Airflow's answer, short enough to be shown.
     pub fn shown(&self) -> String {
         let response = &self.0["response"];
@@ -70,10 +76,15 @@ impl Row {
 
     /// Sends the recorded request.
     pub fn ask(&self, to: SocketAddr) -> std::io::Result<Answer> {
+        self.ask_for(to, self.0["request"]["path"].as_str().unwrap())
+    }
+
+    /// Likewise, for another path.
+    pub fn ask_for(&self, to: SocketAddr, path: &str) -> std::io::Result<Answer> {
         let request = &self.0["request"];
-        let path = request["path"].as_str().unwrap();
         // An absolute form names the server that it was recorded at.
-        let path = path.replace("http://127.0.0.1:18080/", &format!("http://{to}/"));
+        let own = ["18080", "18082"].map(|port| format!("http://127.0.0.1:{port}/"));
+        let path = own.iter().fold(path.to_owned(), |path, own| path.replace(own, &format!("http://{to}/")));
         let mut ask = ask(request["method"].as_str().unwrap(), latin1(&path));
         for header in request["headers"].as_array().unwrap() {
             ask = ask.with(header[0].as_str().unwrap(), latin1(header[1].as_str().unwrap()));
@@ -120,8 +131,8 @@ impl Row {
             Value::Null => answer.body.is_empty(),
             // Pages, and the description of the API: the record has only their beginning.
             Value::String(text) => {
-                let text: String = text.chars().take(200).collect();
-                answer.text().starts_with(&text)
+                let text: String = without_ports(text).chars().take(200).collect();
+                without_ports(&answer.text()).starts_with(&text)
             }
             Value::Object(object) if object.contains_key("access_token") => {
                 claims(recorded).is_some() && claims(recorded) == claims(&body)
@@ -138,6 +149,13 @@ impl Row {
 /// The record has bytes as the characters of the same number.
 fn latin1(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+/// A text that does not tell where the server listens: redirects name it.
+fn without_ports(text: &str) -> String {
+    let mut parts = text.split("127.0.0.1:");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// The members of a list that has any order.

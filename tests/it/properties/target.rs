@@ -8,8 +8,12 @@ use http::Method;
 
 static ROUTES: LazyLock<Vec<(Option<BasePath>, Routes)>> = LazyLock::new(|| {
     let with = |base_path: Option<BasePath>| {
-        let settings =
-            RouteSettings { base_path: base_path.clone(), other_routes: OtherRoutes::Ui, experimental: true };
+        let settings = RouteSettings {
+            base_path: base_path.clone(),
+            other_routes: OtherRoutes::Ui,
+            experimental: true,
+            ..RouteSettings::default()
+        };
         (base_path, Routes::new(settings))
     };
     vec![with(None), with(BasePath::of("https://gate/airflow").unwrap())]

@@ -33,6 +33,18 @@ pub fn fab() -> &'static Airflow {
     ONE.get_or_init(|| find("fab"))
 }
 
+/// Airflow 2, where who has not logged in has the role Public. Started by `make test-all`.
+pub fn airflow_2() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("af2"))
+}
+
+/// Airflow 2, where who has not logged in has no role. Likewise.
+pub fn airflow_2_without_public_role() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("af2-no-public"))
+}
+
 impl Airflow {
     pub fn address(&self) -> SocketAddr {
         self.url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
