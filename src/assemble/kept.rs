@@ -1,0 +1,188 @@
+//! What survives a reload.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::cores;
+use crate::auth::basic::hash::{HashLoad, HashWorkers};
+use crate::auth::cache::{NoRandomness, VerifiedCache};
+use crate::auth::database::AirflowDatabase;
+use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore};
+use crate::auth::kerberos::KerberosAuth;
+use crate::auth::lockout::Lockout;
+use crate::ports::HttpClient;
+use crate::ports::database::{DatabaseUrl, Pools};
+use crate::ports::http::Client;
+use crate::ports::redis::{self, Redis};
+use crate::ports::upstream::{self, Upstreams};
+use crate::proxy::Snapshot;
+use crate::registry::Registry;
+
+/// Longest time and largest answer of a fetch of keys.
+const FETCH: (Duration, usize) = (Duration::from_secs(10), 1 << 20);
+
+/// What must not be forgotten on a reload: caches, lock-outs, last known good keys, the health of the
+/// upstream. Keyed by what it stands for, so that it is taken over only where that is unchanged.
+pub struct Kept {
+    pub(super) runtime: Handle,
+    pub(super) registry: Registry,
+    pub(super) cache: Arc<VerifiedCache>,
+    pub(super) lockout: Arc<Lockout>,
+    pub(super) workers: Arc<HashWorkers>,
+    http: Arc<dyn HttpClient>,
+    keys: Mutex<HashMap<JwksSource, KeptKeys>>,
+    upstreams: Mutex<Option<Arc<Upstreams>>>,
+    redis: Mutex<Option<Arc<Redis>>>,
+    /// The last one that was made, to be watched once it is in force.
+    pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
+    database: Mutex<Option<Arc<AirflowDatabase>>>,
+}
+
+/// A store of keys, and the task that keeps it fresh once it is in use.
+struct KeptKeys {
+    store: Arc<JwksStore>,
+    task: Option<JoinHandle<()>>,
+}
+
+/// Why nothing can be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Randomness(#[from] NoRandomness),
+    /// The client for key sets cannot be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Kept {
+    /// Nothing yet. Background tasks and hash checks run on `runtime`; `registry` has the backends that are not
+    /// airgate's own.
+    ///
+    /// # Errors
+    /// The system lacks what is needed.
+    pub fn new(runtime: Handle, registry: Registry) -> Result<Self, KeptError> {
+        let (timeout, max) = FETCH;
+        Ok(Self {
+            cache: Arc::new(VerifiedCache::new(VerifiedCache::CAPACITY)?),
+            lockout: Arc::new(Lockout::new()),
+            workers: Arc::new(HashWorkers::new(cores())),
+            http: Arc::new(Client::new(timeout, max, None)?),
+            keys: Mutex::default(),
+            upstreams: Mutex::default(),
+            redis: Mutex::default(),
+            kerberos: Mutex::default(),
+            registry,
+            database: Mutex::default(),
+            runtime,
+        })
+    }
+
+    /// The store of a source of keys: the one there is, else a new one.
+    pub(super) fn store(&self, source: &JwksSource) -> Arc<JwksStore> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = keys.entry(source.clone()).or_insert_with(|| KeptKeys {
+            store: JwksStore::new(source.clone(), self.http.clone()),
+            task: None,
+        });
+        kept.store.clone()
+    }
+
+    /// Takes over what a configuration that is put in force needs in the background: keys are kept
+    /// fresh, and the upstream's addresses and health. What nobody uses any more is given up.
+    pub fn adopt(&self, snapshot: &Snapshot) {
+        let mut kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.as_ref().is_some_and(|upstreams| Arc::ptr_eq(upstreams, &snapshot.upstreams)) {
+            self.runtime.spawn(Upstreams::maintain(Arc::downgrade(&snapshot.upstreams)));
+            *kept = Some(snapshot.upstreams.clone());
+        }
+        drop(kept);
+        let mut kept = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().map(Arc::as_ptr) != snapshot.redis.as_ref().map(Arc::as_ptr) {
+            if let Some(redis) = &snapshot.redis {
+                self.runtime.spawn(Redis::maintain(Arc::downgrade(redis)));
+            }
+            kept.clone_from(&snapshot.redis);
+        }
+        drop(kept);
+        let made = std::mem::take(&mut *self.kerberos.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(kerberos) = made.upgrade() {
+            kerberos.watch(&self.runtime, KerberosAuth::INTERVAL);
+        }
+        for source in snapshot.gate.log_in.passwords.sources() {
+            source.clone().adopted(&self.runtime);
+        }
+        let mut kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let unchanged = |database| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, database));
+        if let Some(database) = snapshot.database.as_ref().filter(|database| !unchanged(database)) {
+            self.runtime.spawn(AirflowDatabase::follow(Arc::downgrade(database)));
+        }
+        kept.clone_from(&snapshot.database);
+        drop(kept);
+        self.forget_unused();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {
+            kept.task = Some(self.runtime.spawn(kept.store.clone().run()));
+        }
+    }
+
+    /// The metadata database at this URL: the one in force, else a new one of which nothing is known.
+    pub(super) fn database(&self, url: DatabaseUrl) -> Arc<AirflowDatabase> {
+        let kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(database) if *database.url() == url => database.clone(),
+            Some(_) | None => {
+                let pools = Arc::new(Pools::new(&url));
+                Arc::new(AirflowDatabase::new(pools, url, &self.runtime, self.workers.clone()))
+            }
+        }
+    }
+
+    /// Gives up the stores of keys that nobody uses.
+    pub fn forget_unused(&self) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, kept| {
+            let own = 1 + usize::from(kept.task.is_some());
+            let used = Arc::strong_count(&kept.store) > own;
+            if let (false, Some(task)) = (used, &kept.task) {
+                task.abort();
+            }
+            used
+        });
+    }
+
+    /// What hash checks there are.
+    pub fn hash_load(&self) -> HashLoad {
+        self.workers.load()
+    }
+
+    /// Each set of keys by its source, and how it fares.
+    pub fn key_sets(&self) -> Vec<(String, JwksStatus)> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.values().map(|kept| (kept.store.source().to_string(), kept.store.status())).collect()
+    }
+
+    /// The upstream with these settings: the one in force, else a new one that knows no address yet.
+    pub(super) fn upstreams(&self, settings: upstream::Settings) -> Arc<Upstreams> {
+        let kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(upstreams) if *upstreams.settings() == settings => upstreams.clone(),
+            Some(_) | None => Upstreams::new(settings),
+        }
+    }
+}
+
+impl Kept {
+    /// The Redis with these settings: the one in force, else a new one that is not connected yet.
+    pub(super) fn redis(&self, settings: redis::Settings) -> Result<Arc<Redis>, redis::InvalidRedis> {
+        let kept = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(redis) if *redis.settings() == settings => Ok(redis.clone()),
+            Some(_) | None => Redis::new(settings),
+        }
+    }
+}

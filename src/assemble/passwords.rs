@@ -1,0 +1,158 @@
+//! `[basic]`, `[lockout]` and `[redis]`: who checks passwords, and who counts failures.
+
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::Kept;
+use crate::auth::basic::check::Source;
+use crate::auth::basic::file::{Format, PasswordFile};
+use crate::auth::basic::probe::Asked;
+use crate::auth::basic::upstream::Upstream;
+use crate::auth::database::AirflowDatabase;
+use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
+use crate::auth::probe::Probe;
+use crate::config::settings::{self, BasicSource, Release, Settings};
+use crate::config::{Errors, Location};
+use crate::gate::route::BasePath;
+use crate::gate::token::Endpoint;
+use crate::ports::redis::{self, Redis};
+use crate::ports::upstream::{Ca, Upstreams};
+
+pub(super) fn sources(
+    settings: &Settings,
+    kept: &Kept,
+    base_path: Option<&BasePath>,
+    upstreams: &Arc<Upstreams>,
+    database: Option<&AirflowDatabase>,
+    errors: &mut Errors,
+) -> Vec<Arc<dyn Source>> {
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    for source in &settings.basic.sources {
+        match source.value {
+            BasicSource::Upstream => sources.push(match settings.upstream.airflow {
+                Release::Airflow2 => Arc::new(Asked::new(probe(settings, base_path, upstreams))),
+                Release::Airflow3 => token_endpoint(settings, base_path, upstreams, Endpoint::Token),
+            }),
+            BasicSource::Ldap => sources.extend(super::ldap::source(settings, errors)),
+            // Without one `check` or its URL has said what is wrong.
+            BasicSource::Database => {
+                sources.extend(database.map(|database| database.users().clone() as Arc<dyn Source>));
+            }
+            BasicSource::File => match password_file(settings, kept) {
+                Ok(file) => {
+                    PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);
+                    sources.push(file);
+                }
+                Err((at, error)) => errors.push(&at.unwrap_or_else(|| source.at.clone()), error),
+            },
+        }
+    }
+    sources
+}
+
+fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, (Option<Location>, String)> {
+    let (path, format) = match (&settings.basic.users_file, &settings.core.simple_passwords_file) {
+        (Some(path), _) => (path, Format::Hashes),
+        (None, Some(path)) => {
+            let users = settings.core.simple_users.as_ref().map(|users| &users.value[..]).unwrap_or_default();
+            (path, Format::Simple { users: users.iter().map(|user| user.name.as_str().into()).collect() })
+        }
+        (None, None) => {
+            let missing = "the source `file` needs `[basic] users_file` or \
+                           `[core] simple_auth_manager_passwords_file`";
+            return Err((None, missing.into()));
+        }
+    };
+    PasswordFile::open(&path.value, format, kept.workers.clone())
+        .map(Arc::new)
+        .map_err(|error| (Some(path.at.clone()), error.to_string()))
+}
+
+/// The upstream's own token endpoint. Unlike its API, Airflow has it below the base path alone.
+pub(super) fn token_endpoint(
+    settings: &Settings,
+    base_path: Option<&BasePath>,
+    upstreams: &Arc<Upstreams>,
+    endpoint: Endpoint,
+) -> Arc<dyn Source> {
+    let uri = within(base_path, endpoint.path());
+    Arc::new(Upstream::new(upstreams.clone(), uri, &upstream_name(settings)))
+}
+
+/// What Airflow 2 is asked to learn whether it knows a credential.
+pub(super) fn probe(settings: &Settings, base_path: Option<&BasePath>, upstreams: &Arc<Upstreams>) -> Probe {
+    Probe::new(upstreams.clone(), within(base_path, Probe::TARGET), &upstream_name(settings))
+}
+
+/// A route of the upstream below the base path.
+fn within(base_path: Option<&BasePath>, route: &'static str) -> Uri {
+    let path = format!("{}{route}", base_path.map_or("", BasePath::as_str));
+    // A base path is what a URI may have.
+    path.parse().unwrap_or(Uri::from_static(route))
+}
+
+/// What tells one upstream from another.
+fn upstream_name(settings: &Settings) -> String {
+    let urls: Vec<String> = settings.upstream.urls.iter().map(|url| url.value.to_string()).collect();
+    urls.join(" ")
+}
+
+pub(super) fn lockout(settings: &Settings) -> LockoutSettings {
+    let default = LockoutSettings::default();
+    match &settings.lockout {
+        Some(lockout) => LockoutSettings {
+            attempts: lockout.attempts,
+            window: lockout.window,
+            duration: lockout.duration,
+            ..default
+        },
+        None => LockoutSettings { attempts: 0, ..default },
+    }
+}
+
+/// `[redis]`, which is not asked here.
+pub(super) fn redis(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc<Redis>> {
+    let from = settings.redis.as_ref()?;
+    let ca = match &from.ca_file {
+        Some(path) => match std::fs::read(&path.value).and_then(|pem| {
+            Ca::parse(&pem).map_err(std::io::Error::other)?;
+            Ok(pem)
+        }) {
+            Ok(pem) => Some(pem),
+            Err(error) => {
+                errors.push(&path.at, format!("{}: {error}", path.value.display()));
+                return None;
+            }
+        },
+        None => None,
+    };
+    let url = &from.url.value;
+    let built = kept.redis(redis::Settings {
+        place: match &url.place {
+            settings::RedisPlace::Tcp { tls, host, port } => {
+                redis::Place::Tcp { host: host.clone(), port: *port, tls: *tls }
+            }
+            settings::RedisPlace::Unix(path) => redis::Place::Unix(path.clone()),
+        },
+        username: url.username.clone(),
+        password: url.password.clone(),
+        database: url.database.into(),
+        ca,
+        timeout: from.timeout,
+    });
+    let at = from.ca_file.as_ref().map_or(&from.url.at, |path| &path.at);
+    built.map_err(|error| errors.push(at, error.to_string())).ok()
+}
+
+/// Where failures are counted: in this process, or with all replicas.
+pub(super) fn counts(settings: &Settings, kept: &Kept, redis: Option<&Arc<Redis>>) -> Arc<Lockout> {
+    let (Some(redis), Some(from), Some(lockout)) = (redis, &settings.redis, &settings.lockout) else {
+        return kept.lockout.clone();
+    };
+    let when_down = match lockout.when_redis_is_down {
+        settings::WhenRedisIsDown::Open => WhenDown::Open,
+        settings::WhenRedisIsDown::Closed => WhenDown::Closed,
+    };
+    Arc::new(kept.lockout.with_replicas(redis.clone(), &from.secret, when_down))
+}
