@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::auth::Outage;
 use crate::ports::ScriptStore;
 use crate::secret::Secret;
@@ -117,8 +119,8 @@ impl Lockout {
     }
 
     /// Asks for leave to look at a password of this user. The answer does not depend on whether
-    /// there is such a user. Names that differ in case or in white space at the end are one: there
-    /// are user databases that take them for one.
+    /// there is such a user. Names that differ in case, accents or white space are one: there are
+    /// user databases that take them for one.
     ///
     /// # Errors
     /// Locked out; or as many looks as could lock out are under way, for a second; or the store that
@@ -188,7 +190,11 @@ impl LockoutSettings {
     }
 }
 
-/// The spelling under which a name is counted.
+/// The spelling under which a name is counted: its letters without accents and case, its digits and its
+/// punctuation. Databases and directories take names for one that differ in case, accents, spaces and what
+/// is not seen, each in its own way; whoever could have each spelling counted apart could guess for ever. Two users
+/// whose names fall together share a count, and nothing else.
 fn spelling(username: &str) -> impl Iterator<Item = char> {
-    username.trim_end().chars().flat_map(char::to_lowercase)
+    let counts = |c: &char| c.is_alphanumeric() || c.is_ascii_punctuation();
+    username.nfkd().flat_map(char::to_lowercase).filter(counts)
 }

@@ -48,6 +48,12 @@ fn too_many_failures_lock_one_user_out_from_one_network() {
         ("another address of the network", "ann", "192.0.2.254", Some(120)),
         ("the address written as IPv6", "ann", "::ffff:192.0.2.9", Some(120)),
         ("another spelling of the name", "ANN ", "192.0.2.1", Some(120)),
+        ("spaces before and within", "  a nn", "192.0.2.1", Some(120)),
+        ("an accent", "ánn", "192.0.2.1", Some(120)),
+        ("an accent of its own", "a\u{301}nn", "192.0.2.1", Some(120)),
+        ("what is not seen", "an\u{ad}n\u{200b}", "192.0.2.1", Some(120)),
+        ("wide letters", "ａｎｎ", "192.0.2.1", Some(120)),
+        ("punctuation counts", "a.nn", "192.0.2.1", None),
         ("another network", "ann", "192.0.3.1", None),
         ("another user", "bob", "192.0.2.1", None),
     ] {
