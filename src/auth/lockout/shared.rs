@@ -1,7 +1,7 @@
 //! Failures counted for all replicas, in Redis.
 //!
-//! Neither names nor addresses are kept there: keys are HMACs under a secret that the replicas share
-//! and Redis does not know.
+//! Neither names nor addresses are kept there: keys are HMACs under a secret that the replicas share,
+//! and that Redis does not know unless it is the password that Redis itself asks for.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -57,11 +57,14 @@ enum What {
     Dropped,
 }
 
+/// Keeps the keys apart from whatever else the secret is used for.
+const PURPOSE: &[u8] = b"airgate lock-out 1";
+
 static COUNTS: Script = Script::new(include_str!("shared/counts.lua"));
 
 /// After this time a look is not held for under way any more, whatever became of it. Longer than
 /// sources take in all.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_secs(180);
 
 /// The rest of a log-in cannot be counted: when to try again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -73,7 +76,8 @@ impl Replicated {
         when_down: WhenDown,
         memory: Arc<InMemory>,
     ) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, PURPOSE).as_ref());
         Self { store, key, when_down, memory }
     }
 
