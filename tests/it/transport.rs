@@ -443,6 +443,25 @@ fn a_slow_head_on_a_kept_connection_is_closed() {
     airgate.counts("airgate_connections_rejected_total{reason=\"slow_head\"}", 1.0);
 }
 
+/// The time of the connection's first head must not end a later one.
+#[test]
+fn a_head_in_two_pieces_has_time_of_its_own() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "[limits]\nheader_timeout = \"1s\"\n");
+    let mut connection = connect(&airgate);
+    let opened = Instant::now();
+    // So that it is awaited, and its time begins.
+    std::thread::sleep(Duration::from_millis(100));
+    // Answered by the gate itself, which reads no further.
+    connection.write(&get("/api/v2/dags").bytes(airgate.address())).unwrap();
+    assert_eq!(connection.read("GET").unwrap().status, 401);
+    std::thread::sleep(Duration::from_millis(1500).saturating_sub(opened.elapsed()));
+    connection.write(b"GET /api/v2/dags HTTP/1.1\r\nHost: ").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    connection.write(b"localhost\r\n\r\n").unwrap();
+    assert_eq!(connection.read("GET").unwrap().status, 401);
+}
+
 #[test]
 fn the_admin_port_has_the_same_limits() {
     let upstream = Upstream::start();

@@ -127,7 +127,10 @@ impl AsyncRead for Watched {
             return read;
         }
         if read.is_ready() {
-            this.facts.begun.store(true, Ordering::Relaxed);
+            if !this.facts.begun.swap(true, Ordering::Relaxed) {
+                // One that is left over from the head before.
+                this.late = None;
+            }
             return read;
         }
         // Most heads come in one piece, and a timer costs more than all of this.
