@@ -11,7 +11,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::lockout::Network;
 use super::{Grant, Outage, Verdict};
@@ -23,6 +23,7 @@ pub struct VerifiedCache {
     secret: hmac::Key,
     entries: Cache<CredentialKey, Arc<Verified>>,
     flights: Mutex<Flights>,
+    alone: Arc<Semaphore>,
 }
 
 /// Where the verdict of a check under way will be; none yet until it has landed.
@@ -117,7 +118,12 @@ impl VerifiedCache {
     pub fn new(capacity: usize) -> Result<Self, NoRandomness> {
         let secret =
             hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| NoRandomness)?;
-        Ok(Self { secret, entries: Cache::new(capacity), flights: Mutex::default() })
+        Ok(Self {
+            secret,
+            entries: Cache::new(capacity),
+            flights: Mutex::default(),
+            alone: Arc::new(Semaphore::new(Self::FLIGHTS)),
+        })
     }
 
     /// What names the credentials that these sources check. Their digest becomes part of the key, so
@@ -176,6 +182,34 @@ impl VerifiedCache {
             Err(_) => None,
         };
         verdict.unwrap_or_else(|| unavailable("the password check was aborted"))
+    }
+
+    /// Checks for this one alone, where nothing is remembered, and so nothing is shared either: two
+    /// log-ins are two tokens. As with [`share`](Self::share) the check goes on when who waits gives
+    /// up, so there are as many of them at most.
+    pub async fn check_alone<F>(
+        &self,
+        runtime: &Handle,
+        begin: impl FnOnce() -> Result<F, Verdict>,
+    ) -> Verdict
+    where
+        F: Future<Output = Checked> + Send + 'static,
+    {
+        let Ok(place) = Arc::clone(&self.alone).try_acquire_owned() else {
+            return unavailable("too many password checks under way");
+        };
+        let check = match begin() {
+            Ok(check) => check,
+            Err(verdict) => return verdict,
+        };
+        let checked = runtime.spawn(async move {
+            let _place = place;
+            check.await
+        });
+        match checked.await {
+            Ok(checked) => checked.verdict,
+            Err(_) => unavailable("the password check was aborted"),
+        }
     }
 
     /// Joins the check that is under way, or becomes the one who starts it.

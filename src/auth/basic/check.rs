@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest;
 use tokio::runtime::Handle;
 
-use crate::auth::cache::{Checked, CredentialKey, Namer, Seal, Verified, VerifiedCache, unavailable};
+use crate::auth::cache::{Checked, CredentialKey, Namer, Seal, Verified, VerifiedCache};
 use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Refused};
 use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
 use crate::request::Peer;
@@ -201,14 +201,7 @@ impl PasswordCheck {
         if !self.settings.cache_ttl.is_zero() {
             return self.cache.share(key, &self.runtime, begin).await;
         }
-        // Nothing is remembered, so nothing is shared either: two log-ins are two tokens.
-        match begin() {
-            Ok(check) => match self.runtime.spawn(check).await {
-                Ok(checked) => checked.verdict,
-                Err(_) => unavailable("the password check was aborted"),
-            },
-            Err(verdict) => verdict,
-        }
+        self.cache.check_alone(&self.runtime, begin).await
     }
 
     /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;
