@@ -319,7 +319,11 @@ impl Gate {
             Err(problem) => return Err(problem),
         };
         let mints = match grant.identity.origin {
-            Origin::Airflow | Origin::Unverified | Origin::Anonymous => return Ok(None),
+            Origin::Airflow | Origin::Unverified | Origin::Anonymous => {
+                // Good, and good for nothing here: nobody was let in by it.
+                (outcome.grant, outcome.backend, outcome.cached) = (None, None, false);
+                return Ok(None);
+            }
             Origin::Upstream => false,
             Origin::File
             | Origin::Database(_)
@@ -336,6 +340,9 @@ impl Gate {
         let whole = self.log_in.life(endpoint);
         let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
         let life = left.map_or(whole, |left| left.min(whole));
+        if life.is_zero() {
+            return Err(rejected());
+        }
         self.issue(endpoint, request, &grant.identity, life, outcome).await.map(Some)
     }
 

@@ -17,10 +17,10 @@ use aws_lc_rs::rand::SystemRandom;
 use http::{HeaderName, HeaderValue, Uri};
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::cache::NoRandomness;
-use super::{Attempt, Backend, Grant, Health, Outage, Verdict};
+use super::{Attempt, Backend, Grant, Health, Outage, Reason, Rejection, Verdict};
 use crate::ports::HttpClient;
 pub use answer::Answer;
 use ask::Ask;
@@ -100,10 +100,7 @@ impl Callout {
     }
 
     /// Has the service asked, on a task of its own: what is under way goes on when the request is given up.
-    async fn ask(&self, ask: Ask) -> Answer {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return Answer::unclear("too many questions under way", Duration::from_secs(1));
-        };
+    async fn ask(&self, ask: Ask, slot: OwnedSemaphorePermit) -> Answer {
         let client = Arc::clone(&self.client);
         let request = ask.into_request(&self.settings.url);
         let asked = self.runtime.spawn(async move {
@@ -148,10 +145,19 @@ impl Backend for Callout {
         let Some(ask) = Ask::about(attempt, &self.settings.headers) else { return Verdict::NotMine };
         let (ambient, ends) = (ask.is_ambient(self.settings.ambient), ask.ends());
         let key = self.cache.as_ref().map(|cache| (cache, cache.key(&ask)));
-        match self.ask(ask).await {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            // Says nothing of how the service fares.
+            let cause = "too many questions under way".into();
+            return Verdict::Unavailable(Outage { cause, retry_after: Duration::from_secs(1) });
+        };
+        match self.ask(ask, slot).await {
             Answer::Accepted { user, expires } => {
                 self.note(None);
                 let expires = expires.into_iter().chain(ends).min();
+                if expires.is_some_and(|end| end <= attempt.request.now) {
+                    let (reason, challenge) = (Reason::Refused, None);
+                    return Verdict::Rejected(Rejection { reason, challenge, clear_cookie: false });
+                }
                 let grant = Arc::new(Grant { ambient, expires, ..Grant::callout(self.name, &user) });
                 if let Some((cache, key)) = key {
                     cache.insert(key, &grant, attempt.request.now);
