@@ -72,6 +72,10 @@ fn what_is_no_good_ticket() {
     let spnego_ntlm =
         "YEAGBisGAQUFAqA2MDSgDjAMBgorBgEEAYI3AgIKoiIEIE5UTE1TU1AAAQAAAJeCCOIAAAAAAAAAAAAAAAAAAAAA";
     refused(&gate, "NTLM in SPNEGO", spnego_ntlm, TICKET, "another mechanism than Kerberos");
+    // Mechanisms that the library knows and there is no key for: IAKERB, and Kerberos as it was once numbered.
+    for (name, token) in [("IAKERB", "YAoGBisGAQUCBQAA"), ("old Kerberos", "YAkGBSsFAQUCAAA=")] {
+        refused(&gate, name, token, TICKET, "another mechanism than Kerberos");
+    }
     // NegTokenInit with Kerberos's OID and no token of it: an offer, where the token was to come next.
     let offer = "YBsGBisGAQUFAqARMA+gDTALBgkqhkiG9xIBAgI=";
     refused(&gate, "more than one leg", offer, TICKET, "a negotiation of more than one leg");

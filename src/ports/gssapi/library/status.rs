@@ -92,8 +92,8 @@ impl Status {
     pub fn failure(self, functions: &Functions) -> Failure {
         let text = self.text(functions);
         match self.major & ROUTINE {
-            NO_CREDENTIAL => return Failure::Unable(text),
-            BAD_MECHANISM => return Failure::Bad(Fault::Mechanism, text),
+            // Ours was acquired just before: the token wants a mechanism that there is none for.
+            NO_CREDENTIAL | BAD_MECHANISM => return Failure::Bad(Fault::Mechanism, text),
             DEFECTIVE_TOKEN | DEFECTIVE_CREDENTIAL => return Failure::Bad(Fault::Defective, text),
             _other => {}
         }
