@@ -313,10 +313,10 @@ fn postgres(server: &Server) -> PgConnectOptions {
     })
 }
 
-/// The session is left as it is for Airflow: its time zone, above all.
+/// In UTC, which Airflow sets for its own sessions too: what it writes is compared in the session's zone.
 fn mysql(server: &Server) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
-        .timezone(None)
+        .timezone(Some("+00:00".to_owned()))
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .statement_cache_capacity(0)

@@ -78,7 +78,7 @@ pub(super) const METHODS: Statement = Statement {
 };
 
 /// Airflow writes UTC without a zone where the database has none: MySQL's `timestamp` is compared in the
-/// zone of the session, which is the server's, as it is for Airflow.
+/// zone of the session, which is UTC here as it is for Airflow.
 pub(super) const COUNT_REVOKED: Statement = Statement {
     postgres: "SELECT count(*) FROM revoked_token WHERE exp > to_timestamp($1) AND exp <= to_timestamp($2)",
     mysql: "SELECT count(*) FROM revoked_token \

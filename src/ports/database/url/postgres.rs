@@ -85,7 +85,9 @@ fn tls(query: &mut Query) -> Result<Tls, InvalidUrl> {
     let mode = query.word("sslmode", MODE_NAMES, MODES)?;
     // asyncpg's name of it; `true` verifies there.
     let also = query.word("ssl", MODE_NAMES, &[MODES, &[("true", TlsMode::Verified)]].concat())?;
-    let ca = query.path("sslrootcert").filter(|path| path.as_os_str() != "system");
+    let ca = query.path("sslrootcert");
+    let system = ca.as_ref().is_some_and(|path| path.as_os_str() == "system");
+    let ca = ca.filter(|_| !system);
     let client = match (query.path("sslcert"), query.path("sslkey")) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
@@ -93,10 +95,14 @@ fn tls(query: &mut Query) -> Result<Tls, InvalidUrl> {
             return Err(InvalidUrl::Malformed("sslcert and sslkey must be given together"));
         }
     };
-    // libpq: with a root certificate `require` verifies.
-    let mode = match (mode.or(also).unwrap_or_default(), &ca) {
-        (TlsMode::Required, Some(_)) => TlsMode::Verified,
-        (mode, _) => mode,
+    // libpq: with a root certificate `require` verifies, and the system's are for nothing else.
+    let mode = match (mode.or(also), &ca) {
+        (None | Some(TlsMode::Verified), None) if system => TlsMode::Verified,
+        (Some(_), None) if system => {
+            return Err(InvalidUrl::Malformed("sslrootcert=system needs sslmode=verify-full"));
+        }
+        (Some(TlsMode::Required), Some(_)) => TlsMode::Verified,
+        (mode, _) => mode.unwrap_or_default(),
     };
     Ok(Tls { mode, ca, client })
 }

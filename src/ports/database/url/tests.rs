@@ -109,6 +109,7 @@ fn urls_are_read_as_sqlalchemy_reads_them() {
             "postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=system",
             &format!("{whole} Verified"),
         ),
+        ("the system's alone", "postgresql://u:p@h/d?sslrootcert=system", &format!("{whole} Verified")),
         ("a client's certificate", "postgresql://u:p@h/d?sslcert=/c&sslkey=/k", &format!("{whole} /c+/k")),
         ("asyncpg's TLS", "postgresql+asyncpg://u:p@h/d?ssl=verify-full", &format!("{whole} Verified")),
         ("MySQL's", "mysql://u:p@h/d?ssl_mode=VERIFY_IDENTITY&ssl_ca=/c", &format!("{my} Verified ca=/c")),
