@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::Health;
 use super::basic::database::DatabaseUsers;
 use super::basic::hash::HashWorkers;
-use crate::ports::database::{DatabaseError, DatabaseUrl, Metadata};
+use crate::ports::database::{DatabaseError, DatabaseUrl, Metadata, UserId};
 use directory::UserDirectory;
 use revoked::RevokedTokens;
 
@@ -102,18 +102,32 @@ impl AirflowDatabase {
         }
     }
 
-    /// One comparison.
+    /// One comparison. What one part cannot learn keeps no other from learning.
     async fn compare(&self, round: &mut Round, now: SystemTime) -> Result<(), DatabaseError> {
         let watched = self.users.watched();
-        if !watched.is_empty() {
-            let rows = self.database.users(&watched).await?;
-            self.users.review(&watched, &rows, Instant::now());
-        }
-        if self.revoked.is_followed(now) {
-            self.revoked.compare(&*self.database, now).await?;
+        let users = self.review(&watched).await;
+        let revoked = if self.revoked.is_followed(now) {
+            self.revoked.compare(&*self.database, now).await
         } else if watched.is_empty() {
-            self.database.ping().await?;
+            self.database.ping().await
+        } else {
+            Ok(())
+        };
+        let methods = self.learn(round).await;
+        users.and(revoked).and(methods)
+    }
+
+    /// Compares those whose passwords are remembered.
+    async fn review(&self, watched: &[UserId]) -> Result<(), DatabaseError> {
+        if !watched.is_empty() {
+            let rows = self.database.users(watched).await?;
+            self.users.review(watched, &rows, Instant::now());
         }
+        Ok(())
+    }
+
+    /// Learns now and then what stored hashes cost.
+    async fn learn(&self, round: &mut Round) -> Result<(), DatabaseError> {
         if round.methods.is_none_or(|at| at.elapsed() > Self::METHODS) {
             match self.database.methods().await {
                 Ok(methods) => self.users.learn(&methods),

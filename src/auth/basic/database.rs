@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
+use tokio::sync::Semaphore;
 
 use super::check::{Source, SourceVerdict};
 use super::hash::HashWorkers;
@@ -38,6 +39,8 @@ pub struct DatabaseUsers {
     /// What stored hashes cost, to choose from for who has none.
     methods: ArcSwap<Vec<Method>>,
     choice: RandomState,
+    /// Log-ins at a time: behind them waits who follows the database, and who asks for an id.
+    places: Semaphore,
     /// Methods that were complained about.
     refused: Mutex<HashSet<InvalidHash>>,
 }
@@ -53,6 +56,9 @@ impl DatabaseUsers {
     /// check.
     const VOUCHED: usize = 10_000;
 
+    /// Log-ins at a time; beyond, 503. With 4 connections each is asked within a fraction of a second.
+    const PLACES: usize = 64;
+
     /// Asks `database`, whose URL without password is `name`.
     pub fn new(
         database: Arc<dyn Metadata>,
@@ -65,6 +71,7 @@ impl DatabaseUsers {
             fingerprint: name.into(),
             reach,
             workers,
+            places: Semaphore::new(Self::PLACES),
             remembered: AtomicU64::new(0),
             vouched: ArcSwap::default(),
             changing: Mutex::default(),
@@ -171,6 +178,10 @@ impl Source for DatabaseUsers {
         if let Some(cause) = self.reach.down() {
             return SourceVerdict::Unavailable(Outage { cause, retry_after: RETRY });
         }
+        let Ok(_place) = self.places.try_acquire() else {
+            let cause = "database: too many log-ins under way".into();
+            return SourceVerdict::Unavailable(Outage { cause, retry_after: Duration::from_secs(1) });
+        };
         let rows = match self.database.find(username).await {
             Ok(rows) => rows,
             Err(error) => return self.unavailable(&error),
