@@ -229,11 +229,27 @@ impl Mint {
                 Directory::Fab(users),
             ) => match users.find(&identity.name, now).await.map_err(MintError::Unavailable)? {
                 Found::User(id) => Ok(Principal::Fab { id: id.0 }),
+                Found::OtherCase(id) if is_of_any_case(&identity.origin) => Ok(Principal::Fab { id: id.0 }),
+                Found::OtherCase(_) => Err(unknown()),
                 Found::Nobody => Err(unknown()),
                 Found::Inactive => Err(MintError::Inactive(shown(identity))),
                 Found::Several => Err(MintError::Several(shown(identity))),
             },
         }
+    }
+}
+
+/// Whether names are one that differ in case: for people they are, as for FAB. Issuers, realms and programs
+/// can have two users of whom that is true, and only one of them may be Airflow's.
+fn is_of_any_case(origin: &Origin) -> bool {
+    match origin {
+        Origin::File | Origin::Ldap | Origin::Anonymous | Origin::Upstream | Origin::Database(_) => true,
+        Origin::Airflow
+        | Origin::Unverified
+        | Origin::Issuer(_)
+        | Origin::Kerberos
+        | Origin::Callout(_)
+        | Origin::Custom(_) => false,
     }
 }
 

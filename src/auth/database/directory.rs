@@ -30,6 +30,8 @@ pub struct UserDirectory {
 pub enum Found {
     /// The one user of that name, who is active.
     User(UserId),
+    /// The one whose name differs in case alone, who is active.
+    OtherCase(UserId),
     /// There is none.
     Nobody,
     /// There is one, who is deactivated.
@@ -147,7 +149,8 @@ fn judge(rows: &[UserRow], name: &str) -> Found {
     match (same.next(), same.next()) {
         (None, _) => Found::Nobody,
         (Some(_), Some(_)) => Found::Several,
-        (Some(row), None) if row.active => Found::User(row.id),
+        (Some(row), None) if row.active && row.username == name => Found::User(row.id),
+        (Some(row), None) if row.active => Found::OtherCase(row.id),
         (Some(_), None) => Found::Inactive,
     }
 }

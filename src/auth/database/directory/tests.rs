@@ -26,9 +26,9 @@ async fn names_are_compared_by_their_letters() {
     let long = "a".repeat(513);
     for (name, asked, expected) in [
         ("as it is", "admin", Found::User(UserId(1))),
-        ("in another case", "ADMIN", Found::User(UserId(1))),
-        ("with an accent", "josé", Found::User(UserId(2))),
-        ("with an accent, in another case", "JOSÉ", Found::User(UserId(2))),
+        ("in another case", "ADMIN", Found::OtherCase(UserId(1))),
+        ("with an accent", "josé", Found::OtherCase(UserId(2))),
+        ("with an accent, in another case", "JOSÉ", Found::OtherCase(UserId(2))),
         ("without it", "jose", Found::Nobody),
         ("white space at the end", "admin ", Found::Nobody),
         ("a name that is another's id", "1", Found::User(UserId(3))),
