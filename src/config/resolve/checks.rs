@@ -122,7 +122,7 @@ fn database_source(settings: &Settings, findings: &mut Findings) {
         return;
     }
     // An upstream that knows the same passwords may judge them itself.
-    let passes = settings.upstream.identity.value == IdentityMode::Passthrough;
+    let passes = settings.passes_on();
     match mintable(settings) {
         Err(reason) if !passes => findings.errors.push(&source.at, format!("{title}: database {reason}")),
         Ok(()) if lacks_users(settings) => {

@@ -33,7 +33,7 @@ fn unused(settings: &Settings, findings: &mut Findings) {
 /// Whether Airflow can be told who it is.
 fn identity(settings: &Settings, at: &Location, findings: &mut Findings) {
     let title = o::BASIC_SOURCES.title();
-    if settings.upstream.identity.value == IdentityMode::Passthrough {
+    if settings.passes_on() {
         return;
     }
     match mintable(settings) {
