@@ -70,7 +70,7 @@ make_clients() {
   flock -w 900 8 || die "another process has been making $VENV for 15 minutes"
   if ! clients_are_whole; then
     local base
-    base=$(find_python) || die "no Python $SUPPORTED_PYTHON with venv, ssl and sqlite3 found: run scripts/setup.sh"
+    base=$(find_python 14) || die "no Python $SUPPORTED_PYTHON with venv, ssl and sqlite3 found: run scripts/setup.sh"
     say "$NAME: building Kerberos clients for Python"
     install_clients "$base" >"$VENV.log" 2>&1 </dev/null || {
       show_tail "$VENV.log"
