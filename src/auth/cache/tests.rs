@@ -220,6 +220,18 @@ fn a_runtime_that_is_gone_is_an_outage() {
 }
 
 #[tokio::test]
+async fn checks_that_are_not_shared_are_bounded_too() {
+    let cache = cache();
+    let check = || Ok(async { Checked { verdict: Verdict::Throttled(TTL), verified: None } });
+    let all = cache.alone.acquire_many(VerifiedCache::FLIGHTS as u32).await.unwrap();
+    let verdict = cache.check_alone(&Handle::current(), check).await;
+    assert!(matches!(verdict, Verdict::Unavailable(_)), "{verdict:?}");
+    drop(all);
+    let verdict = cache.check_alone(&Handle::current(), check).await;
+    assert!(matches!(verdict, Verdict::Throttled(TTL)), "{verdict:?}");
+}
+
+#[tokio::test]
 async fn a_failure_is_not_kept() {
     let cache = cache();
     let key = key(&cache, "pw");

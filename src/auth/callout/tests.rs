@@ -66,6 +66,11 @@ async fn every_verdict() {
     let rows = [
         ("accepted", answer(200, &[("x-auth-user", " ann ")]), "Accepted ann".to_owned()),
         ("accepted, of any 2xx", answer(204, &[("x-auth-user", "ann")]), "Accepted ann".into()),
+        (
+            "accepted, and over",
+            answer(200, &[("x-auth-user", "ann"), ("x-auth-expires", "1000000000")]),
+            refused(Reason::Refused),
+        ),
         ("rejected", answer(401, &[]), refused(Reason::Refused)),
         ("forbidden", answer(403, &[]), refused(Reason::Forbidden)),
         ("moved", answer(301, &[("x-auth-user", "ann")]), "Unavailable 5: answered 301".into()),

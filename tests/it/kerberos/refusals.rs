@@ -98,7 +98,7 @@ fn what_is_no_good_ticket() {
     ] {
         refused(&gate, name, token, text, text);
     }
-    assert_eq!(gate.metric("airgate_rejections_total{reason=\"ticket_refused\"}"), 9.0);
+    assert_eq!(gate.metric("airgate_rejections_total{reason=\"ticket_refused\"}"), 11.0);
     // None of it keeps the next one out, and nothing of it is cached.
     assert_eq!(negotiate(&gate, &tickets.token("spnego HTTP@localhost")).status, 200);
     // No token is in any log.
