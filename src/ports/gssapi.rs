@@ -54,8 +54,7 @@ pub struct Established {
     pub principal: String,
     /// What it gets back, so that it knows whom it spoke to. Empty, if there is nothing to say.
     pub reply: Vec<u8>,
-    /// How long its ticket still holds, as the library sees it: it allows clocks to differ. `None` if it
-    /// has no end.
+    /// How long its ticket still holds. `None` if it has no end.
     pub lifetime: Option<Duration>,
 }
 

@@ -20,6 +20,9 @@ use super::{Acceptor, Established, Failure, Fault, Keys, Service};
 use ffi::{Context, Credential, Functions, KeyValue, KeyValues, Name, Oid};
 use status::Status;
 
+/// `clockskew` of krb5.conf, as it is by default.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 /// The library, in memory until the process ends: what it has allocated cannot outlive it.
 static LIBRARY: OnceLock<Functions> = OnceLock::new();
 
@@ -137,8 +140,9 @@ impl Acceptor for MitAcceptor {
         let principal = accepted.client.display().map_err(|status| status.failure(self.functions))?;
         let principal = String::from_utf8(principal)
             .map_err(|_| Failure::Bad(Fault::Other, "a name that is not UTF-8".into()))?;
-        let lifetime =
-            (accepted.lifetime != ffi::INDEFINITE).then(|| Duration::from_secs(accepted.lifetime.into()));
+        // The library adds what clocks may differ by, which is no time that the ticket has.
+        let left = Duration::from_secs(accepted.lifetime.into()).saturating_sub(CLOCK_SKEW);
+        let lifetime = (accepted.lifetime != ffi::INDEFINITE).then_some(left);
         Ok(Established { principal, reply: accepted.reply, lifetime })
     }
 
