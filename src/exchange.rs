@@ -57,7 +57,9 @@ impl Exchange<'_> {
             | "token_invalid"
             | "wrong_password"
             | "ticket_refused"
-            | "malformed_credential" => Some(Fault::Bad),
+            | "malformed_credential"
+            | "refused"
+            | "forbidden" => Some(Fault::Bad),
             "locked_out" => Some(Fault::LockedOut),
             _ => None,
         }
@@ -198,6 +200,8 @@ mod tests {
             ("password", Cause::Unauthorized(Some(Reason::WrongPassword)), Some(Fault::Bad)),
             ("ticket", Cause::Unauthorized(Some(Reason::TicketRefused("x"))), Some(Fault::Bad)),
             ("malformed", Cause::Unauthorized(Some(Reason::Malformed("x"))), Some(Fault::Bad)),
+            ("by a backend of one's own", Cause::Unauthorized(Some(Reason::Refused)), Some(Fault::Bad)),
+            ("known to one, and not let in", Cause::Forbidden(Reason::Forbidden), Some(Fault::Bad)),
             ("deny_all", Cause::Forbidden(Reason::Denied), None),
             ("locked out", Cause::Throttled(wait), Some(Fault::LockedOut)),
             (
