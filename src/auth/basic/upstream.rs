@@ -7,14 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Source, SourceVerdict};
+use crate::auth::hearsay::{expiry, retry_after};
 use crate::auth::{Health, Identity, Onward, Origin, Outage};
 use crate::ports::HttpClient;
 use crate::secret::Secret;
@@ -141,25 +140,6 @@ fn issued(body: &[u8]) -> Result<(HeaderValue, Option<SystemTime>), &'static str
         .ok_or("the token cannot stand in a header")?;
     value.set_sensitive(true);
     Ok((value, expiry(&access_token)))
-}
-
-/// The `exp` of a JWT. Not verified: it came over our own connection, and only decides how long the
-/// token is kept. None for a token that is no JWT.
-fn expiry(token: &str) -> Option<SystemTime> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: f64,
-    }
-    let payload = token.split('.').nth(1)?;
-    let claims = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)
-}
-
-/// `Retry-After` in seconds, at most a minute: the upstream decides nothing for longer.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.clamp(1, 60)))
 }
 
 #[cfg(test)]

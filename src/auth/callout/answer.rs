@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Callout;
+use crate::auth::hearsay::retry_after;
 use crate::auth::{Challenges, Reason, Rejection};
 
 /// What was found.
@@ -102,10 +103,4 @@ fn challenges(headers: &HeaderMap) -> Challenges {
         !bytes.trim_ascii().is_empty() && bytes.len() <= longest && bytes.iter().all(printable)
     };
     headers.get_all(WWW_AUTHENTICATE).iter().filter(fits).take(most).cloned().collect()
-}
-
-/// `Retry-After` in seconds, at most a minute: the service decides nothing for longer.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.clamp(1, 60)))
 }

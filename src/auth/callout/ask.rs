@@ -1,15 +1,13 @@
 //! What a service is told of a request.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
-use serde::Deserialize;
 
 use super::Ambient;
+use crate::auth::hearsay::expiry;
 use crate::auth::{Attempt, Scope};
 
 /// The question: the client's credentials, and what it asks for.
@@ -110,16 +108,9 @@ impl Ask {
 
     /// When a Bearer token that is a JWT ends by its own word, so that no token got for it lives longer.
     pub(super) fn ends(&self) -> Option<SystemTime> {
-        #[derive(Deserialize)]
-        struct Claims {
-            exp: f64,
-        }
         let (_, value) = self.credentials.iter().find(|(name, _)| *name == AUTHORIZATION)?;
         let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
-        let payload = token.trim().split('.').nth(1).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
-        let claims = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-        let Claims { exp } = serde_json::from_slice(&claims).ok()?;
-        SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)
+        scheme.eq_ignore_ascii_case("bearer").then(|| expiry(token.trim()))?
     }
 
     /// The request that asks it.

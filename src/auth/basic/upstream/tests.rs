@@ -1,5 +1,8 @@
 use super::*;
 use crate::ports::SendError;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::RETRY_AFTER;
 
 use std::sync::Mutex;
 
