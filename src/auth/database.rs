@@ -176,7 +176,10 @@ impl Reach {
                 Health::Degraded(format!("database: {error}").into())
             }
         };
-        match (self.health(), &answered) {
+        let before = self.health();
+        // First, so that who reads the line below finds it true.
+        self.0.store(Some(Arc::new(health)));
+        match (before, &answered) {
             (Health::Up, Err(error)) => tracing::error!(
                 database = name, %error,
                 "no answer from the metadata database: its users cannot log in anew, and the last known list \
@@ -187,7 +190,6 @@ impl Reach {
             }
             (Health::Up, Ok(())) | (Health::Degraded(_) | Health::Down(_), Err(_)) => {}
         }
-        self.0.store(Some(Arc::new(health)));
     }
 }
 
