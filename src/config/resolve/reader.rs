@@ -285,3 +285,8 @@ fn cut(shape: Shape, text: &str, at: &Location) -> Vec<Given> {
         }
     }
 }
+
+/// The values without their places.
+pub fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
+    list.into_iter().map(|item| item.value).collect()
+}

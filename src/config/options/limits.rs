@@ -1,0 +1,26 @@
+//! `[limits]`.
+
+use super::{BLANK, Opt, SECONDS, Shape};
+
+options! {
+    LIMITS_HEADER_TIMEOUT {
+        section: "limits", key: "header_timeout", shape: Shape::Duration, allowed: SECONDS, default: "10s",
+        help: "The head of a request must be complete by then, else the connection is closed. A body that airgate itself reads has as long again, then 408"
+    }
+    LIMITS_MAX_HEADERS {
+        section: "limits", key: "max_headers", shape: Shape::Integer, allowed: "a whole number from 1 to 256", default: "100",
+        help: "Header lines of a request. More is 431"
+    }
+    LIMITS_MAX_BODY {
+        section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "131072",
+        help: "Bytes of a request body that airgate itself reads, such as a token request. More is 413. Other bodies stream, without limit"
+    }
+    LIMITS_MAX_CONNECTIONS {
+        section: "limits", key: "max_connections", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "10000",
+        help: "Connections at a time. 0 is no limit"
+    }
+    LIMITS_MAX_CONNECTIONS_PER_ADDRESS {
+        section: "limits", key: "max_connections_per_address", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "0",
+        help: "Connections at a time from one address. 0 is no limit, which is right behind a proxy: there all connections have its address"
+    }
+}

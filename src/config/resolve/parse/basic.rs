@@ -1,0 +1,16 @@
+//! `[basic]`.
+
+use super::{Fault, Parsed, because};
+use crate::config::settings::BasicSource;
+
+/// A source of `[basic] sources`.
+pub fn basic_source(text: &str) -> Parsed<BasicSource> {
+    match text {
+        "upstream" => Ok(BasicSource::Upstream),
+        "file" => Ok(BasicSource::File),
+        "database" => Ok(BasicSource::Database),
+        "ldap" => Ok(BasicSource::Ldap),
+        "keycloak" => because(format!("the source {text} is not available in this release")),
+        _ => Err(Fault::Expected),
+    }
+}

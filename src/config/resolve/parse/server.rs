@@ -1,0 +1,59 @@
+//! `[server]`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::{Fault, Parsed};
+use crate::config::settings::Listen;
+
+/// A place to listen.
+pub fn listen(text: &str) -> Parsed<Listen> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(Listen::Unix(PathBuf::from(path))),
+        Some(_) => Err(Fault::Expected),
+        None => text.parse().map(Listen::Tcp).map_err(|_| Fault::Expected),
+    }
+}
+
+/// A network, or one address.
+pub fn network(text: &str) -> Parsed<IpNet> {
+    let network = text.parse::<IpNet>().map(|n| n.trunc());
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    network.or_else(|_| one()).map_err(|_| Fault::Expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_listen() {
+        for (text, expected) in [
+            ("127.0.0.1:0", Some(Listen::Tcp("127.0.0.1:0".parse().unwrap()))),
+            ("[::1]:8081", Some(Listen::Tcp("[::1]:8081".parse().unwrap()))),
+            ("unix:/run/a.sock", Some(Listen::Unix(PathBuf::from("/run/a.sock")))),
+            ("unix:a.sock", None),
+            ("unix:", None),
+            ("localhost:8081", None),
+            ("8081", None),
+        ] {
+            assert_eq!(listen(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        for (text, expected) in [
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3/8", Some("10.0.0.0/8")),
+            ("10.0.0.7", Some("10.0.0.7/32")),
+            ("::1", Some("::1/128")),
+            ("10.0.0.0/33", None),
+            ("proxy", None),
+        ] {
+            assert_eq!(network(text).ok().map(|n| n.to_string()).as_deref(), expected, "{text:?}");
+        }
+    }
+}

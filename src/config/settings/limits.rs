@@ -1,0 +1,21 @@
+//! `[limits]`.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// `[limits]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// `header_timeout`: the whole request head must have come by then. Default 10 s.
+    pub header_timeout: Duration,
+    /// `max_headers`: header lines of a request. Default 100. 1 to 256.
+    pub max_headers: usize,
+    /// `max_body`: bytes of a body that is read here. Default 128 KiB. What is only forwarded streams
+    /// and has no limit.
+    pub max_body: usize,
+    /// `max_connections` at a time. `None` (0) is no limit. Default 10,000.
+    pub max_connections: Option<NonZeroUsize>,
+    /// `max_connections_per_address` at a time. `None` (0, the default) is no limit: behind a proxy
+    /// all connections have its address.
+    pub max_connections_per_address: Option<NonZeroUsize>,
+}

@@ -1,0 +1,52 @@
+//! `[server]` and `[admin]`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::location::Located;
+
+/// `[server]`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// `listen`: where requests are taken, at least one place. Default `127.0.0.1:8081`.
+    pub listen: Vec<Located<Listen>>,
+    /// `threads` that serve requests. `None` (0, the default) is one per core.
+    pub threads: Option<NonZeroUsize>,
+    /// `grace_period`: how long a drain may last at most. Default 20 s.
+    pub grace_period: Duration,
+    /// `drain_delay`: still accepting, already not ready. Default 0 s.
+    pub drain_delay: Duration,
+    /// `trusted_proxies`, whose `X-Forwarded-*` are believed. Default none. A single address is a
+    /// network of one.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// A place to listen. Port 0 lets the system choose.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// `127.0.0.1:8081`, `[::1]:8081`.
+    Tcp(SocketAddr),
+    /// `unix:/run/airgate.sock`; the path is absolute.
+    Unix(PathBuf),
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// `listen`. Default `127.0.0.1:9091`.
+    pub listen: Located<Listen>,
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

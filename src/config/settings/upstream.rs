@@ -1,0 +1,97 @@
+//! `[upstream]`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::location::Located;
+
+/// `[upstream]`.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `url`, at least one; several are balanced. Default `http://127.0.0.1:8080`.
+    pub urls: Vec<Located<UpstreamUrl>>,
+    /// `airflow`: its major version. Default 3.
+    pub airflow: Release,
+    /// `identity`: how the upstream learns who calls. Default auto.
+    pub identity: Located<IdentityMode>,
+    /// `auth_manager`, else what `[core] auth_manager` names. Default simple.
+    pub auth_manager: Located<AuthManager>,
+    /// `ca_file`: PEM certificates that the upstream's certificate must chain to. Default: the
+    /// system's.
+    pub ca_file: Option<Located<PathBuf>>,
+    /// `server_name`: the name in the upstream's certificate. Never empty. Default: each URL's host.
+    pub server_name: Option<Located<String>>,
+    /// `connect_timeout`, TLS included. Default 5 s.
+    pub connect_timeout: Duration,
+    /// `read_timeout`: the longest silence of the upstream, the wait for the first byte included.
+    /// Default 60 s.
+    pub read_timeout: Duration,
+    /// `idle_timeout`: how long an unused connection is kept. Default 4 s: below the 5 s after which
+    /// uvicorn closes it.
+    pub idle_timeout: Duration,
+}
+
+/// `[upstream] airflow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// 2.x: takes passwords, Kerberos and Flask's session on the API, and no tokens.
+    Airflow2,
+    /// 3.x: takes its own tokens and nothing else.
+    Airflow3,
+}
+
+/// An upstream's URL: scheme, host and port, nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamUrl {
+    /// Whether the connection is encrypted.
+    pub scheme: Scheme,
+    /// Name or address. An IPv6 address comes without its brackets. Never empty.
+    pub host: String,
+    /// The port; the scheme's own where none is written.
+    pub port: u16,
+}
+
+/// `http` or `https`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Encrypted.
+    Https,
+}
+
+/// `[upstream] identity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityMode {
+    /// Mint with a signing key, else exchange.
+    Auto,
+    /// A short-lived token signed here. Checked on load: there is a signing key.
+    Mint,
+    /// A token that the upstream issued for the client's password.
+    Exchange,
+    /// The client's own header.
+    Passthrough,
+}
+
+/// The auth manager of the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthManager {
+    /// Airflow's simple auth manager.
+    Simple,
+    /// Flask-AppBuilder's.
+    Fab,
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        match self.host.contains(':') {
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
+}
