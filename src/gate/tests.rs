@@ -2,24 +2,26 @@
 
 use super::*;
 use crate::auth::basic::BasicAuth;
-use crate::auth::basic::check::{CheckSettings, Source, SourceVerdict};
+use crate::auth::basic::check::{CheckSettings, PasswordCheck, Source, SourceVerdict};
 use crate::auth::cache::VerifiedCache;
 use crate::auth::jwt::{Settings as JwtSettings, Signer};
 use crate::auth::lockout::Lockout;
+use crate::auth::{Identity, Origin};
 use crate::gate::mint::{Directory, Member, Mode};
 use crate::gate::route::{OtherRoutes, RouteSettings};
+use crate::gate::token::AuthManager;
 use crate::request::{Peer, RequestId};
 use crate::secret::Secret;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use tokio::runtime::Handle;
 
 /// When the first request comes.
