@@ -47,6 +47,9 @@ has flock && has setsid || packages+=(util-linux)
 ! wants test || ! python=$(find_python) || has_python_headers "$python" || packages+=(python3-dev)
 ! wants test || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || packages+=(postgresql)
 ! wants test || has mariadbd || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
+# Keycloak, and what fetches it
+! wants test || has java || packages+=(default-jre-headless)
+! wants test || has mvn || packages+=(maven)
 ! wants fuzz || has c++ || packages+=(g++)
 find_python 14 >/dev/null || {
   # Ubuntu 22.04's own Python is 3.10, and it has 3.11 beside it

@@ -5,7 +5,7 @@
 #   scripts/test.sh [--all] [ARGUMENTS OF cargo test]      (make test ARGS='--test it cors')
 #
 # With --all (make test-all) also the tests that are marked as ignored: those that need Airflow 2, which Python 3.11 or
-# 3.12 runs, and no newer one.
+# 3.12 runs, and no newer one, or an older Keycloak.
 # A server that was up already (make airflow-up servers-up) is used and left up. The last line says `N passed, N failed`
 # over all of cargo's test binaries; the exit code is cargo's.
 # shellcheck disable=SC2317  # functions are called by traps and steps
@@ -15,11 +15,13 @@ set -euo pipefail
 
 AIRFLOW=$ROOT/tests/airflow/airflow.sh
 RELEASES=(af3)
-INSTANCES=(simple simple-rs256 fab)
+INSTANCES=(simple simple-rs256 fab keycloak)
 IGNORED=()
+OLDER_KEYCLOAK=(true) # a server's script with its options, or nothing
 if [ "${1-}" = --all ]; then
   shift
   RELEASES+=(af2) INSTANCES+=(af2 af2-no-public) IGNORED=(--include-ignored)
+  OLDER_KEYCLOAK=("$ROOT/tests/servers/keycloak.sh" --release 26.5.6)
 fi
 SUMMARY=$DEV/test-summary # for .ci/run
 OUTPUT=$DEV/test-output.log
@@ -29,10 +31,12 @@ mkdir -p "$DEV"
 rm -f "$SUMMARY"
 scripts/setup.sh test
 
-started=() started_servers=()
+older_keycloak() { "${OLDER_KEYCLOAK[0]}" "$1" "${OLDER_KEYCLOAK[@]:1}"; }
+started=() started_servers=() started_older=no
 finish() {
   trap '' INT TERM HUP
   stop_steps
+  [ "$started_older" = no ] || older_keycloak down || true
   [ ${#started_servers[@]} -eq 0 ] || scripts/servers.sh down "${started_servers[@]}" || true
   [ ${#started[@]} -eq 0 ] || "$AIRFLOW" down "${started[@]}"
 }
@@ -45,6 +49,7 @@ for instance in "${INSTANCES[@]}"; do
 done
 
 mapfile -t started_servers < <(scripts/servers.sh list down)
+older_keycloak env >/dev/null 2>&1 || started_older=yes
 
 start_airflows() { # together: each keeps one core busy for ten seconds
   local release instance pid pids=() rc=0
@@ -64,7 +69,8 @@ run_tests() {
 
 background start_airflows
 airflows=$STEP
-background scripts/servers.sh up
+start_servers() { scripts/servers.sh up && older_keycloak up >/dev/null; }
+background start_servers
 servers=$STEP
 step cargo test --no-run "$@" || die "the tests do not compile"
 await "$airflows" || die "without its Airflow servers the tests prove nothing"
@@ -78,7 +84,7 @@ for instance in "${INSTANCES[@]}"; do
   export "$name=$("$AIRFLOW" url "$instance")" "${name}_HOME=$("$AIRFLOW" home "$instance")"
 done
 
-while IFS= read -r line; do export "${line?}"; done < <(scripts/servers.sh env)
+while IFS= read -r line; do export "${line?}"; done < <(scripts/servers.sh env; older_keycloak env)
 
 rc=0
 step run_tests "$@" || rc=$?

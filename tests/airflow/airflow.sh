@@ -21,6 +21,8 @@
 #                 1 admin/admin-pw (Admin)  2 viewer/viewer-pw (Viewer)  3 user/user-pw (User)
 #                 4 inactive/inactive-pw (Viewer, deactivated)  5 colon/pa:ss:word (Viewer)
 #                 6 uni/pässwörd✓ (Viewer)  7 norole/norole-pw (Public)
+#   keycloak      Keycloak's auth manager, as for tests/goldens/af3-keycloak.jsonl; starts Keycloak too
+#                 (tests/servers/keycloak.sh, which lists its users and clients)
 #   demo          what `make run` shows: admin/admin and viewer/viewer, and no signing key that anyone else knows
 #   af2           Airflow 2.11 with FAB, basic_auth and session, as for tests/goldens/af2.jsonl. FAB's users, and
 #                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
@@ -32,7 +34,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 HERE=$ROOT/tests/airflow
-INSTANCES=(simple simple-rs256 fab demo af2 af2-no-public)
+INSTANCES=(simple simple-rs256 fab keycloak demo af2 af2-no-public)
 JWT_SECRET=airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789
 START_TIMEOUT=${AIRGATE_AIRFLOW_START_TIMEOUT:-300} # seconds; ten are usual, but a compiler may have the cores
 
@@ -47,6 +49,7 @@ select_instance() {
     fab)           KIND=fab    PREFERRED_PORT=18183 ;;
     af2)           KIND=af2    PREFERRED_PORT=18184 ;;
     af2-no-public) KIND=af2    PREFERRED_PORT=18185 ;;
+    keycloak)      KIND=simple PREFERRED_PORT=18186 ;; # keeps nothing of its own in the database
     demo)          KIND=demo   PREFERRED_PORT=18080 ;;
     *) die "no such instance: '$1' (there are: ${INSTANCES[*]})" ;;
   esac
@@ -123,6 +126,7 @@ CFG
 airflow3_cfg() { # INSTANCE HOME
   local auth_manager=airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager
   [ "$1" != fab ] || auth_manager=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
+  [ "$1" != keycloak ] || auth_manager=airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager
   cat <<CFG
 [core]
 dags_folder = $MOULD/dags
@@ -178,7 +182,17 @@ CFG
 jwt_expiration_time = 3600
 jwt_cli_expiration_time = 600
 CFG
+  [ "$1" != keycloak ] || cat <<CFG
+jwt_secret = $JWT_SECRET
+[keycloak_auth_manager]
+server_url = $KEYCLOAK_URL
+realm = airflow
+client_id = airflow
+client_secret = airflow-client-secret
+jwt_federated_client_ids = ci, ci-noaud
+CFG
   case $1 in
+    keycloak) ;;
     simple-rs256) echo "jwt_private_key_path = $2/jwt-rsa.pem" ;;
     *) echo "jwt_secret = $JWT_SECRET" ;;
   esac
@@ -309,6 +323,10 @@ read_options() { # sets PORT and OVERRIDES
 
 up() {
   PYTHON=$("$HERE/venv.sh" "$RELEASE")
+  if [ "$INSTANCE" = keycloak ]; then
+    KEYCLOAK_URL=$("$ROOT/tests/servers/keycloak.sh" up | sed -n 's/^AIRGATE_TEST_KEYCLOAK=//p')
+    [ -n "$KEYCLOAK_URL" ] || die "without Keycloak there is no Airflow ($INSTANCE)"
+  fi
   prepare_database
   if is_as_wanted "$PORT"; then
     restore_data

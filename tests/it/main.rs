@@ -18,6 +18,7 @@ mod identity;
 mod imports;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod keycloak;
 mod ldap;
 mod life;
 mod lockout;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod database;
 #[cfg(feature = "kerberos")]
 pub mod kdc;
+pub mod keycloak;
 pub mod ldap;
 pub mod redis;
 pub mod token;

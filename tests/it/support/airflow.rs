@@ -33,6 +33,12 @@ pub fn fab() -> &'static Airflow {
     ONE.get_or_init(|| find("fab"))
 }
 
+/// Keycloak's auth manager, on the realm `airflow` of [`super::keycloak::shared`].
+pub fn keycloak() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("keycloak"))
+}
+
 /// Airflow 2, where who has not logged in has the role Public. Started by `make test-all`.
 pub fn airflow_2() -> &'static Airflow {
     static ONE: OnceLock<Airflow> = OnceLock::new();

@@ -113,6 +113,15 @@ impl Ask {
         self.try_send(to).unwrap_or_else(|e| panic!("{} {:?}: {e}", self.method, self.target))
     }
 
+    /// Likewise, where the answer takes long.
+    #[track_caller]
+    pub fn send_and_wait(&self, to: SocketAddr, patience: Duration) -> Answer {
+        let mut connection = Connection::open(to).unwrap();
+        connection.reader.get_ref().set_read_timeout(Some(patience)).unwrap();
+        connection.write(&self.bytes(to)).unwrap();
+        connection.read(&self.method).unwrap_or_else(|e| panic!("{} {:?}: {e}", self.method, self.target))
+    }
+
     /// Likewise, where it may go wrong.
     pub fn try_send(&self, to: SocketAddr) -> std::io::Result<Answer> {
         let mut connection = Connection::open(to)?;

@@ -1,0 +1,3 @@
+//! Keycloak: its servers, and what airgate does with it.
+
+mod server;
