@@ -3,6 +3,7 @@
 pub mod database;
 pub mod gssapi;
 pub mod http;
+pub mod keycloak;
 pub mod ldap;
 pub mod redis;
 pub mod upstream;

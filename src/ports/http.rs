@@ -1,4 +1,4 @@
-//! A client for URLs that are not the upstream: key sets of issuers.
+//! A client for URLs that are not the upstream: key sets of issuers, Keycloak.
 
 use std::time::Duration;
 
@@ -13,6 +13,19 @@ pub struct Client {
     max_body: usize,
 }
 
+/// Who may vouch for a server.
+#[derive(Debug, Clone, Copy)]
+pub enum Trust<'a> {
+    /// The system's authorities.
+    System,
+    /// These too, in PEM.
+    Also(&'a [u8]),
+    /// These alone, in PEM.
+    Only(&'a [u8]),
+    /// Nobody is asked: any certificate will do, and who sits in between reads everything.
+    Anybody,
+}
+
 impl Client {
     /// A client whose requests take at most `timeout` in all, and whose answers have at most
     /// `max_body` bytes. `ca` holds additional certificate authorities in PEM.
@@ -20,17 +33,26 @@ impl Client {
     /// # Errors
     /// The certificates cannot be read.
     pub fn new(timeout: Duration, max_body: usize, ca: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        Self::trusting(timeout, max_body, ca.map_or(Trust::System, Trust::Also))
+    }
+
+    /// Likewise, with other ideas of whom to trust.
+    ///
+    /// # Errors
+    /// The certificates cannot be read.
+    pub fn trusting(timeout: Duration, max_body: usize, trust: Trust<'_>) -> Result<Self, reqwest::Error> {
         let mut builder = reqwest::Client::builder()
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("airgate/", env!("CARGO_PKG_VERSION")));
-        if let Some(pem) = ca {
-            for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
+        builder = match trust {
+            Trust::System => builder,
+            Trust::Also(pem) => builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?),
+            Trust::Only(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
+            Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
+        };
         Ok(Self { inner: builder.build()?, max_body })
     }
 }
