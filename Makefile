@@ -44,6 +44,7 @@ airflow-up: ## starts the tests' Airflow servers and leaves them up, for quicker
 	@tests/airflow/airflow.sh up simple-rs256
 	@tests/airflow/airflow.sh up fab
 	@tests/airflow/airflow.sh up keycloak
+	@tests/airflow/airflow.sh up v1
 
 airflow-down: ## stops every Airflow server of this clone
 	@tests/airflow/airflow.sh down

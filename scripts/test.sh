@@ -15,12 +15,12 @@ set -euo pipefail
 
 AIRFLOW=$ROOT/tests/airflow/airflow.sh
 RELEASES=(af3)
-INSTANCES=(simple simple-rs256 fab keycloak)
+INSTANCES=(simple simple-rs256 fab keycloak v1)
 IGNORED=()
 OLDER_KEYCLOAK=(true) # a server's script with its options, or nothing
 if [ "${1-}" = --all ]; then
   shift
-  RELEASES+=(af2) INSTANCES+=(af2 af2-no-public) IGNORED=(--include-ignored)
+  RELEASES+=(af2) INSTANCES+=(v1-options af2 af2-no-public) IGNORED=(--include-ignored)
   OLDER_KEYCLOAK=("$ROOT/tests/servers/keycloak.sh" --release 26.5.6)
 fi
 SUMMARY=$DEV/test-summary # for .ci/run
@@ -77,7 +77,8 @@ await "$airflows" || die "without its Airflow servers the tests prove nothing"
 await "$servers" || die "without the servers of tests/servers the tests prove nothing"
 
 AIRGATE_TEST_PYTHON=$("$ROOT/tests/airflow/venv.sh")
-export AIRGATE_TEST_PYTHON
+AIRGATE_TEST_CLIENT_2_PYTHON=$("$ROOT/tests/airflow/venv.sh" client2)
+export AIRGATE_TEST_PYTHON AIRGATE_TEST_CLIENT_2_PYTHON
 for instance in "${INSTANCES[@]}"; do
   name=${instance^^}
   name=AIRGATE_TEST_AIRFLOW_${name//-/_}

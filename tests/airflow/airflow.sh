@@ -23,6 +23,8 @@
 #                 6 uni/pässwörd✓ (Viewer)  7 norole/norole-pw (Public)
 #   keycloak      Keycloak's auth manager, as for tests/goldens/af3-keycloak.jsonl; starts Keycloak too
 #                 (tests/servers/keycloak.sh, which lists its users and clients)
+#   v1            fab, with what a scheduler has run: the data of tests/goldens/af2-v1.jsonl (see prepare_v1.py)
+#   v1-options    the same, but the configuration is shown, connections are tried, and XComs are deserialised
 #   demo          what `make run` shows: admin/admin and viewer/viewer, and no signing key that anyone else knows
 #   af2           Airflow 2.11 with FAB, basic_auth and session, as for tests/goldens/af2.jsonl. FAB's users, and
 #                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
@@ -34,7 +36,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 HERE=$ROOT/tests/airflow
-INSTANCES=(simple simple-rs256 fab keycloak demo af2 af2-no-public)
+INSTANCES=(simple simple-rs256 fab keycloak v1 v1-options demo af2 af2-no-public)
 JWT_SECRET=airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789
 START_TIMEOUT=${AIRGATE_AIRFLOW_START_TIMEOUT:-300} # seconds; ten are usual, but a compiler may have the cores
 
@@ -50,6 +52,8 @@ select_instance() {
     af2)           KIND=af2    PREFERRED_PORT=18184 ;;
     af2-no-public) KIND=af2    PREFERRED_PORT=18185 ;;
     keycloak)      KIND=simple PREFERRED_PORT=18186 ;; # keeps nothing of its own in the database
+    v1)            KIND=v1     PREFERRED_PORT=18187 ;;
+    v1-options)    KIND=v1     PREFERRED_PORT=18188 ;;
     demo)          KIND=demo   PREFERRED_PORT=18080 ;;
     *) die "no such instance: '$1' (there are: ${INSTANCES[*]})" ;;
   esac
@@ -125,8 +129,8 @@ CFG
 
 airflow3_cfg() { # INSTANCE HOME
   local auth_manager=airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager
-  [ "$1" != fab ] || auth_manager=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
   [ "$1" != keycloak ] || auth_manager=airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager
+  [[ $1 != fab && $1 != v1* ]] || auth_manager=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
   cat <<CFG
 [core]
 dags_folder = $MOULD/dags
@@ -135,6 +139,7 @@ fernet_key =
 auth_manager = $auth_manager
 CFG
   case $1 in
+    v1-options) echo 'test_connection = Enabled' ;;
     simple*) cat <<CFG ;;
 simple_auth_manager_users = admin:admin,op:op,user:user,viewer:viewer,uni:viewer
 simple_auth_manager_passwords_file = $2/passwords.json
@@ -170,12 +175,22 @@ access_control_allow_origins = https://ui.example.com,https://grafana.example.co
 access_control_allow_methods = GET,POST,OPTIONS
 access_control_allow_headers = authorization,content-type
 CFG
-  [ "$1" != fab ] || cat <<CFG
+  [ "$1" != v1-options ] || cat <<CFG
+expose_config = non-sensitive-only
+enable_xcom_deserialize_support = True
+CFG
+  [[ $1 != fab && $1 != v1* ]] || cat <<CFG
 # ignored by Airflow 3 (kept to prove it)
 auth_backends = airflow.providers.fab.auth_manager.api.auth.backend.basic_auth
 [fab]
 config_file = $2/webserver_config.py
 auth_backends = airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.providers.fab.auth_manager.api.auth.backend.session
+CFG
+  [[ $1 != v1* ]] || cat <<CFG
+[scheduler]
+# as in Airflow 2
+create_cron_data_intervals = True
+create_delta_data_intervals = True
 CFG
   cat <<CFG
 [api_auth]
@@ -203,7 +218,7 @@ write_configuration() { # INSTANCE HOME
   case $1 in
     simple*) echo '{"admin": "admin-pw", "op": "op-pw", "user": "user-pw", "viewer": "viewer-pw", "uni": "pässwörd✓"}' >"$2/passwords.json" ;;
     demo) echo '{"admin": "admin", "viewer": "viewer"}' >"$2/passwords.json" ;;
-    fab | af2*) printf '%s\n' 'from flask_appbuilder.const import AUTH_DB' '' 'AUTH_TYPE = AUTH_DB' 'WTF_CSRF_ENABLED = True' >"$2/webserver_config.py" ;;
+    fab | v1* | af2*) printf '%s\n' 'from flask_appbuilder.const import AUTH_DB' '' 'AUTH_TYPE = AUTH_DB' 'WTF_CSRF_ENABLED = True' >"$2/webserver_config.py" ;;
   esac
   # unless it is there FAB sets it to "Public"
   [ "$1" != af2-no-public ] || echo 'AUTH_ROLE_PUBLIC = None' >>"$2/webserver_config.py"
@@ -224,15 +239,16 @@ PY
 # --- data -----------------------------------------------------------------------------------------------------------
 
 prepare_database() { # makes $SEEDED, once for all instances of a kind and for as long as nothing that it is made from changes
-  local key
-  key=$({ airflow_cfg "$KIND" "$MOULD"; cat "$HERE"/prepare.py "$HERE"/dags/* "$HERE/requirements-$RELEASE.lock.txt"; } | sha256sum)
+  local key made_from=("$HERE"/prepare.py "$HERE"/dags/*) command=("$HERE/prepare.py" "$KIND" "$SEEDED")
+  [ "$KIND" != v1 ] || made_from+=("$HERE"/prepare_v1.py "$HERE"/v1/*) command=("$HERE/prepare_v1.py" "$SEEDED")
+  key=$({ airflow_cfg "$KIND" "$MOULD"; cat "${made_from[@]}" "$HERE/requirements-$RELEASE.lock.txt"; } | sha256sum)
   exec 8>"$MOULD.lock"
   flock -w 900 8 || die "another airflow.sh has been preparing a database for 15 minutes"
   if [ ! -f "$SEEDED" ] || [ "$(cat "$MOULD/key" 2>/dev/null)" != "$key" ]; then
     say "$INSTANCE: preparing the database"
     rm -f "$MOULD/key"
     write_configuration "$KIND" "$MOULD"
-    env "${ENVIRONMENT[@]}" AIRFLOW_HOME="$MOULD" "$PYTHON" "$HERE/prepare.py" "$KIND" "$SEEDED" >"$MOULD/prepare.log" 2>&1 </dev/null 8>&- 9>&- || {
+    env "${ENVIRONMENT[@]}" AIRFLOW_HOME="$MOULD" "$PYTHON" "${command[@]}" >"$MOULD/prepare.log" 2>&1 </dev/null 8>&- 9>&- || {
       show_tail "$MOULD/prepare.log"
       die "could not prepare the database for $INSTANCE"
     }
@@ -279,6 +295,11 @@ start() { # [PORT]
   rm -f "$RUNNING_AS" "$AIRFLOW_HOME"/airflow.db* "$AIRFLOW_HOME/airflow-webserver.pid"
   write_configuration "$INSTANCE" "$AIRFLOW_HOME"
   restore_data
+  if [ "$KIND" = v1 ]; then # the logs of tasks; only v1 has run any
+    rm -rf "$AIRFLOW_HOME"/logs/dag_id=*
+    mkdir -p "$AIRFLOW_HOME/logs"
+    cp -R "$MOULD"/logs/dag_id=* "$AIRFLOW_HOME/logs"
+  fi
   say "$INSTANCE: starting Airflow on port $chosen"
   # whatever ends this script before the server answers ends the server too
   trap abandon EXIT

@@ -160,4 +160,5 @@ def main():
     write(output)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Makes the Python environment that holds an Airflow, unless it is there already, and prints its python.
 #
-#   tests/airflow/venv.sh [af3 | af2]      (default: af3)
+#   tests/airflow/venv.sh [af3 | af2 | client2]      (default: af3)
+#
+# client2 holds no Airflow, but Airflow 2's official client.
 #
 # It is made anew when the lock file or the interpreter changed, when the project was moved, and when making it was
 # interrupted. Several callers may race: one makes it, the others wait.
@@ -13,7 +15,8 @@ UV_VERSION=0.13.9
 case ${1:-af3} in
   af3) RELEASE=af3 VENV=$DEV/venv     NEWEST=14 SUITABLE=$SUPPORTED_PYTHON ;;
   af2) RELEASE=af2 VENV=$DEV/venv-af2 NEWEST=12 SUITABLE='3.11 or 3.12' ;;
-  *) die "there are the releases af3 and af2, not '$1'" ;;
+  client2) RELEASE=client2 VENV=$DEV/venv-client2 NEWEST=14 SUITABLE=$SUPPORTED_PYTHON ;;
+  *) die "there are af3, af2 and client2, not '$1'" ;;
 esac
 LOCK_FILE=$ROOT/tests/airflow/requirements-$RELEASE.lock.txt
 PYTHON=$VENV/bin/python

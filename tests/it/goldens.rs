@@ -6,6 +6,7 @@
 
 mod airflow2;
 mod row;
+mod v1;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};

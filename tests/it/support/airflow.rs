@@ -4,9 +4,10 @@
 //! starts it, and leaves it running for the next time (`tests/airflow/airflow.sh down` ends it).
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A running Airflow with its fixture data.
 pub struct Airflow {
@@ -49,6 +50,40 @@ pub fn airflow_2() -> &'static Airflow {
 pub fn airflow_2_without_public_role() -> &'static Airflow {
     static ONE: OnceLock<Airflow> = OnceLock::new();
     ONE.get_or_init(|| find("af2-no-public"))
+}
+
+/// An Airflow that one test has for itself, with its data as freshly made.
+pub struct Turn {
+    airflow: &'static Airflow,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Turn {
+    type Target = Airflow;
+
+    fn deref(&self) -> &Airflow {
+        self.airflow
+    }
+}
+
+/// FAB, and what a scheduler has run: the data of `tests/goldens/af2-v1.jsonl`. Tests change it, so each waits for its turn.
+pub fn v1() -> Turn {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let airflow = ONE.get_or_init(|| find("v1"));
+    // Of the clone that started it.
+    let clone = airflow.home.ancestors().nth(3).unwrap();
+    let output = Command::new(clone.join("tests/airflow/airflow.sh")).args(["reset", "v1"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Turn { airflow, _turn: turn }
+}
+
+/// The same with options that `tests/goldens/af2-v1.jsonl` names: the configuration is shown, connections are tried. Started
+/// by `make test-all`.
+pub fn v1_options() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("v1-options"))
 }
 
 impl Airflow {
