@@ -30,6 +30,7 @@ use crate::gate::log_in::LogIn;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
 use crate::gate::route::{self, BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
+use crate::gate::translate::{self, Translator};
 use crate::gate::{Gate, cors};
 use crate::ports::database::DatabaseUrl;
 use crate::ports::gssapi::{Acceptor, Keys, Service};
@@ -99,6 +100,10 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let session = session(settings, kept, probe(settings, base_path.as_ref(), &upstreams), &tokens);
     let chain = chain(settings, &tokens, issuers, &passwords, session, kerberos, own);
     let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
+    let release = match settings.upstream.airflow {
+        Release::Airflow2 => route::Release::Airflow2,
+        Release::Airflow3 => route::Release::Airflow3,
+    };
     Ok(Snapshot {
         gate: Gate {
             routes: Routes::new(RouteSettings {
@@ -109,10 +114,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                     settings::OtherRoutes::All => OtherRoutes::All,
                 },
                 experimental: settings.api.enable_experimental_api,
-                release: match settings.upstream.airflow {
-                    Release::Airflow2 => route::Release::Airflow2,
-                    Release::Airflow3 => route::Release::Airflow3,
-                },
+                release,
             }),
             cors,
             limit: PageLimit::new(at_least_one(limits.0.value), at_least_one(limits.1.value)),
@@ -129,6 +131,14 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                 cli_life: settings.api_auth.jwt_cli_expiration_time,
             },
             mint: mint(settings, tokens, database.as_deref()),
+            translator: Translator::new(
+                translate::Settings {
+                    stable: settings.api.enable_stable_v1,
+                    experimental: settings.api.enable_experimental_api,
+                    release,
+                },
+                upstreams.clone(),
+            ),
         },
         upstreams,
         redis,

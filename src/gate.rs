@@ -15,10 +15,12 @@ pub mod reply;
 pub mod route;
 pub mod target;
 pub mod token;
+pub mod translate;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ORIGIN, SET_COOKIE, VARY, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
@@ -35,6 +37,7 @@ use mint::{Mint, MintError, Presented};
 use reply::{Problem, Reply};
 use route::{Access, Api, Effect, Paging, Passage, Release, Route, RouteKind, Routes};
 use target::Target;
+use translate::{Resumed, Translator};
 
 static PAGE_LIMIT: HeaderName = HeaderName::from_static("x-airgate-page-limit");
 
@@ -52,6 +55,8 @@ pub struct Gate {
     pub mint: Mint,
     /// Log-ins at the token endpoints.
     pub log_in: LogIn,
+    /// The APIs of Airflow 2, in front of Airflow 3.
+    pub translator: Translator,
 }
 
 impl Gate {
@@ -64,21 +69,22 @@ impl Gate {
         }
     }
 
-    /// Goes on with a request whose body has been read. The chain has not run before.
+    /// Goes on with a request whose body has been read. At a token endpoint the chain has not run before.
     pub async fn resume(
         &self,
         pending: Pending,
         request: &Request<'_>,
-        body: &[u8],
+        body: Bytes,
         outcome: &mut Outcome,
-    ) -> Reply {
+    ) -> Resumed {
         let answered = match pending {
-            Pending::Token(endpoint) => self.token(endpoint, request, body, outcome).await,
+            Pending::Token(endpoint) => self.token(endpoint, request, &body, outcome).await,
+            Pending::Translation(ticket) => return self.translate(*ticket, request, body, outcome).await,
         };
-        match answered {
+        Resumed::Whole(match answered {
             Ok(reply) => self.dress(request, reply.no_store(), outcome),
             Err(problem) => self.fail(request, &problem, outcome).no_store(),
-        }
+        })
     }
 
     /// The answer to a problem, as complete as any other.
@@ -94,6 +100,7 @@ impl Gate {
         let mut reply = match outcome.errors {
             ErrorForm::Detail => Reply::problem(problem),
             ErrorForm::ProblemJson => Reply::problem_json(problem),
+            ErrorForm::Error => Reply::problem_error(problem),
         };
         if let (Problem::Refused(refusal), Some(base)) = (problem, self.routes.base_path())
             && refusal.clear_cookie
@@ -167,7 +174,12 @@ impl Gate {
                 return self.forward(request, &target, &route, None, outcome).await;
             }
             RouteKind::Api(operation) => match operation.access {
-                Access::Open => return self.forward(request, &target, &route, None, outcome).await,
+                Access::Open => {
+                    if let Some(ticket) = self.ticket(request, &target, &route, None, outcome).await? {
+                        return Ok(Step::Body(Pending::Translation(ticket)));
+                    }
+                    return self.forward(request, &target, &route, None, outcome).await;
+                }
                 Access::Authenticated => (Scope::Api, operation.effect),
             },
             RouteKind::Experimental(effect) => (Scope::Experimental, effect),
@@ -176,6 +188,9 @@ impl Gate {
         let forwarded = forwarded(&target, request)?;
         let attempt = Attempt { request, credentials, target: &forwarded, scope };
         let grant = self.authenticate(&attempt, effect, outcome).await?;
+        if let Some(ticket) = self.ticket(request, &target, &route, Some(&grant), outcome).await? {
+            return Ok(Step::Body(Pending::Translation(ticket)));
+        }
         self.forward(request, &target, &route, Some(&grant), outcome).await
     }
 
@@ -285,7 +300,8 @@ fn error_form(kind: &RouteKind, release: Release) -> ErrorForm {
             (Api::Stable, _) | (Api::Fab, Release::Airflow2) => ErrorForm::ProblemJson,
             (Api::Public, _) | (Api::Fab, Release::Airflow3) => ErrorForm::Detail,
         },
-        RouteKind::Token(_) | RouteKind::Experimental(_) | RouteKind::Other(_) => ErrorForm::Detail,
+        RouteKind::Experimental(_) => ErrorForm::Error,
+        RouteKind::Token(_) | RouteKind::Other(_) => ErrorForm::Detail,
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Metrics {
     cache_hits: IntCounterVec,
     cache_misses: IntCounterVec,
     clamped: IntCounter,
+    translations: IntCounterVec,
     lockouts: IntCounter,
     unverified: IntCounter,
     connections_rejected: IntCounterVec,
@@ -142,6 +143,11 @@ impl Metrics {
                 "airgate_page_limit_clamped_total",
                 "Requests whose page size was lowered to [api] maximum_page_limit.",
             )?,
+            translations: make.counters(
+                "airgate_translations_total",
+                "Requests of Airflow 2's APIs that were translated, by the operation of Airflow 3's that they became.",
+                &["operation"],
+            )?,
             lockouts: make.counter(
                 "airgate_lockouts_total",
                 "Requests whose credentials were not looked at because of too many failed log-ins.",
@@ -213,6 +219,9 @@ impl Metrics {
         }
         if outcome.clamped {
             self.clamped.inc();
+        }
+        if let Some(operation) = outcome.translated {
+            count(&self.translations, &[&operation.to_string()]);
         }
         let unverified = |grant: &Grant| grant.identity.origin == Origin::Unverified && !grant.ambient;
         if outcome.grant.as_deref().is_some_and(unverified) {

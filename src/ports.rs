@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use ::http::{Request, Response};
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Sends one HTTP request and reads the whole answer.
 ///
@@ -25,6 +25,44 @@ pub trait HttpClient: Send + Sync {
     /// # Errors
     /// No answer came, or none that may be read: see [`SendError`].
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError>;
+}
+
+/// Sends one HTTP request, and hands over the answer's body as it comes.
+///
+/// For answers that are too long to be held. Dropping the body before its end closes the connection, so that
+/// the server stops too.
+#[async_trait]
+pub trait StreamClient: Send + Sync {
+    /// Sends `request`, of whose URI path and query are looked at, and returns the head of the answer.
+    ///
+    /// # Errors
+    /// No answer came: see [`SendError`].
+    async fn open(&self, request: Request<Bytes>) -> Result<Response<Box<dyn Chunks>>, SendError>;
+}
+
+/// A body that comes in pieces.
+#[async_trait]
+pub trait Chunks: Send {
+    /// The next piece. `None` at the end.
+    ///
+    /// # Errors
+    /// The body broke off, or stalled.
+    async fn next(&mut self) -> Result<Option<Bytes>, SendError>;
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+/// It broke off, or has more than `max_body` bytes.
+pub async fn read_whole(body: &mut dyn Chunks, max_body: usize) -> Result<Bytes, SendError> {
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.next().await? {
+        if whole.len() + chunk.len() > max_body {
+            return Err(SendError::TooLarge);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
 }
 
 /// Why there is no answer. For logs: no part of it goes to a client.

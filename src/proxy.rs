@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::HeaderName;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use ipnet::IpNet;
@@ -24,7 +25,9 @@ use crate::exchange::Exchange;
 use crate::gate::Gate;
 use crate::gate::decision::{Edits, Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
+use crate::gate::translate::Resumed;
 use crate::metrics::{InFlight, Metrics};
+use crate::ports::Chunks;
 use crate::ports::redis::Redis;
 use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
@@ -170,16 +173,82 @@ impl Proxy {
         Ok(ctx.snapshot.gate.decide(&request, &mut ctx.outcome).await)
     }
 
-    /// Reads the body that a step needs, and goes on.
+    /// Reads the body that a step needs, and goes on. `None` if the client leaves meanwhile.
     async fn with_body(
         &self,
         session: &mut Session,
         ctx: &mut Ctx,
         pending: Pending,
-    ) -> Result<Reply, Problem> {
-        let body = convert::read_body(session, ctx.snapshot.max_body, ctx.snapshot.body_timeout).await?;
-        let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
-        Ok(ctx.snapshot.gate.resume(pending, &request, &body, &mut ctx.outcome).await)
+    ) -> Result<Option<Resumed>, Problem> {
+        let body = if pending.takes_body() {
+            convert::read_body(session, ctx.snapshot.max_body, ctx.snapshot.body_timeout).await?
+        } else {
+            Bytes::new()
+        };
+        let asks = pending.asks_airflow();
+        if asks {
+            ctx.asked = Some(Instant::now());
+        }
+        let head = session.req_header().clone();
+        let request = request(&head, &ctx.peer, ctx.now, &ctx.id);
+        let resumed = ctx.snapshot.gate.resume(pending, &request, body, &mut ctx.outcome);
+        let resumed =
+            if asks { convert::while_client_stays(session, resumed).await } else { Some(resumed.await) };
+        if asks {
+            ctx.answered = Some(Instant::now());
+        }
+        if resumed.is_none() {
+            ctx.outcome.refused = Some("client_gone");
+        }
+        Ok(resumed)
+    }
+
+    /// Writes an answer of our own whose body comes in pieces.
+    async fn stream(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        head: Reply,
+        mut body: Box<dyn Chunks>,
+    ) -> pingora::Result<()> {
+        let mut answer = ResponseHeader::build(head.status, Some(head.headers.len() + 2))?;
+        for (name, value) in head.headers {
+            answer.append_header(name, value)?;
+        }
+        answer.insert_header(&X_REQUEST_ID, ctx.id.header())?;
+        // An older client reads until the connection is closed (RFC 9112, section 6.1).
+        if session.req_header().version < http::Version::HTTP_11 {
+            session.set_keepalive(None);
+        } else {
+            answer.insert_header(TRANSFER_ENCODING, "chunked")?;
+        }
+        let is_head = session.req_header().method == http::Method::HEAD;
+        session.write_response_header(Box::new(answer), is_head).await?;
+        if is_head {
+            ctx.replied = Some(Instant::now());
+            return Ok(());
+        }
+        loop {
+            let Some(next) = convert::while_client_stays(session, body.next()).await else {
+                ctx.outcome.refused = Some("client_gone");
+                return Err(Error::explain(ErrorType::ConnectionClosed, "the client is gone").into_down());
+            };
+            match next {
+                Ok(Some(chunk)) => session.write_response_body(Some(chunk), false).await?,
+                Ok(None) => {
+                    session.write_response_body(None, true).await?;
+                    break;
+                }
+                // What was sent so far must not pass for the whole.
+                Err(error) => {
+                    ctx.outcome.refused = Some(Problem::UpstreamDown.label());
+                    ctx.outcome.cause = Some(error.to_string());
+                    return Err(Error::explain(ErrorType::ConnectionClosed, "the answer broke off").into_up());
+                }
+            }
+        }
+        ctx.replied = Some(Instant::now());
+        Ok(())
     }
 
     fn problem(&self, session: &Session, ctx: &mut Ctx, problem: &Problem) -> Reply {
@@ -245,7 +314,14 @@ impl ProxyHttp for Proxy {
             Ok(Step::Reply(reply)) => reply,
             // Boxed, so that what is forwarded need not pay for the room that these take.
             Ok(Step::Body(pending)) => match Box::pin(self.with_body(session, ctx, pending)).await {
-                Ok(reply) => reply,
+                Ok(Some(Resumed::Whole(reply))) => reply,
+                Ok(Some(Resumed::Streamed(head, body))) => {
+                    Box::pin(self.stream(session, ctx, head, body)).await?;
+                    return Ok(true);
+                }
+                Ok(None) => {
+                    return Err(Error::explain(ErrorType::ConnectionClosed, "the client is gone").into_down());
+                }
                 Err(problem) => self.problem(session, ctx, &problem),
             },
             Err(problem) => self.problem(session, ctx, &problem),

@@ -20,7 +20,7 @@ const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager"];
 
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
-    &[("server", "tls"), ("admin", "page"), ("api", "enable_stable_v1"), ("limits", "requests_per_user")];
+    &[("server", "tls"), ("admin", "page"), ("limits", "requests_per_user")];
 
 /// Options of Flask-AppBuilder's `AUTH_LDAP` that are no options here, and why.
 const NOT_OFFERED: &[(&str, &str)] = &[
@@ -230,12 +230,6 @@ mod tests {
                 "limits",
                 "requests_per_user",
                 "[limits] requests_per_user is not available in this release",
-            ),
-            (
-                "key to come",
-                "api",
-                "enable_stable_v1",
-                "[api] enable_stable_v1 is not available in this release",
             ),
         ];
         for (name, section, key, expected) in rows {

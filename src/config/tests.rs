@@ -130,6 +130,7 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(s.api.fallback_page_limit.value, 50);
     assert_eq!(s.api.cors, None);
     assert!(!s.api.enable_experimental_api);
+    assert!(s.api.enable_stable_v1);
     assert_eq!(s.api_auth.jwt_secrets, []);
     assert!(!s.api_auth.can_sign());
     assert_eq!(s.api_auth.jwt_private_key_path, None);

@@ -6,6 +6,8 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::reply::Reply;
 use super::token::Endpoint;
+use super::translate::Ticket;
+use super::translate::row::Operation;
 use crate::auth::Grant;
 use crate::auth::chain::Trail;
 
@@ -26,6 +28,26 @@ pub enum Step {
 pub enum Pending {
     /// A log-in at a token endpoint.
     Token(Endpoint),
+    /// A request of an API of Airflow 2's, already let in.
+    Translation(Box<Ticket>),
+}
+
+impl Pending {
+    /// Whether there is a body to be read.
+    pub fn takes_body(&self) -> bool {
+        match self {
+            Self::Token(_) => true,
+            Self::Translation(ticket) => ticket.takes_body(),
+        }
+    }
+
+    /// Whether Airflow is asked, by calls of the gate's own.
+    pub fn asks_airflow(&self) -> bool {
+        match self {
+            Self::Token(_) => false,
+            Self::Translation(_) => true,
+        }
+    }
 }
 
 /// How a request goes to the upstream.
@@ -74,6 +96,8 @@ pub enum ErrorForm {
     Detail,
     /// `application/problem+json`, as Airflow 2 does.
     ProblemJson,
+    /// `{"error": …}`, as the experimental API does.
+    Error,
 }
 
 /// What the gate noticed: feeds metrics, access log and audit log.
@@ -101,6 +125,8 @@ pub struct Outcome {
     pub cause: Option<String>,
     /// Whether a page size was lowered.
     pub clamped: bool,
+    /// The operation of Airflow 3's that the request was translated to.
+    pub translated: Option<Operation>,
     /// The token endpoint that issued a token.
     pub issued: Option<&'static str>,
 }

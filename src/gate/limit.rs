@@ -59,6 +59,22 @@ pub enum Clamped {
     },
 }
 
+/// What Airflow 2 makes of a `limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// A page of so many rows.
+    Page {
+        /// At least one, and at most the maximum.
+        rows: u32,
+        /// Whether more were asked for.
+        lowered: bool,
+    },
+    /// Nothing: it is below zero.
+    Negative,
+    /// Nothing: it is no integer.
+    NoNumber,
+}
+
 impl PageLimit {
     /// Pages of at most `maximum` rows, and of `fallback` rows for a request that leaves it open.
     /// A fallback above the maximum counts as the maximum.
@@ -106,6 +122,21 @@ impl PageLimit {
             (Occurrence::Absent, ListEndpoint::No) | (Occurrence::Kept | Occurrence::Lowered, _) => {}
         }
         edits.finish(rows == Occurrence::Lowered || runs == Occurrence::Lowered)
+    }
+
+    /// The page that Airflow 2 gives for a `limit` of its stable API, decoded; `None` where there is none.
+    pub fn rows(&self, asked: Option<&str>) -> Rows {
+        let page = |rows: NonZeroU32, lowered| Rows::Page { rows: rows.get(), lowered };
+        match asked.map(number::python_int) {
+            None => page(self.unasked(Dialect::Airflow2), false),
+            Some(Reading::Refused) => Rows::NoNumber,
+            Some(Reading::Negative) => Rows::Negative,
+            Some(Reading::Number(0)) => page(self.fallback, false),
+            Some(Reading::Number(rows)) => match u32::try_from(rows).ok().and_then(NonZeroU32::new) {
+                Some(rows) if rows <= self.maximum => page(rows, false),
+                Some(_) | None => page(self.maximum, true),
+            },
+        }
     }
 
     /// The page of a list without `limit`. Airflow 2 and FAB have 100 in their code there, clamped

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, LINK as LINK_HEADER, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
@@ -183,6 +185,41 @@ impl Reply {
         reply
     }
 
+    /// An error of Airflow 2's stable API (RFC 7807). `documented`: its type is that of the status in Airflow's
+    /// manual, rather than `about:blank`.
+    pub fn titled(status: StatusCode, title: Option<&str>, detail: Option<&str>, documented: bool) -> Self {
+        let kind = if documented { problem_type(status) } else { "about:blank".into() };
+        let body = json!({ "detail": detail, "status": status.as_u16(), "title": title, "type": kind });
+        let mut reply = Self::json(status, body.to_string());
+        for (name, value) in &mut reply.headers {
+            if *name == CONTENT_TYPE {
+                *value = HeaderValue::from_static("application/problem+json");
+            }
+        }
+        reply
+    }
+
+    /// The answer to a problem in the form of the experimental API's errors.
+    pub fn problem_error(problem: &Problem) -> Self {
+        let mut reply = Self::problem(problem);
+        let told: Option<Value> = serde_json::from_slice(&reply.body).ok();
+        let error = told.as_ref().and_then(|told| told.get("detail")).and_then(Value::as_str);
+        reply.body = json!({ "error": error.unwrap_or_default() }).to_string().into();
+        reply.deprecated()
+    }
+
+    /// An error of the experimental API.
+    pub fn error(status: StatusCode, error: &str) -> Self {
+        Self::json(status, json!({ "error": error }).to_string()).deprecated()
+    }
+
+    /// Says that the API is deprecated, as Airflow 2 does with each answer of the experimental one.
+    pub fn deprecated(self) -> Self {
+        const LINK: &str = "<https://airflow.apache.org/docs/apache-airflow/2.11.2/upgrading-to-2.html#migration-guide-from-experimental-api-to-stable-api-v1>; rel=\"deprecation\"; type=\"text/html\"";
+        self.with(HeaderName::from_static("deprecation"), HeaderValue::from_static("true"))
+            .with(LINK_HEADER, HeaderValue::from_static(LINK))
+    }
+
     fn refused(refusal: &Refusal) -> Self {
         let mut reply = match &refusal.cause {
             Cause::Unauthorized(reason) => {
@@ -233,6 +270,8 @@ fn problem_type(status: StatusCode) -> String {
         StatusCode::BAD_REQUEST => "BadRequest",
         StatusCode::UNAUTHORIZED => "Unauthenticated",
         StatusCode::FORBIDDEN => "PermissionDenied",
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::CONFLICT => "AlreadyExists",
         StatusCode::INTERNAL_SERVER_ERROR => "Unknown",
         _ => return "about:blank".into(),
     };

@@ -12,7 +12,8 @@ use http::Method;
 use super::target::{InvalidTarget, Target};
 use super::token::Endpoint;
 pub use base::{BasePath, InvalidBasePath};
-use tree::{Tree, Verb};
+use tree::Tree;
+pub use tree::Verb;
 
 /// The routes, as configured. Built once for each configuration.
 pub struct Routes {
@@ -20,6 +21,7 @@ pub struct Routes {
     public: Tree,
     fab: Tree,
     stable: Tree,
+    experimental: Tree,
 }
 
 /// What decides about routes in the configuration.
@@ -153,6 +155,7 @@ impl Routes {
             public: Tree::new(PUBLIC, airflow3::PUBLIC),
             fab: Tree::new(FAB, airflow3::FAB),
             stable: Tree::new(STABLE, airflow2::STABLE),
+            experimental: Tree::new(EXPERIMENTAL, airflow2::EXPERIMENTAL),
         }
     }
 
@@ -198,14 +201,22 @@ impl Routes {
             }
             Place::Experimental { rest } => {
                 written(rest)?;
+                let template = self.experimental.find(rest, Verb::of(method));
+                let template = template.map_or("/api/experimental/{unknown}", |found| found.row.template);
                 let effect = experimental_effect(rest, method);
-                Ok(Route { kind: RouteKind::Experimental(effect), template: "/api/experimental/{path}" })
+                Ok(Route { kind: RouteKind::Experimental(effect), template })
             }
             Place::Other(reach) => {
                 let reach = self.behind_empty_segments(target)?.unwrap_or(reach);
                 Ok(self.other(reach))
             }
         }
+    }
+
+    /// A decoded path without the base path, if it leads to an API with it.
+    pub fn inner<'p>(&self, path: &'p str) -> &'p str {
+        let inner = self.settings.base_path.as_ref().and_then(|base| base.strip(path));
+        inner.filter(|inner| !matches!(self.place_within(inner), Place::Other(_))).unwrap_or(path)
     }
 
     /// Where a decoded path leads, with the base path taken off or, failing that, as it is.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use pingora::connectors::http::Connector;
@@ -20,6 +20,7 @@ use pingora::http::RequestHeader;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
 use pingora::lb::{Backend, Backends};
+use pingora::protocols::http::client::HttpSession;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer};
@@ -29,7 +30,7 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{HttpClient, SendError};
+use super::{Chunks, HttpClient, SendError, StreamClient, read_whole};
 
 /// How to reach the upstream.
 #[derive(Clone, PartialEq, Eq)]
@@ -210,7 +211,20 @@ impl HttpClient for Upstreams {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
         let template =
             self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
-        self.client.send(&template, request).await
+        self.client.send(template, request).await
+    }
+}
+
+#[async_trait]
+impl StreamClient for Upstreams {
+    async fn open(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Box<dyn Chunks>>, SendError> {
+        let template =
+            self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
+        let answer = self.client.open(template, request).await?;
+        Ok(answer.map(|body| Box::new(body) as Box<dyn Chunks>))
     }
 }
 
@@ -293,7 +307,7 @@ struct Check {
 #[async_trait]
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
-        let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?;
+        let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?.clone();
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = http::Uri::from_static(self.route);
         let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template, request)).await;
@@ -328,45 +342,109 @@ struct Client {
 
 impl Client {
     async fn send(
-        &self,
-        template: &Template,
+        self: &Arc<Self>,
+        template: Arc<Template>,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, SendError> {
         let limit = self.read_timeout;
-        tokio::time::timeout(limit, self.exchange(template, request)).await.map_err(|_| SendError::Timeout)?
+        let exchange = async {
+            let (head, mut body) = self.open(template, request).await?.into_parts();
+            let body = read_whole(&mut body, MAX_ANSWER).await?;
+            Ok(http::Response::from_parts(head, body))
+        };
+        tokio::time::timeout(limit, exchange).await.map_err(|_| SendError::Timeout)?
     }
 
-    async fn exchange(
-        &self,
-        template: &Template,
+    /// The head of the answer, and its body. A safe request that met a connection which the upstream was just
+    /// closing is sent once more.
+    async fn open(
+        self: &Arc<Self>,
+        template: Arc<Template>,
         request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, SendError> {
-        let (head, body) = request.into_parts();
-        let head = request_head(&template.host, &head, body.len()).map_err(broken)?;
-        let peer = &*template.peer;
-        let (mut session, _) =
-            self.connector.get_http_session(peer).await.map_err(|e| SendError::Connect(reason(&e)))?;
-        session.set_read_timeout(Some(self.read_timeout));
-        session.write_request_header(Box::new(head)).await.map_err(broken)?;
-        if !body.is_empty() {
-            session.write_request_body(body, true).await.map_err(broken)?;
+    ) -> Result<http::Response<Body>, SendError> {
+        let (head, sent) = request.into_parts();
+        let head = request_head(&template.host, &head, sent.len()).map_err(|error| broken(&error))?;
+        let mut again = head.method.is_safe();
+        loop {
+            match self.try_open(&template, head.clone(), sent.clone()).await {
+                Err(Failed::Stale) if again => again = false,
+                Err(Failed::Stale) => return Err(SendError::Other("the connection was closed".into())),
+                Err(Failed::For(error)) => return Err(error),
+                Ok(answer) => return Ok(answer),
+            }
         }
-        session.finish_request_body().await.map_err(broken)?;
-        session.read_response_header().await.map_err(broken)?;
+    }
+
+    async fn try_open(
+        self: &Arc<Self>,
+        template: &Arc<Template>,
+        head: RequestHeader,
+        sent: Bytes,
+    ) -> Result<http::Response<Body>, Failed> {
+        let connected = self.connector.get_http_session(&*template.peer).await;
+        let (mut session, reused) =
+            connected.map_err(|error| Failed::For(SendError::Connect(reason(&error))))?;
+        session.set_read_timeout(Some(self.read_timeout));
+        let asked = async {
+            session.write_request_header(Box::new(head)).await?;
+            if !sent.is_empty() {
+                session.write_request_body(sent, true).await?;
+            }
+            session.finish_request_body().await?;
+            session.read_response_header().await
+        };
+        match tokio::time::timeout(self.read_timeout, asked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) if reused => return Err(Failed::Stale),
+            Ok(Err(error)) => return Err(Failed::For(broken(&error))),
+            Err(_) => return Err(Failed::For(SendError::Timeout)),
+        }
         let mut answer = http::Response::new(());
         if let Some(head) = session.response_header() {
             *answer.status_mut() = head.status;
             answer.headers_mut().clone_from(&head.headers);
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = session.read_response_body().await.map_err(broken)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(SendError::TooLarge);
+        let (client, template) = (self.clone(), template.clone());
+        Ok(answer.map(|()| Body { session: Some(session), client, template }))
+    }
+}
+
+/// Why there is no answer.
+enum Failed {
+    /// A kept connection broke: the upstream may just have closed it.
+    Stale,
+    /// For another reason.
+    For(SendError),
+}
+
+/// The body of an answer. Its connection is kept for the next request if it is read to the end.
+struct Body {
+    session: Option<HttpSession>,
+    client: Arc<Client>,
+    template: Arc<Template>,
+}
+
+#[async_trait]
+impl Chunks for Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
+        let Some(session) = &mut self.session else { return Ok(None) };
+        match session.read_response_body().await {
+            Ok(Some(chunk)) => Ok(Some(chunk)),
+            Ok(None) => {
+                if let Some(session) = self.session.take() {
+                    let peer = &*self.template.peer;
+                    self.client.connector.release_http_session(session, peer, peer.idle_timeout()).await;
+                }
+                Ok(None)
             }
-            body.extend_from_slice(&chunk);
+            Err(error) => {
+                self.session = None;
+                Err(match error.etype() {
+                    ErrorType::ReadTimedout => SendError::Timeout,
+                    _ => broken(&error),
+                })
+            }
         }
-        self.connector.release_http_session(session, peer, peer.idle_timeout()).await;
-        Ok(answer.map(|()| body.freeze()))
     }
 }
 
@@ -388,8 +466,8 @@ fn request_head(
     Ok(request)
 }
 
-fn broken(error: Box<Error>) -> SendError {
-    SendError::Other(reason(&error))
+fn broken(error: &Error) -> SendError {
+    SendError::Other(reason(error))
 }
 
 fn reason(error: &Error) -> String {

@@ -106,6 +106,22 @@ async fn read_all(session: &mut Session, max: usize) -> Result<Bytes, Problem> {
     Ok(body.freeze())
 }
 
+/// Awaits something while the client stays. `None` once it has left; the work is given up then.
+pub async fn while_client_stays<T>(session: &mut Session, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => return Some(done),
+        watched = session.as_downstream_mut().read_body_or_idle(true) => match watched {
+            Err(error) if *error.etype() == ErrorType::ConnectError => {
+                // It has sent the next request already, and a byte of that is lost.
+                session.set_keepalive(None);
+            }
+            Ok(_) | Err(_) => return None,
+        },
+    }
+    Some(work.await)
+}
+
 /// Whether a request has a header that is meant for one hop only (RFC 9110, section 7.6.1), or names one.
 pub fn has_hop_headers(request: &RequestHeader) -> bool {
     request.headers.keys().any(|name| {

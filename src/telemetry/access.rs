@@ -101,6 +101,9 @@ fn format(line: &mut Vec<u8>, stamp: &mut Stamp, exchange: &Exchange<'_>) {
     }
     object.flag(key!("cached"), outcome.cached);
     object.flag(key!("clamped"), outcome.clamped);
+    if let Some(operation) = outcome.translated {
+        object.text(key!("translated"), &[operation.verb.as_str(), " ", operation.path], MAX_PATH);
+    }
     object.millis(key!("duration_ms"), exchange.total);
     if let Some(upstream) = exchange.upstream {
         object.millis(key!("upstream_ms"), upstream);

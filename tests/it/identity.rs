@@ -502,6 +502,7 @@ fn deny_all_and_default() {
     assert_eq!(open.send(get("/api/v2/config")).status, 401, "the stable API stays closed");
     assert_eq!(open.send(post("/auth/token")).status, 422, "no token for nobody");
     assert!(upstream.seen().is_empty());
+    // What the made-up upstream answers is no version, and `test` looks at its status alone.
     assert_eq!(open.send(get("/api/experimental/test")).status, 200);
     let claims = token::read(forwarded(&upstream).header("authorization").unwrap());
     assert_eq!((&claims["sub"], &claims["role"]), (&json!("anon"), &json!("viewer")));

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("config", &["secret"]),
     ("ports", &["secret"]),
     ("auth", &["ports", "request", "secret"]),
-    ("gate", &["auth", "request", "secret"]),
+    ("gate", &["auth", "ports", "request", "secret"]),
     ("exchange", &["auth", "gate", "request"]),
     ("telemetry", &["auth", "exchange", "request"]),
     ("metrics", &["auth", "exchange", "telemetry"]),

@@ -26,6 +26,7 @@ mod mixed;
 mod properties;
 mod python_client;
 mod support;
+mod translate;
 mod transport;
 mod uniform;
 #[cfg(not(feature = "kerberos"))]

@@ -43,6 +43,10 @@ options! {
     }
     API_ENABLE_EXPERIMENTAL_API {
         section: "api", key: "enable_experimental_api", shape: Shape::Boolean, allowed: "true or false", airflow: true, default: "false",
-        help: "Whether requests for /api/experimental are authenticated and forwarded. Airflow 3 answers them with 404: this release does not translate them"
+        help: "Whether requests for /api/experimental, the API of Airflow 1.10 and 2, are answered: in front of Airflow 3 by translation to /api/v2, as the caller"
+    }
+    API_ENABLE_STABLE_V1 {
+        section: "api", key: "enable_stable_v1", shape: Shape::Boolean, allowed: "true or false", default: "true",
+        help: "Whether requests for /api/v1, the stable API of Airflow 2, are answered in front of Airflow 3, by translation to /api/v2, as the caller. Off, they are forwarded, and Airflow 3 answers 404. An Airflow 2 answers them itself, whatever this says"
     }
 }

@@ -18,6 +18,7 @@ impl Reader<'_> {
         let methods = self.list(&o::API_ACCESS_CONTROL_ALLOW_METHODS, parse::token);
         let headers = self.list(&o::API_ACCESS_CONTROL_ALLOW_HEADERS, parse::token);
         let experimental = self.one(&o::API_ENABLE_EXPERIMENTAL_API, parse::boolean);
+        let stable = self.one(&o::API_ENABLE_STABLE_V1, parse::boolean);
         let (maximum, mut fallback) = (maximum?, fallback?);
         if fallback.value > maximum.value {
             if fallback.is_set() {
@@ -40,6 +41,7 @@ impl Reader<'_> {
             fallback_page_limit: fallback,
             cors: Some(cors).filter(|cors| !cors.origins.is_empty()),
             enable_experimental_api: experimental?.value,
+            enable_stable_v1: stable?.value,
         })
     }
 

@@ -23,6 +23,8 @@ pub struct Api {
     pub cors: Option<Cors>,
     /// `enable_experimental_api`. Default off.
     pub enable_experimental_api: bool,
+    /// `enable_stable_v1`. Default on.
+    pub enable_stable_v1: bool,
 }
 
 /// `[api] base_url`.

@@ -4,7 +4,8 @@
 //! alphabetical order, names of query parameters and of body properties. A test compares the two.
 
 use super::airflow3::{DELETE, GET, LIST, PAGE, PATCH, PATCH_PAGE, POST, PUT, public, row, span};
-use super::tree::Row;
+use super::tree::{Entry, Row, Verb};
+use super::{Effect, Paging};
 
 /// The stable API. Where two templates match, Werkzeug takes a literal rather than a parameter, and the first
 /// one wins here: so `…/~/…` and `…/tries` stand before `…/{dag_id}/…` and `…/{map_index}`.
@@ -82,3 +83,26 @@ pub(super) const STABLE: &[Row] = &[
     row("/api/v1/variables", &[PAGE, POST]),
     span("/api/v1/variables/{variable_key}", &[GET, PATCH, DELETE]),
 ];
+
+/// The experimental API, in Airflow 1.10 and 2 (`airflow/www/api/experimental/endpoints.py`).
+pub(super) const EXPERIMENTAL: &[Row] = &[
+    row("/api/experimental/test", &[GET]),
+    row("/api/experimental/info", &[GET]),
+    row("/api/experimental/latest_runs", &[GET]),
+    row("/api/experimental/pools", &[GET, POST]),
+    row("/api/experimental/pools/{name}", &[GET, DELETE]),
+    row("/api/experimental/dags/{dag_id}", &[DELETE]),
+    // What Airflow 2's own client asks for, and its server does not have.
+    row("/api/experimental/dags/{dag_id}/delete_dag", &[DELETE]),
+    row("/api/experimental/dags/{dag_id}/code", &[GET]),
+    row("/api/experimental/dags/{dag_id}/paused", &[GET]),
+    row("/api/experimental/dags/{dag_id}/paused/{paused}", &[GET_CHANGES]),
+    row("/api/experimental/dags/{dag_id}/tasks/{task_id}", &[GET]),
+    row("/api/experimental/dags/{dag_id}/dag_runs", &[GET, POST]),
+    row("/api/experimental/dags/{dag_id}/dag_runs/{execution_date}", &[GET]),
+    row("/api/experimental/dags/{dag_id}/dag_runs/{execution_date}/tasks/{task_id}", &[GET]),
+    row("/api/experimental/lineage/{dag_id}/{execution_date}", &[GET]),
+];
+
+/// A `GET` that changes something.
+const GET_CHANGES: Entry = Entry { verb: Verb::Get, effect: Effect::Changes, paging: Paging::None };

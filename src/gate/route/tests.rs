@@ -351,19 +351,49 @@ fn with_a_base_path_both_ways_are_one_route() {
 #[test]
 fn the_experimental_api_where_enabled() {
     let routes = routes("", OtherRoutes::Deny, true);
-    let (reads, changes) =
-        ("Experimental Reads /api/experimental/{path}", "Experimental Changes /api/experimental/{path}");
+    let unknown = "Experimental Reads /api/experimental/{unknown}";
     check(
         &routes,
         &[
-            ("test", "GET", "/api/experimental/test", reads),
-            ("prefix alone", "GET", "/api/experimental", reads),
-            ("runs a DAG", "POST", "/api/experimental/dags/d/dag_runs", changes),
-            ("pauses by GET", "GET", "/api/experimental/dags/d/paused/true", changes),
-            ("pauses by GET, encoded", "GET", "/api/experimental/dags/d%2Fpause%64/true", changes),
-            ("reads whether it is paused", "GET", "/api/experimental/dags/d/paused", reads),
-            ("a DAG called paused", "GET", "/api/experimental/dags/paused/dag_runs", reads),
-            ("a pool called so", "GET", "/api/experimental/pools/d/paused/x", reads),
+            ("test", "GET", "/api/experimental/test", "Experimental Reads /api/experimental/test"),
+            ("prefix alone", "GET", "/api/experimental", unknown),
+            (
+                "runs a DAG",
+                "POST",
+                "/api/experimental/dags/d/dag_runs",
+                "Experimental Changes /api/experimental/dags/{dag_id}/dag_runs",
+            ),
+            (
+                "pauses by GET",
+                "GET",
+                "/api/experimental/dags/d/paused/true",
+                "Experimental Changes /api/experimental/dags/{dag_id}/paused/{paused}",
+            ),
+            (
+                "pauses by GET, encoded",
+                "GET",
+                "/api/experimental/dags/d%2Fpause%64/true",
+                "Experimental Changes /api/experimental/dags/{dag_id}/paused/{paused}",
+            ),
+            (
+                "pauses by GET, with more behind",
+                "GET",
+                "/api/experimental/dags/d/paused/true/x",
+                "Experimental Changes /api/experimental/{unknown}",
+            ),
+            (
+                "reads whether it is paused",
+                "GET",
+                "/api/experimental/dags/d/paused",
+                "Experimental Reads /api/experimental/dags/{dag_id}/paused",
+            ),
+            (
+                "a DAG called paused",
+                "GET",
+                "/api/experimental/dags/paused/dag_runs",
+                "Experimental Reads /api/experimental/dags/{dag_id}/dag_runs",
+            ),
+            ("a pool called so", "GET", "/api/experimental/pools/d/paused/x", unknown),
         ],
     );
 }

@@ -1,0 +1,222 @@
+//! What was asked for, and the answer to it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::Old;
+use super::body::{Members, Read};
+use super::calls::{Answered, Call, Calls};
+use super::fault::{Fault, Refusal};
+use super::path::Params;
+use super::query::{Query, pairs};
+use super::row::{Answer, Body, Row, Work};
+use super::shape::{Object, Shape};
+use crate::ports::Chunks;
+
+/// A request for an operation, read as its row says.
+pub struct Asked {
+    /// The operation.
+    pub row: &'static Row,
+    /// The parameters of its path.
+    pub params: Params,
+    /// Its query.
+    pub query: Query,
+    /// Its body, as properties. Empty where the row takes none, or reads it itself.
+    pub body: Read,
+    /// Its body, as it came.
+    pub raw: Bytes,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// When it came.
+    pub now: SystemTime,
+    /// Makes the calls for it.
+    pub calls: Calls,
+}
+
+/// A request for an operation, as it came.
+pub struct Came<'a> {
+    /// The API that it is for.
+    pub old: Old,
+    /// The operation.
+    pub row: &'static Row,
+    /// The parameters of its path.
+    pub params: Params,
+    /// Its query.
+    pub query: &'a str,
+    /// Its body.
+    pub body: Bytes,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// When it came.
+    pub now: SystemTime,
+}
+
+/// What came of it.
+pub struct Told {
+    /// The status.
+    pub status: StatusCode,
+    /// The type of the body, if there is one.
+    pub content_type: Option<HeaderValue>,
+    /// The body.
+    pub body: Content,
+}
+
+/// The body of an answer.
+pub enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes.
+    Streamed(Box<dyn Chunks>),
+}
+
+impl Told {
+    /// An answer in JSON.
+    pub fn json(status: StatusCode, json: impl Into<Bytes>) -> Self {
+        let content_type = Some(HeaderValue::from_static("application/json"));
+        Self { status, content_type, body: Content::Whole(json.into()) }
+    }
+
+    /// An answer without a body.
+    pub fn nothing(status: StatusCode) -> Self {
+        Self { status, content_type: None, body: Content::Whole(Bytes::new()) }
+    }
+
+    /// An answer in text.
+    pub fn text(content_type: &'static str, body: Content) -> Self {
+        Self { status: StatusCode::OK, content_type: Some(HeaderValue::from_static(content_type)), body }
+    }
+}
+
+impl Asked {
+    /// Reads a request as its row says.
+    ///
+    /// # Errors
+    /// Airflow 2 would refuse it.
+    pub fn read(came: Came<'_>, calls: Calls) -> Result<Self, Fault> {
+        let Came { old, row, params, query, body: raw, headers, now } = came;
+        let query = match old {
+            Old::Stable => Query::read(row.query, query, calls.limit())?,
+            // Flask looks at what it knows, and leaves the rest alone.
+            Old::Experimental => Query { came: pairs(query), ..Query::default() },
+        };
+        let body = match row.body {
+            Body::None | Body::Own => Read::default(),
+            Body::Object(properties) => {
+                is_json(headers)?;
+                Read::new(properties, &raw, calls.limit())?
+            }
+        };
+        Ok(Self { row, params, query, body, raw, headers: headers.clone(), now, calls })
+    }
+
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn carry_out(&self) -> Result<Told, Fault> {
+        match self.row.work {
+            Work::Table => {
+                let answered = self.calls.good(self.call()?).await?;
+                self.told(&answered)
+            }
+            Work::By(function) => function(self).await,
+        }
+    }
+
+    /// The call that the row says.
+    ///
+    /// # Errors
+    /// A parameter makes it a path of something else.
+    pub fn call(&self) -> Result<Call, Fault> {
+        self.call_to(self.row.new.verb.into(), self.row.new.path)
+    }
+
+    /// The same, with another path.
+    ///
+    /// # Errors
+    /// A parameter makes it a path of something else.
+    pub fn call_to(&self, method: Method, template: &str) -> Result<Call, Fault> {
+        Ok(Call {
+            method,
+            path: self.params.path(template).ok_or_else(Fault::no_route)?,
+            query: self.query.today.clone(),
+            body: match self.row.body {
+                Body::None | Body::Own => None,
+                Body::Object(_) => Some(self.body.today.json()),
+            },
+            accept: "application/json",
+        })
+    }
+
+    /// The answer that the row says.
+    ///
+    /// # Errors
+    /// Airflow's answer is not what it should be.
+    pub fn told(&self, answered: &Answered) -> Result<Told, Fault> {
+        let (mut out, status) = (String::new(), self.status());
+        let odd = || Fault::unreadable("not the JSON that it should be");
+        match self.row.answer {
+            Answer::Nothing | Answer::Own => return Ok(Told::nothing(status)),
+            Answer::One(shape) => self.write(shape, answered.text()?, &mut out).ok_or_else(odd)?,
+            Answer::Page(then, today, shape) => {
+                let object = Object::read(answered.text()?).ok_or_else(odd)?;
+                self.list(then, object.raw(today), shape, &mut out).ok_or_else(odd)?;
+                out.push_str(",\"total_entries\":");
+                out.push_str(object.raw("total_entries").ok_or_else(odd)?);
+                out.push('}');
+            }
+            Answer::List(then, today, shape) => {
+                let object = Object::read(answered.text()?).ok_or_else(odd)?;
+                self.list(then, object.raw(today), shape, &mut out).ok_or_else(odd)?;
+                out.push('}');
+            }
+        }
+        Ok(Told::json(status, out))
+    }
+
+    /// An answer in JSON, with the status of the row.
+    pub fn json(&self, json: impl Into<Bytes>) -> Told {
+        Told::json(self.status(), json)
+    }
+
+    /// The status of the row.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.row.status).unwrap_or(StatusCode::OK)
+    }
+
+    /// What came in the body.
+    pub fn came(&self) -> &Members {
+        &self.body.came
+    }
+
+    fn list(&self, then: &str, list: Option<&str>, shape: &'static Shape, out: &mut String) -> Option<()> {
+        out.push_str("{\"");
+        out.push_str(then);
+        out.push_str("\":");
+        shape.write_list(list?, out)
+    }
+
+    fn write(&self, shape: &'static Shape, json: &str, out: &mut String) -> Option<()> {
+        shape.write(json, out)
+    }
+}
+
+/// Airflow 2 reads bodies in JSON alone, and says so.
+fn is_json(headers: &HeaderMap) -> Result<(), Fault> {
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if json {
+        return Ok(());
+    }
+    Err(Fault::Refused(Refusal {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        title: Some("Unsupported Media Type".into()),
+        detail: Some(format!("Invalid Content-type ({kind}), expected JSON data")),
+        documented: false,
+    }))
+}

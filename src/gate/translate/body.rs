@@ -1,0 +1,442 @@
+//! Bodies: what Airflow 2 took, and what each property is today.
+//!
+//! Values that are sent on stay as they were written, byte for byte.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::fault::Fault;
+use super::python::{repr, repr_text};
+use super::shape::Object;
+use super::value;
+use crate::gate::limit::{PageLimit, Rows};
+
+/// A property of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Property {
+    /// What Airflow 2 calls it.
+    pub name: &'static str,
+    /// What Airflow 3 calls it. Nothing: it is not sent, and looked at by the row's function, if by anybody.
+    pub today: &'static str,
+    /// What its value is.
+    pub kind: Type,
+    /// Whether it must be there.
+    pub need: Need,
+    /// Whether it may be `null`.
+    pub null: Null,
+}
+
+/// What the value of a property is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// Anything.
+    Any,
+    /// A text.
+    Text,
+    /// An integer.
+    Whole,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// An object.
+    Object,
+    /// A list of texts.
+    Texts,
+    /// A list of some of these, or of `null`, which may be written as `none`.
+    States(&'static [&'static str]),
+    /// One of these.
+    Among(&'static [&'static str]),
+    /// A date and time with a zone.
+    Date,
+    /// The size of a page.
+    PageLimit,
+    /// A column to order by.
+    Order(&'static [(&'static str, &'static str)]),
+    /// Airflow 2 answers it, and refuses to be given it.
+    ReadOnly,
+}
+
+/// Whether a property must be there, and which part of Airflow 2 says that it is missing: each has its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It may be left out.
+    No,
+    /// The OpenAPI document: `'x' is a required property`.
+    Document,
+    /// The model: `{'x': ['Missing data for required field.']}`.
+    Model,
+    /// The operation's code: `Missing required property(ies): ['x']`.
+    Code,
+}
+
+/// Whether a property may be `null`, and which part of Airflow 2 refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Null {
+    /// It may.
+    Allowed,
+    /// The OpenAPI document.
+    Document,
+    /// The model.
+    Model,
+}
+
+/// A property that may be left out, and is called the same.
+pub const fn may(name: &'static str, kind: Type) -> Property {
+    Property { name, today: name, kind, need: Need::No, null: Null::Document }
+}
+
+/// A property that must be there.
+pub const fn must(name: &'static str, kind: Type, need: Need) -> Property {
+    Property { name, today: name, kind, need, null: Null::Document }
+}
+
+/// A property that is known, and not sent.
+pub const fn held(name: &'static str, kind: Type) -> Property {
+    Property { name, today: "", kind, need: Need::No, null: Null::Document }
+}
+
+/// Properties that an answer has and a request must not have.
+pub const fn read_only(name: &'static str) -> Property {
+    held(name, Type::ReadOnly)
+}
+
+impl Property {
+    /// The same, under another name today.
+    pub const fn today(self, today: &'static str) -> Self {
+        Self { today, ..self }
+    }
+
+    /// The same, which may be `null`.
+    pub const fn or_null(self) -> Self {
+        Self { null: Null::Allowed, ..self }
+    }
+
+    /// The same, whose `null` the model refuses.
+    pub const fn null_in_model(self) -> Self {
+        Self { null: Null::Model, ..self }
+    }
+}
+
+/// The members of a JSON object, in order, with their values as they were written.
+#[derive(Debug, Clone, Default)]
+pub struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// It is no JSON object.
+    pub fn parse(body: &[u8]) -> Result<Self, Fault> {
+        if body.is_empty() {
+            return Err(Fault::bad_request("Request body must not be empty"));
+        }
+        let invalid = || Fault::bad_request("Request body is not valid JSON");
+        let text = std::str::from_utf8(body).map_err(|_| invalid())?;
+        match serde_json::from_str::<Object<'_>>(text) {
+            Ok(object) => {
+                let mut members = Self::default();
+                for (name, raw) in object.members() {
+                    members.remove(name);
+                    members.0.push((name.to_owned(), raw.to_owned()));
+                }
+                Ok(members)
+            }
+            Err(_) => match serde_json::from_str::<Value>(text) {
+                Ok(Value::Null) | Err(_) => Err(invalid()),
+                Ok(other) => Err(Fault::bad_request(format!("{} is not of type 'object'", repr(&other)))),
+            },
+        }
+    }
+
+    /// The value of a member, as it was written.
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, raw)| raw.get())
+    }
+
+    /// The value of a member that is a text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.raw(name)?).ok()
+    }
+
+    /// The value of a member that is a flag, or what it is if there is none.
+    pub fn flag(&self, name: &str, absent: bool) -> bool {
+        match self.raw(name) {
+            Some("true") => true,
+            Some("false") => false,
+            Some(_) | None => absent,
+        }
+    }
+
+    /// Gives a member a value, which is JSON. What is not is left out.
+    pub fn set(&mut self, name: &str, json: impl Into<String>) {
+        self.remove(name);
+        if let Ok(raw) = RawValue::from_string(json.into()) {
+            self.0.push((name.to_owned(), raw));
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> String {
+        let mut out = String::from("{");
+        for (at, (name, raw)) in self.0.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            out.push_str(&value::json(name));
+            out.push(':');
+            out.push_str(raw.get());
+        }
+        out.push('}');
+        out
+    }
+}
+
+/// A body, read by the properties of a row.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// What came.
+    pub came: Members,
+    /// What is sent to Airflow 3.
+    pub today: Members,
+    /// Whether the page is smaller than the one asked for.
+    pub lowered: bool,
+}
+
+impl Read {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Airflow 2 would refuse it.
+    pub fn new(properties: &[Property], body: &[u8], limit: &PageLimit) -> Result<Self, Fault> {
+        let came = Members::parse(body)?;
+        let mut read = Self::default();
+        // As connexion does: the document first, then the model.
+        for property in properties {
+            read.check(property, came.raw(property.name), limit)?;
+        }
+        let missing = |need| {
+            let of = properties.iter().filter(move |property| property.need == need);
+            of.filter(|property| came.raw(property.name).is_none()).map(|property| property.name)
+        };
+        if let Some(name) = missing(Need::Document).next() {
+            return Err(Fault::bad_request(format!("{} is a required property", repr_text(name))));
+        }
+        let mut faults: Vec<String> = Vec::new();
+        let mut fault = |name: &str, what: &str| faults.push(format!("{}: ['{what}']", repr_text(name)));
+        missing(Need::Model).for_each(|name| fault(name, "Missing data for required field."));
+        for name in came.names() {
+            match properties.iter().find(|property| property.name == name) {
+                None => fault(name, "Unknown field."),
+                Some(property) if property.null == Null::Model && came.raw(name) == Some("null") => {
+                    fault(name, "Field may not be null.");
+                }
+                Some(_) => {}
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Fault::bad_request(format!("{{{}}}", faults.join(", "))));
+        }
+        let names: Vec<_> = missing(Need::Code).map(repr_text).collect();
+        if !names.is_empty() {
+            return Err(Fault::bad_request(format!(
+                "Missing required property(ies): [{}]",
+                names.join(", ")
+            )));
+        }
+        read.came = came;
+        Ok(read)
+    }
+
+    fn check(&mut self, property: &Property, raw: Option<&str>, limit: &PageLimit) -> Result<(), Fault> {
+        let name = property.name;
+        let Some(raw) = raw else {
+            if property.kind == Type::PageLimit
+                && let Rows::Page { rows, lowered: _ } = limit.rows(None)
+            {
+                self.today.set(property.today, rows.to_string());
+            }
+            return Ok(());
+        };
+        let value: Value =
+            serde_json::from_str(raw).map_err(|_| Fault::bad_request("Request body is not valid JSON"))?;
+        let not_of = |kind: &str| {
+            Err(Fault::bad_request(format!("{} is not of type '{kind}' - '{name}'", repr(&value))))
+        };
+        let mut sent = raw.to_owned();
+        match (property.kind, &value) {
+            (Type::ReadOnly, _) => {
+                return Err(Fault::bad_request(format!("Property is read-only - '{name}'")));
+            }
+            (kind, Value::Null) if property.null == Null::Document && kind != Type::Any => {
+                return not_of(kind.name());
+            }
+            (_, Value::Null) | (Type::Any, _) => {}
+            (Type::Text, Value::String(_))
+            | (Type::Number, Value::Number(_))
+            | (Type::Flag, Value::Bool(_))
+            | (Type::Object, Value::Object(_)) => {}
+            (Type::Whole, Value::Number(_)) if !raw.contains(['.', 'e', 'E']) => {}
+            (Type::Texts, Value::Array(list)) => {
+                if let Some((at, odd)) = list.iter().enumerate().find(|(_, one)| !one.is_string()) {
+                    let detail = format!("{} is not of type 'string' - '{name}.{at}'", repr(odd));
+                    return Err(Fault::bad_request(detail));
+                }
+            }
+            (Type::States(known), Value::Array(list)) => {
+                for (at, one) in list.iter().enumerate() {
+                    let is_known = one.is_null() || one.as_str().is_some_and(|one| known.contains(&one));
+                    if !is_known {
+                        let all: Vec<_> = std::iter::once("None".to_owned())
+                            .chain(known.iter().map(|known| repr_text(known)))
+                            .collect();
+                        let detail =
+                            format!("{} is not one of [{}] - '{name}.{at}'", repr(one), all.join(", "));
+                        return Err(Fault::bad_request(detail));
+                    }
+                }
+                let states = list.iter().map(|one| if one == "none" { Value::Null } else { one.clone() });
+                sent = Value::Array(states.collect()).to_string();
+            }
+            (Type::Among(known), Value::String(text)) => {
+                if !known.contains(&&**text) {
+                    let all: Vec<_> = known.iter().map(|known| repr_text(known)).collect();
+                    let detail = format!("{} is not one of [{}] - '{name}'", repr(&value), all.join(", "));
+                    return Err(Fault::bad_request(detail));
+                }
+            }
+            (Type::Date, Value::String(text)) => {
+                if value::Date::parse(text).is_none() {
+                    let detail = format!("{} is not a 'date-time' - '{name}'", repr(&value));
+                    return Err(Fault::bad_request(detail));
+                }
+            }
+            (Type::PageLimit, Value::Number(_)) if !raw.contains(['.', 'e', 'E']) => {
+                match limit.rows(Some(raw)) {
+                    Rows::Page { rows, lowered } if value.as_f64() != Some(0.0) => {
+                        sent = rows.to_string();
+                        self.lowered |= lowered;
+                    }
+                    Rows::Page { .. } | Rows::Negative | Rows::NoNumber => {
+                        let detail = format!("{raw} is less than the minimum of 1 - '{name}'");
+                        return Err(Fault::bad_request(detail));
+                    }
+                }
+            }
+            (Type::Order(columns), Value::String(text)) => {
+                let (sign, column) = text.strip_prefix('-').map_or(("", &**text), |column| ("-", column));
+                match columns.iter().find(|(then, _)| *then == column) {
+                    Some((_, today)) => sent = value::json(&format!("{sign}{today}")),
+                    None => {
+                        let detail = format!(
+                            "Ordering with '{column}' is disallowed or the attribute does not exist on the model"
+                        );
+                        return Err(Fault::bad_request(detail));
+                    }
+                }
+            }
+            (kind, _) => return not_of(kind.name()),
+        }
+        if !property.today.is_empty() {
+            self.today.set(property.today, sent);
+        }
+        Ok(())
+    }
+}
+
+impl Type {
+    /// What OpenAPI calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Any | Self::ReadOnly | Self::Object => "object",
+            Self::Text | Self::Date | Self::Among(_) | Self::Order(_) => "string",
+            Self::Whole | Self::PageLimit => "integer",
+            Self::Number => "number",
+            Self::Flag => "boolean",
+            Self::Texts | Self::States(_) => "array",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    const PROPERTIES: &[Property] = &[
+        must("name", Type::Text, Need::Code),
+        must("uri", Type::Text, Need::Document).today("asset"),
+        must("conn_type", Type::Text, Need::Model),
+        may("slots", Type::Whole),
+        may("conf", Type::Object).or_null(),
+        may("extra", Type::Object).null_in_model(),
+        may("page_limit", Type::PageLimit),
+        may("state", Type::States(&["success", "none"])),
+        held("dry_run", Type::Flag),
+        read_only("open_slots"),
+    ];
+
+    fn read(body: &str) -> Result<Read, String> {
+        let limit = PageLimit::new(NonZeroU32::new(7).unwrap(), NonZeroU32::new(5).unwrap());
+        Read::new(PROPERTIES, body.as_bytes(), &limit).map_err(|fault| match fault {
+            Fault::Refused(refusal) => refusal.detail.unwrap_or_default(),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn what_is_sent() {
+        for (more, expected) in [
+            ("", r#""page_limit":7"#),
+            (r#","page_limit":9"#, r#""page_limit":7"#),
+            (r#","page_limit":2,"page\u005flimit":99999999999999999999999"#, r#""page_limit":7"#),
+            (r#","page_limit":3"#, r#""page_limit":3"#),
+            (
+                r#","conf":{"b": 1.50, "a":12345678901234567890},"dry_run":true"#,
+                r#""conf":{"b": 1.50, "a":12345678901234567890},"page_limit":7"#,
+            ),
+            (r#","state":["none",null,"success"]"#, r#""page_limit":7,"state":[null,null,"success"]"#),
+            (r#","conf":null"#, r#""conf":null,"page_limit":7"#),
+        ] {
+            let read = read(&format!(r#"{{"name":"n","uri":"u","conn_type":"t"{more}}}"#)).unwrap();
+            let expected = format!(r#"{{"name":"n","asset":"u","conn_type":"t",{expected}}}"#);
+            assert_eq!(read.today.json(), expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let whole = |more: &str| format!(r#"{{"name":"n","uri":"u","conn_type":"t",{more}}}"#);
+        for (body, expected) in [
+            (String::new(), "Request body must not be empty"),
+            ("x".into(), "Request body is not valid JSON"),
+            ("null".into(), "Request body is not valid JSON"),
+            ("[]".into(), "[] is not of type 'object'"),
+            ("{}".into(), "'uri' is a required property"),
+            (r#"{"uri":"u"}"#.into(), "{'conn_type': ['Missing data for required field.']}"),
+            (r#"{"uri":"u","conn_type":"t"}"#.into(), "Missing required property(ies): ['name']"),
+            (whole(r#""nope":1"#), "{'nope': ['Unknown field.']}"),
+            (whole(r#""slots":"x""#), "'x' is not of type 'integer' - 'slots'"),
+            (whole(r#""slots":1.0"#), "1.0 is not of type 'integer' - 'slots'"),
+            (whole(r#""slots":null"#), "None is not of type 'integer' - 'slots'"),
+            (whole(r#""extra":null"#), "{'extra': ['Field may not be null.']}"),
+            (whole(r#""open_slots":1"#), "Property is read-only - 'open_slots'"),
+            (whole(r#""page_limit":0"#), "0 is less than the minimum of 1 - 'page_limit'"),
+            (whole(r#""page_limit":-0"#), "-0 is less than the minimum of 1 - 'page_limit'"),
+            (whole(r#""page_limit":1e9"#), "1000000000.0 is not of type 'integer' - 'page_limit'"),
+            (whole(r#""state":["nope"]"#), "'nope' is not one of [None, 'success', 'none'] - 'state.0'"),
+        ] {
+            assert_eq!(read(&body).map(|_| ()), Err(expected.into()), "{body}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The gate's steps for a request that is translated: let in, then carried out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::asked::{Asked, Came, Content, Told};
+use super::calls::Calls;
+use super::fault::Fault;
+use super::form::{self, Failed};
+use super::path::Params;
+use super::row::Body;
+use super::{Old, Resumed, Ticket, What};
+use crate::auth::{Grant, Onward};
+use crate::gate::decision::{Outcome, ReplyPlan};
+use crate::gate::mint::Presented;
+use crate::gate::reply::{Problem, Reply};
+use crate::gate::route::Route;
+use crate::gate::target::Target;
+use crate::gate::{Gate, PAGE_LIMIT, forward, mint_problem};
+use crate::request::Request;
+
+static TRANSLATED: HeaderName = HeaderName::from_static("x-airgate-translated");
+
+impl Ticket {
+    /// Whether a body is to be read for it.
+    pub fn takes_body(&self) -> bool {
+        match self.what {
+            What::Operation(row) => !matches!(row.body, Body::None),
+            What::Method | What::Nothing => false,
+        }
+    }
+}
+
+impl Gate {
+    /// Lets a request in that is to be translated; `None` where it is none of those.
+    pub(in crate::gate) async fn ticket(
+        &self,
+        request: &Request<'_>,
+        target: &Target<'_>,
+        route: &Route,
+        grant: Option<&Arc<Grant>>,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Box<Ticket>>, Problem> {
+        let Some(old) = self.translator.old(route) else { return Ok(None) };
+        let what = self.translator.what(old, route, &request.head.method);
+        let presented = match grant {
+            Some(grant) => match self.mint.present(grant, request.now).await {
+                Ok(presented) => Some(presented),
+                Err(error) => return Err(mint_problem(error, outcome)),
+            },
+            None => None,
+        };
+        if let What::Operation(row) = what {
+            outcome.translated = Some(row.new);
+        }
+        Ok(Some(Box::new(Ticket {
+            old,
+            what,
+            params: Params::read(route.template, self.routes.inner(target.decoded())),
+            query: target.query().unwrap_or_default().to_owned(),
+            headers: headers(request, route, presented.as_ref()),
+            issued: matches!(presented, Some(Presented::Replaced(_)))
+                && grant.is_some_and(|grant| matches!(grant.onward, Onward::Issued(_))),
+            reply: ReplyPlan {
+                strip_cookies: !matches!(presented, Some(Presented::Cookies)),
+                ..ReplyPlan::default()
+            },
+        })))
+    }
+
+    /// Carries a translated request out, once its body is there.
+    pub(in crate::gate) async fn translate(
+        &self,
+        ticket: Ticket,
+        request: &Request<'_>,
+        body: Bytes,
+        outcome: &mut Outcome,
+    ) -> Resumed {
+        let Ticket { old, what, params, query, headers, issued, reply: plan } = ticket;
+        let row = match what {
+            What::Operation(row) => row,
+            What::Method | What::Nothing => return Resumed::Whole(self.unknown(old, what, request, outcome)),
+        };
+        let calls = Calls::new(self.translator.airflow.clone(), headers, self.limit);
+        let came = Came {
+            old,
+            row,
+            params: params.clone(),
+            query: &query,
+            body,
+            headers: &request.head.headers,
+            now: request.now,
+        };
+        let asked = match Asked::read(came, calls) {
+            Ok(asked) => asked,
+            Err(fault) => {
+                let failed = Failed { row: Some(row), params: &params, came: None };
+                return Resumed::Whole(self.fault(old, fault, &failed, request, outcome));
+            }
+        };
+        let carried_out = asked.carry_out().await;
+        if let (Err(Fault::Airflow(answered)), true, Some(grant)) = (&carried_out, issued, &outcome.grant)
+            && matches!(answered.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        {
+            // The next request logs in anew.
+            self.refused(request, grant);
+        }
+        let lowered = asked.query.lowered || asked.body.lowered;
+        let (mut reply, stream) = match carried_out {
+            Ok(Told { status, content_type, body }) => {
+                let (body, stream) = match body {
+                    Content::Whole(body) => (body, None),
+                    Content::Streamed(chunks) => (Bytes::new(), Some(chunks)),
+                };
+                let mut reply = Reply { status, headers: smallvec::SmallVec::new(), body };
+                reply.headers.extend(content_type.map(|kind| (CONTENT_TYPE, kind)));
+                let reply = match old {
+                    Old::Stable => reply,
+                    Old::Experimental => reply.deprecated(),
+                };
+                (self.dress(request, reply, outcome), stream)
+            }
+            Err(fault) => {
+                let failed = Failed { row: Some(row), params: &asked.params, came: Some(asked.came()) };
+                (self.fault(old, fault, &failed, request, outcome), None)
+            }
+        };
+        if let Ok(operation) = HeaderValue::try_from(row.new.to_string()) {
+            reply = reply.with(TRANSLATED.clone(), operation);
+        }
+        if lowered {
+            outcome.clamped = true;
+            reply = reply.with(PAGE_LIMIT.clone(), HeaderValue::from(self.limit.maximum()));
+        }
+        if !plan.strip_cookies {
+            let cookies = asked.calls.cookies();
+            reply.headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        }
+        match stream {
+            Some(stream) => Resumed::Streamed(reply, stream),
+            None => Resumed::Whole(reply),
+        }
+    }
+
+    /// A path or a method that the API does not have.
+    fn unknown(&self, old: Old, what: What, request: &Request<'_>, outcome: &mut Outcome) -> Reply {
+        let fault = match what {
+            What::Method if request.head.method == Method::OPTIONS => {
+                return self.dress(request, Reply::json(StatusCode::OK, ""), outcome);
+            }
+            What::Method => Fault::no_method(),
+            What::Nothing | What::Operation(_) => Fault::no_route(),
+        };
+        let failed = Failed { row: None, params: &Params::default(), came: None };
+        self.fault(old, fault, &failed, request, outcome)
+    }
+
+    fn fault(
+        &self,
+        old: Old,
+        fault: Fault,
+        failed: &Failed<'_>,
+        request: &Request<'_>,
+        outcome: &mut Outcome,
+    ) -> Reply {
+        match form::reply(old, fault, failed) {
+            Ok(reply) => self.dress(request, reply, outcome),
+            Err((problem, cause)) => {
+                let reply = self.fail(request, &problem, outcome);
+                outcome.cause = cause;
+                reply
+            }
+        }
+    }
+}
+
+/// What Airflow is told with each call: who the caller is and from where. Nothing else of the request goes on.
+fn headers(request: &Request<'_>, route: &Route, presented: Option<&Presented>) -> HeaderMap {
+    let sent = &request.head.headers;
+    let edits = forward::request(request, &route.kind, presented);
+    let mut headers = HeaderMap::new();
+    let kept: &[HeaderName] = match presented {
+        Some(Presented::Header) => &[AUTHORIZATION],
+        Some(Presented::Cookies) => &[COOKIE],
+        Some(Presented::Replaced(_)) | None => &[],
+    };
+    for name in kept {
+        for value in sent.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    for (name, value) in edits.set {
+        if name != COOKIE {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
