@@ -101,9 +101,14 @@ impl ProxyHttp for Bare {
     }
 }
 
+/// As many for each proxy, one unless `BENCH_THREADS` says more.
+fn threads() -> usize {
+    std::env::var("BENCH_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
 fn bare(upstream: SocketAddr) {
     let conf = ServerConf {
-        threads: 1,
+        threads: threads(),
         work_stealing: false,
         upstream_keepalive_pool_size: 256,
         ..ServerConf::default()
@@ -259,10 +264,11 @@ fn airgate(home: &Path, upstream: &Process, key: Key) -> Process {
         }
     };
     let config = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\nthreads = {}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstream]\nurl = \"http://{}\"\n[basic]\nsources = [\"file\"]\ncache_ttl = \"1h\"\n\
          [core]\nsimple_auth_manager_users = \"admin:admin\"\n\
          simple_auth_manager_passwords_file = \"passwords.json\"\n[api_auth]\n{key_line}\n",
+        threads(),
         upstream.address
     );
     std::fs::write(home.join("passwords.json"), r#"{"admin": "admin-pw"}"#).expect("a file");

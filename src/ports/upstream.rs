@@ -3,11 +3,11 @@
 //! What the proxy forwards and what the gate asks for itself go through the same choice of peer,
 //! the same TLS and the same health.
 
-use std::collections::hash_map::DefaultHasher;
+use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::ToSocketAddrs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -181,7 +181,9 @@ impl Upstreams {
     /// The next peer: a healthy one; if none is known to be healthy, any, since the knowledge may
     /// be old. `None` if no name resolves.
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
-        self.choose().map(|template| template.peer.clone())
+        let mut peer = self.choose().map(|template| template.peer.clone())?;
+        peer.group_key ^= HOME.with(|home| *home);
+        Some(peer)
     }
 
     /// What is next in turn, among the healthy ones if there are any.
@@ -226,6 +228,16 @@ impl StreamClient for Upstreams {
         let answer = self.client.open(template, request).await?;
         Ok(answer.map(|body| Box::new(body) as Box<dyn Chunks>))
     }
+}
+
+thread_local! {
+    /// Sets each thread's kept connections apart. Else every other request would go out on a connection that
+    /// belongs to another thread's event loop, and each of its events would have to wake this one.
+    static HOME: u64 = {
+        static THREADS: AtomicU64 = AtomicU64::new(0);
+        // Spread over all bits, so that it cannot meet a fingerprint by a small difference.
+        RandomState::new().hash_one(THREADS.fetch_add(1, Ordering::Relaxed))
+    };
 }
 
 /// What all requests to one address share.
