@@ -10,6 +10,7 @@ pub mod chain;
 pub mod credentials;
 pub mod database;
 pub mod fixed;
+pub mod flights;
 mod hearsay;
 pub mod jwt;
 pub mod kerberos;

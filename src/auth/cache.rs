@@ -1,18 +1,18 @@
 //! Passwords found right a moment ago, so that a robot's next request costs no hash check and no
 //! call of the upstream.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
+use super::flights::{Flights, Grounded};
 use super::lockout::Network;
 use super::{Grant, Outage, Verdict};
 
@@ -22,13 +22,9 @@ use super::{Grant, Outage, Verdict};
 pub struct VerifiedCache {
     secret: hmac::Key,
     entries: Cache<CredentialKey, Arc<Verified>>,
-    flights: Mutex<Flights>,
+    flights: Arc<Flights<CredentialKey, Verdict>>,
     alone: Arc<Semaphore>,
 }
-
-/// Where the verdict of a check under way will be; none yet until it has landed.
-type Answer = watch::Receiver<Option<Verdict>>;
-type Flights = HashMap<CredentialKey, Answer>;
 
 /// The system has no random numbers to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +117,7 @@ impl VerifiedCache {
         Ok(Self {
             secret,
             entries: Cache::new(capacity),
-            flights: Mutex::default(),
+            flights: Flights::new(Self::FLIGHTS),
             alone: Arc::new(Semaphore::new(Self::FLIGHTS)),
         })
     }
@@ -169,19 +165,17 @@ impl VerifiedCache {
     where
         F: Future<Output = Checked> + Send + 'static,
     {
-        let (mut answer, check) = match self.board(key, begin) {
-            Ok(boarded) => boarded,
-            Err(verdict) => return verdict,
+        let cache = Arc::clone(self);
+        let begin = || {
+            begin().map(|check| async move {
+                let Checked { verdict, verified } = check.await;
+                if let Some(verified) = verified {
+                    cache.entries.insert(key, Arc::new(verified));
+                }
+                verdict
+            })
         };
-        if let Some((check, landing)) = check {
-            // Not under the lock: a runtime that is shutting down drops the task right here.
-            runtime.spawn(landing.fly(check));
-        }
-        let verdict = match answer.wait_for(Option::is_some).await {
-            Ok(verdict) => verdict.clone(),
-            Err(_) => None,
-        };
-        verdict.unwrap_or_else(|| unavailable("the password check was aborted"))
+        self.flights.share(key, runtime, begin).await.unwrap_or_else(grounded)
     }
 
     /// Checks for this one alone, where nothing is remembered, and so nothing is shared either: two
@@ -196,7 +190,7 @@ impl VerifiedCache {
         F: Future<Output = Checked> + Send + 'static,
     {
         let Ok(place) = Arc::clone(&self.alone).try_acquire_owned() else {
-            return unavailable("too many password checks under way");
+            return grounded(Grounded::Full);
         };
         let check = match begin() {
             Ok(check) => check,
@@ -208,33 +202,8 @@ impl VerifiedCache {
         });
         match checked.await {
             Ok(checked) => checked.verdict,
-            Err(_) => unavailable("the password check was aborted"),
+            Err(_) => grounded(Grounded::Aborted),
         }
-    }
-
-    /// Joins the check that is under way, or becomes the one who starts it.
-    fn board<F>(
-        self: &Arc<Self>,
-        key: CredentialKey,
-        begin: impl FnOnce() -> Result<F, Verdict>,
-    ) -> Result<(Answer, Option<(F, Landing)>), Verdict> {
-        let mut flights = self.flights();
-        if let Some(answer) = flights.get(&key) {
-            return Ok((answer.clone(), None));
-        }
-        if flights.len() >= Self::FLIGHTS {
-            return Err(unavailable("too many password checks under way"));
-        }
-        let check = begin()?;
-        let (tell, answer) = watch::channel(None);
-        flights.insert(key, answer.clone());
-        let flight = Flight { cache: Arc::clone(self), key };
-        Ok((answer, Some((check, Landing { flight, tell }))))
-    }
-
-    fn flights(&self) -> MutexGuard<'_, Flights> {
-        // The map is whole after every single step, so a panic elsewhere leaves nothing broken.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -253,34 +222,10 @@ impl Verified {
     }
 }
 
-/// A check under way: off the list before anybody hears of its end, however it ends. Whoever asks
-/// after the answer asks anew, so a failure counts for each guess that is made after another.
-struct Landing {
-    flight: Flight,
-    tell: watch::Sender<Option<Verdict>>,
-}
-
-/// Its place on the list.
-struct Flight {
-    cache: Arc<VerifiedCache>,
-    key: CredentialKey,
-}
-
-impl Landing {
-    async fn fly(self, check: impl Future<Output = Checked>) {
-        let Checked { verdict, verified } = check.await;
-        let Self { flight, tell } = self;
-        if let Some(verified) = verified {
-            flight.cache.entries.insert(flight.key, Arc::new(verified));
-        }
-        drop(flight);
-        tell.send_replace(Some(verdict));
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.cache.flights().remove(&self.key);
+fn grounded(why: Grounded) -> Verdict {
+    match why {
+        Grounded::Full => unavailable("too many password checks under way"),
+        Grounded::Aborted => unavailable("the password check was aborted"),
     }
 }
 

@@ -1,15 +1,14 @@
 //! Which id of `ab_user` a name has.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use super::Reach;
 use crate::auth::Outage;
+use crate::auth::flights::Flights;
 use crate::ports::database::{Metadata, UserId, UserRow};
 
 /// Finds the one active user of a name, for the tokens that are minted for the FAB auth manager.
@@ -22,7 +21,7 @@ pub struct UserDirectory {
     reach: Arc<Reach>,
     runtime: Handle,
     known: Cache<Box<str>, Known>,
-    flights: Mutex<HashMap<Box<str>, Answer>>,
+    flights: Arc<Flights<Box<str>, Result<Found, Outage>>>,
 }
 
 /// What the database says of a name.
@@ -46,8 +45,6 @@ struct Known {
     since: SystemTime,
 }
 
-type Answer = watch::Receiver<Option<Result<Found, Outage>>>;
-
 impl UserDirectory {
     /// How long an answer counts. Airflow itself looks at the user with every request, so a user who is
     /// deactivated meanwhile is refused there.
@@ -61,7 +58,8 @@ impl UserDirectory {
 
     /// Nobody is known yet. Queries run on `runtime`.
     pub fn new(database: Arc<dyn Metadata>, reach: Arc<Reach>, runtime: Handle) -> Self {
-        Self { database, reach, runtime, known: Cache::new(Self::CAPACITY), flights: Mutex::default() }
+        let flights = Flights::new(Self::FLIGHTS);
+        Self { database, reach, runtime, known: Cache::new(Self::CAPACITY), flights }
     }
 
     /// What was found a moment ago, without a wait.
@@ -86,53 +84,15 @@ impl UserDirectory {
         if let Some(cause) = self.reach.down() {
             return Err(Outage { cause, retry_after: RETRY });
         }
-        let mut answer = self.board(name, now)?;
-        match answer.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone().unwrap_or_else(|| Err(outage("no answer"))),
-            Err(_) => Err(outage("the question was given up")),
-        }
-    }
-
-    /// Joins the query that is under way, or starts it.
-    fn board(self: &Arc<Self>, name: &str, now: SystemTime) -> Result<Answer, Outage> {
-        let mut flights = self.flights();
-        if let Some(answer) = flights.get(name) {
-            return Ok(answer.clone());
-        }
-        if flights.len() >= Self::FLIGHTS {
-            return Err(outage("too many questions at a time"));
-        }
-        let (tell, answer) = watch::channel(None);
-        flights.insert(name.into(), answer.clone());
-        drop(flights);
-        let flight = Flight { directory: Arc::clone(self), name: name.into() };
-        self.runtime.spawn(async move {
-            let asked = flight.directory.database.find(&flight.name).await;
-            let found =
-                asked.map(|rows| judge(&rows, &flight.name)).map_err(|error| outage(&error.to_string()));
-            if let Ok(found) = found {
-                flight.directory.known.insert(flight.name.clone(), Known { found, since: now });
-            }
-            drop(flight);
-            tell.send_replace(Some(found));
-        });
-        Ok(answer)
-    }
-
-    fn flights(&self) -> MutexGuard<'_, HashMap<Box<str>, Answer>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A query's place on the list, which it leaves however it ends.
-struct Flight {
-    directory: Arc<UserDirectory>,
-    name: Box<str>,
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.directory.flights().remove(&self.name);
+        let (directory, asked): (_, Box<str>) = (Arc::clone(self), name.into());
+        let question = async move {
+            let rows = directory.database.find(&asked).await.map_err(|error| outage(&error.to_string()))?;
+            let found = judge(&rows, &asked);
+            directory.known.insert(asked, Known { found, since: now });
+            Ok(found)
+        };
+        let answered = self.flights.share(name.into(), &self.runtime, || Ok(question)).await;
+        answered.unwrap_or_else(|why| Err(outage(&why.to_string())))
     }
 }
 
