@@ -14,6 +14,7 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::check::{Source, SourceVerdict};
 use crate::auth::{Health, Identity, Onward, Origin, Outage};
@@ -190,18 +191,19 @@ impl Ldap {
                     Ok(entry) => entry,
                     Err(matches) => {
                         // What a known name costs, an unknown one costs too.
-                        self.pace.bind_nobody(connection, &find.base, password).await?;
+                        self.pace.refuse_nobody(connection, &find.base, password).await?;
                         return Ok(match matches {
                             Matches::None => Answer::Unknown,
                             Matches::Several => Answer::Refused(Refusal::Several, None),
                         });
                     }
                 };
-                let began = pace::Clock::start();
+                let began = Instant::now();
                 match bind(connection, &entry.name, password).await? {
                     Ok(()) => entry,
                     Err(refused) => {
-                        self.pace.learn(began);
+                        let wrong = matches!(refused, Answer::Refused(Refusal::WrongPassword, _));
+                        self.pace.refuse_known(began, wrong).await;
                         return Ok(refused);
                     }
                 }
