@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::decision::Outcome;
 use super::reply::{Problem, Reply};
 use super::route::Effect;
-use super::token::{self, AuthManager, Endpoint, Invalid};
+use super::token::{self, Asked, AuthManager, Endpoint, Invalid};
 use super::{Gate, mint_problem, refused};
 use crate::auth::basic::Scratch;
 use crate::auth::basic::check::{Login, PasswordCheck};
@@ -53,7 +53,8 @@ impl Gate {
         }
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let login = match token::read(self.log_in.auth_manager, endpoint, content_type, body) {
-            Ok(login) => login,
+            Ok(Asked::Password(login)) => login,
+            Ok(Asked::Client(_) | Asked::Assertion(_)) => return Err(Problem::Internal),
             Err(invalid) => return Ok(self.invalid(&invalid, outcome)),
         };
         match Login::new(&login.username, login.password.expose()) {

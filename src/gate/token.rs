@@ -2,11 +2,12 @@
 //! what is wrong with them in their words.
 //!
 //! Whose password it is, is for others to find out. Follows Airflow 3.3 with the simple auth
-//! manager and with FAB's; where Airflow answers 500, the answer here is 422 in the shape of that
+//! manager, with FAB's and with Keycloak's; where Airflow answers 500, the answer here is 422 in the shape of that
 //! endpoint's other validation errors.
 
 mod form;
 mod json;
+mod keycloak;
 mod media;
 mod printable;
 mod python;
@@ -51,9 +52,31 @@ pub enum AuthManager {
     Simple,
     /// The auth manager of the FAB provider.
     Fab,
+    /// The auth manager of the Keycloak provider.
+    Keycloak,
 }
 
-/// What a client logs in with. Neither part is empty.
+/// What a client asks a token with. With keycloak nothing is known of the texts; else none is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A user's name and password.
+    Password(Login),
+    /// A client's own id and secret: `client_credentials`.
+    Client(Client),
+    /// An access token of Keycloak's: `urn:ietf:params:oauth:grant-type:jwt-bearer`.
+    Assertion(Secret),
+}
+
+/// What a client logs in with for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its id in Keycloak.
+    pub id: String,
+    /// Its secret, not checked yet.
+    pub secret: Secret,
+}
+
+/// What a user logs in with. Neither part is empty, but for keycloak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The user's name, exactly as it was sent.
@@ -102,10 +125,10 @@ pub fn read(
     endpoint: Endpoint,
     content_type: Option<&[u8]>,
     body: &[u8],
-) -> Result<Login, Invalid> {
+) -> Result<Asked, Invalid> {
     // White space around a field value is no part of it (RFC 9110, section 5.5).
     let content_type = content_type.map(<[u8]>::trim_ascii);
-    match (manager, endpoint) {
+    let login = match (manager, endpoint) {
         (AuthManager::Simple, Endpoint::Token) => simple_token(content_type, body),
         (AuthManager::Simple, Endpoint::Cli) => {
             let body = fastapi_body(content_type, body)?.ok_or_else(missing)?;
@@ -114,7 +137,11 @@ pub fn read(
         (AuthManager::Fab, Endpoint::Token | Endpoint::Cli) => {
             fab_login(&fastapi_body(content_type, body)?.ok_or_else(missing)?)
         }
-    }
+        (AuthManager::Keycloak, Endpoint::Token | Endpoint::Cli) => {
+            return keycloak::read(endpoint, content_type, body);
+        }
+    };
+    login.map(Asked::Password)
 }
 
 /// The answer to a method other than POST. With FAB, Airflow's 404 is a page of its user
@@ -124,6 +151,7 @@ pub fn wrong_method(manager: AuthManager, endpoint: Endpoint, method: &Method) -
         (AuthManager::Simple, Endpoint::Token) if method == Method::GET => WrongMethod::AllAdminsOnly,
         (AuthManager::Simple, Endpoint::Token | Endpoint::Cli) => WrongMethod::NotAllowed,
         (AuthManager::Fab, Endpoint::Token | Endpoint::Cli) => WrongMethod::NotFound,
+        (AuthManager::Keycloak, Endpoint::Token | Endpoint::Cli) => WrongMethod::NotAllowed,
     }
 }
 

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 /// Lines of a file of recorded answers.
-fn rows(file: &str) -> Vec<serde_json::Value> {
+pub(super) fn rows(file: &str) -> Vec<serde_json::Value> {
     let path = format!("{}/tests/goldens/{file}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -33,7 +33,7 @@ fn manager_of(word: &str) -> AuthManager {
     }
 }
 
-fn first_content_type(row: &serde_json::Value) -> Option<&str> {
+pub(super) fn first_content_type(row: &serde_json::Value) -> Option<&str> {
     let headers = row["request"]["headers"].as_array().unwrap();
     let found = headers.iter().find(|pair| pair[0].as_str().unwrap().eq_ignore_ascii_case("content-type"));
     found.map(|pair| pair[1].as_str().unwrap())
@@ -106,13 +106,13 @@ fn goldens_of_the_token_endpoints() {
             }
             let read = read(manager, endpoint, first_content_type(row).map(str::as_bytes), &body_of(request));
             match (status, read) {
-                (201, Ok(login)) => {
+                (201, Ok(Asked::Password(login))) => {
                     check_login(&name, &login, request);
                     if manager == AuthManager::Simple {
                         assert_eq!(row["derived"]["jwt_claims"]["sub"], login.username.as_str(), "{name}");
                     }
                 }
-                (401, Ok(login)) => check_login(&name, &login, request),
+                (401, Ok(Asked::Password(login))) => check_login(&name, &login, request),
                 (500, Err(invalid)) => {
                     let expected = INSTEAD_OF_500.iter().find(|(known, _)| *known == name);
                     let (known, expected) = expected.unwrap_or_else(|| panic!("{name} is not listed"));
@@ -192,7 +192,7 @@ fn bodies_as_airflow_reads_them() {
         let content_type = content_type.map(|value| value.chars().map(|c| c as u8).collect::<Vec<u8>>());
         let read = read(manager, endpoint, content_type.as_deref(), &body_of(row));
         match (row["status"].as_u64().unwrap() as u16, read) {
-            (200, Ok(login)) => {
+            (200, Ok(Asked::Password(login))) => {
                 assert_eq!(row["login"][0], login.username.as_str(), "{name}");
                 assert_eq!(row["login"][1], login.password.expose(), "{name}");
             }
@@ -305,7 +305,7 @@ fn no_bytes_make_it_panic_or_answer_out_of_proportion() {
     for _ in 0..20_000 {
         let body: Vec<u8> = (0..next() % 40).map(|_| ALPHABET[next() % ALPHABET.len()]).collect();
         let content_type = types[next() % types.len()].map(str::as_bytes);
-        let manager = [AuthManager::Simple, AuthManager::Fab][next() % 2];
+        let manager = [AuthManager::Simple, AuthManager::Fab, AuthManager::Keycloak][next() % 3];
         let endpoint = [Endpoint::Token, Endpoint::Cli][next() % 2];
         if let Err(invalid) = read(manager, endpoint, content_type, &body) {
             let answer = invalid.body();

@@ -34,7 +34,14 @@ pub(super) enum Kind {
     ExtraForbidden,
     DictType,
     ModelAttributesType,
+    /// A `grant_type` other than `password`.
+    LiteralPassword,
+    /// A `grant_type` that is none of Keycloak's. The input is the whole body.
+    UnionTag,
 }
+
+/// The grants of the Keycloak provider, as pydantic lists them.
+const TAGS: &str = "'password', 'client_credentials', 'urn:ietf:params:oauth:grant-type:jwt-bearer'";
 
 /// Where it is wrong.
 #[derive(Clone, Copy)]
@@ -45,6 +52,10 @@ pub(super) enum At<'a> {
     Field(&'static str),
     /// A field that the client named.
     Key(&'a Text),
+    /// A field that there should be, of one of the models in a union.
+    Tagged(&'static str, &'static str),
+    /// A field that the client named, likewise.
+    TaggedKey(&'static str, &'a Text),
 }
 
 /// What the client sent there.
@@ -64,6 +75,8 @@ impl Kind {
             Self::ExtraForbidden => "extra_forbidden",
             Self::DictType => "dict_type",
             Self::ModelAttributesType => "model_attributes_type",
+            Self::LiteralPassword => "literal_error",
+            Self::UnionTag => "union_tag_invalid",
         }
     }
 
@@ -79,6 +92,8 @@ impl Kind {
             Self::ModelAttributesType => {
                 "Input should be a valid dictionary or object to extract fields from"
             }
+            Self::LiteralPassword => "Input should be 'password'",
+            Self::UnionTag => "Input tag found using 'grant_type' does not match any of the expected tags",
         }
     }
 }
@@ -136,11 +151,11 @@ fn text(faults: &[Fault<'_>]) -> String {
         out.push('\n');
         match fault.at {
             At::Body => {}
-            At::Field(name) => {
+            At::Field(name) | At::Tagged(_, name) => {
                 out.push_str(name);
                 out.push('\n');
             }
-            At::Key(key) => {
+            At::Key(key) | At::TaggedKey(_, key) => {
                 let key: String = replaced(key).collect();
                 // A dot would read as a path.
                 if key.contains('.') {
@@ -190,16 +205,53 @@ fn write_list(out: &mut String, faults: &[Fault<'_>]) {
                 out.push(',');
                 write_json_text(out, key);
             }
+            At::Tagged(tag, name) => out.push_str(&format!(",\"{tag}\",\"{name}\"")),
+            At::TaggedKey(tag, key) => {
+                out.push_str(&format!(",\"{tag}\","));
+                write_json_text(out, key);
+            }
         }
-        out.push_str(&format!("],\"msg\":\"{}\",\"input\":", fault.kind.message()));
+        out.push_str("],\"msg\":");
+        let tag = tag_of(fault);
+        match &tag {
+            Some(tag) => {
+                let message = format!(
+                    "Input tag '{tag}' found using 'grant_type' does not match any of the expected tags: {TAGS}"
+                );
+                write_json_chars(out, message.chars());
+            }
+            None => write_json_chars(out, fault.kind.message().chars()),
+        }
+        out.push_str(",\"input\":");
         match fault.input {
             Input::Value(value) => write_json(out, value),
             Input::Text(text) => write_json_text(out, text),
             Input::Nothing => out.push_str("null"),
         }
+        match (fault.kind, tag) {
+            (Kind::LiteralPassword, _) => out.push_str(",\"ctx\":{\"expected\":\"'password'\"}"),
+            (_, Some(tag)) => {
+                out.push_str(",\"ctx\":{\"discriminator\":\"'grant_type'\",\"tag\":");
+                write_json_chars(out, tag.chars());
+                out.push_str(&format!(",\"expected_tags\":\"{TAGS}\"}}"));
+            }
+            (_, None) => {}
+        }
         out.push('}');
     }
     out.push(']');
+}
+
+/// `str()` of the `grant_type` that is at fault.
+fn tag_of(fault: &Fault<'_>) -> Option<String> {
+    match (fault.kind, fault.input) {
+        (Kind::UnionTag, Input::Value(body)) => Some(match body.get("grant_type") {
+            Some(Value::Text(tag)) => replaced(tag).collect(),
+            Some(other) => repr(other),
+            None => repr(&Value::Null),
+        }),
+        (_, Input::Value(_) | Input::Text(_) | Input::Nothing) => None,
+    }
 }
 
 fn replaced(text: &Text) -> impl Iterator<Item = char> {
