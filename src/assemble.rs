@@ -123,6 +123,7 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
                 auth_manager: match settings.upstream.auth_manager.value {
                     settings::AuthManager::Simple => AuthManager::Simple,
                     settings::AuthManager::Fab => AuthManager::Fab,
+                    settings::AuthManager::Keycloak => AuthManager::Keycloak,
                 },
                 passwords,
                 relay,
@@ -310,6 +311,8 @@ fn mint(settings: &Settings, tokens: Tokens, database: Option<&AirflowDatabase>)
             Directory::Simple(users.value.iter().map(member).collect())
         }
         (settings::AuthManager::Simple, None) => Directory::Empty,
+        // What Keycloak has vouched for comes with all that a token needs.
+        (settings::AuthManager::Keycloak, _) => Directory::Empty,
         (settings::AuthManager::Fab, _) => {
             database.map_or(Directory::Empty, |database| Directory::Fab(database.directory().clone()))
         }

@@ -44,6 +44,7 @@ pub(super) fn tokens(
         auth_manager: match settings.upstream.auth_manager.value {
             settings::AuthManager::Simple => Claims::Simple,
             settings::AuthManager::Fab => Claims::Fab,
+            settings::AuthManager::Keycloak => Claims::Keycloak,
         },
         revoked: database.map(|database| database.revoked().clone()),
     }

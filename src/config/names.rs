@@ -15,9 +15,6 @@ pub enum Known {
     Unknown(String),
 }
 
-/// Sections that this release does not have yet.
-const SECTIONS_TO_COME: &[&str] = &["keycloak_auth_manager"];
-
 /// Keys that this release does not have yet.
 const KEYS_TO_COME: &[(&str, &str)] =
     &[("server", "tls"), ("admin", "page"), ("limits", "requests_per_user")];
@@ -52,9 +49,6 @@ pub fn lookup(section: &str, key: &str) -> Known {
         if let Some(alias) = option.aliases.iter().find(|a| a.section == section && a.key == key) {
             return Known::Alias(option, alias);
         }
-    }
-    if let Some(message) = section_to_come(section) {
-        return Known::Unavailable(message);
     }
     if KEYS_TO_COME.contains(&(section, key)) {
         return Known::Unavailable(format!("[{section}] {key} is not available in this release"));
@@ -101,13 +95,7 @@ pub fn section(section: &str) -> Result<(), String> {
     if options::ALL.iter().any(|o| o.section == section || alias(o)) {
         return Ok(());
     }
-    Err(section_to_come(section).unwrap_or_else(|| unknown_section(section)))
-}
-
-/// The message for a section that later releases have.
-fn section_to_come(section: &str) -> Option<String> {
-    let first = section.split('.').next().unwrap_or(section);
-    SECTIONS_TO_COME.contains(&first).then(|| format!("section [{section}] is not available in this release"))
+    Err(unknown_section(section))
 }
 
 fn unknown_section(section: &str) -> String {
@@ -191,7 +179,7 @@ mod tests {
                 "section not near",
                 "zzzzzz",
                 "x",
-                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [database], [kerberos], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
+                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [database], [kerberos], [keycloak_auth_manager], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
             ),
             (
                 "not offered",
@@ -201,10 +189,10 @@ mod tests {
             ),
             ("misspelt", "ldap", "usr_field", "unknown key usr_field in [ldap]; the nearest is uid_field"),
             (
-                "section to come",
+                "misspelt key of Keycloak",
                 "keycloak_auth_manager",
-                "realm",
-                "section [keycloak_auth_manager] is not available in this release",
+                "client",
+                "unknown key client in [keycloak_auth_manager]; the nearest is client_id",
             ),
             (
                 "misspelt key of a named section",

@@ -23,6 +23,7 @@ mod database;
 mod gate;
 mod issuers;
 mod kerberos;
+mod keycloak;
 mod ldap;
 mod limits;
 mod lockout;
@@ -42,6 +43,7 @@ pub use self::database::*;
 pub use self::gate::*;
 pub use self::issuers::*;
 pub use self::kerberos::*;
+pub use self::keycloak::*;
 pub use self::ldap::*;
 pub use self::limits::*;
 pub use self::lockout::*;
@@ -159,6 +161,7 @@ const TABLES: &[&[Opt]] = &[
     limits::SECTION,
     log::SECTION,
     kerberos::SECTION,
+    keycloak::SECTION,
     issuers::SECTION,
     callout::SECTION,
 ];
@@ -206,6 +209,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("api_auth", "As in airflow.cfg: the tokens of Airflow itself. The values must be Airflow's own."),
     ("database", "As in airflow.cfg: Airflow's metadata database, read and never written."),
     ("kerberos", "As in airflow.cfg: the backend kerberos_auth."),
+    (
+        "keycloak_auth_manager",
+        "As in airflow.cfg: the realm of the auth manager keycloak, and more of what concerns it here.",
+    ),
     ("lockout", "What too many wrong passwords lead to."),
     ("redis", "What replicas share."),
     ("limits", "What one client may take."),

@@ -8,6 +8,7 @@ pub mod checks;
 mod core;
 mod database;
 mod kerberos;
+mod keycloak;
 mod ldap;
 mod limits;
 mod lockout;
@@ -73,6 +74,7 @@ pub fn resolve(
     let api = r.api(registered, release);
     let api_auth = r.api_auth();
     let kerberos = r.kerberos();
+    let keycloak = r.keycloak();
     let database = r.database();
     let lockout = r.lockout();
     let redis = r.redis(api_auth.as_ref().ok());
@@ -101,6 +103,7 @@ pub fn resolve(
             api: api?,
             api_auth: api_auth?,
             kerberos: kerberos?,
+            keycloak: keycloak?,
             jwt_issuers: issuers.into_iter().collect::<Result<_, _>>()?,
             callouts: callouts.into_iter().collect::<Result<_, _>>()?,
             backends: backends?,

@@ -11,6 +11,7 @@ mod core;
 mod database;
 mod gate;
 mod kerberos;
+mod keycloak;
 mod ldap;
 mod limits;
 mod lockout;
@@ -29,6 +30,7 @@ pub use self::core::{Core, SimpleUser};
 pub use self::database::Database;
 pub use self::gate::{Gate, OtherRoutes};
 pub use self::kerberos::{Kerberos, ServicePrincipal};
+pub use self::keycloak::{Keycloak, KeycloakClient, KeycloakUrl};
 pub use self::ldap::{Ldap, LdapUrl};
 pub use self::limits::Limits;
 pub use self::lockout::{Lockout, WhenRedisIsDown};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub api_auth: ApiAuth,
     /// `[kerberos]`: the backend `kerberos_auth`.
     pub kerberos: Kerberos,
+    /// `[keycloak_auth_manager]`: the realm of Airflow's keycloak auth manager.
+    pub keycloak: Keycloak,
     /// `[[jwt.issuers]]`: foreign issuers, in the order written.
     pub jwt_issuers: Vec<Located<JwtIssuer>>,
     /// `[callout.NAME]`: services of the operator's own, by name.
@@ -89,8 +93,16 @@ impl Settings {
         }
     }
 
+    /// Whether Keycloak is asked for anything.
+    pub fn asks_keycloak(&self) -> bool {
+        match self.upstream.auth_manager.value {
+            AuthManager::Keycloak => self.keycloak.client().is_some(),
+            AuthManager::Simple | AuthManager::Fab => false,
+        }
+    }
+
     /// Whether tokens for the upstream are minted here: asked for, or possible and not ruled out.
-    /// For the fab auth manager it takes the ids in its database.
+    /// For the fab auth manager it takes the ids in its database, for keycloak a client of the realm.
     pub fn mints(&self) -> bool {
         match self.upstream.airflow {
             Release::Airflow2 => return false,
@@ -102,9 +114,12 @@ impl Settings {
             (IdentityMode::Auto, AuthManager::Simple) => self.api_auth.can_sign(),
             (IdentityMode::Mint, AuthManager::Fab) => ids,
             (IdentityMode::Auto, AuthManager::Fab) => ids && self.api_auth.can_sign(),
-            (IdentityMode::Exchange | IdentityMode::Passthrough, AuthManager::Simple | AuthManager::Fab) => {
-                false
-            }
+            (IdentityMode::Mint, AuthManager::Keycloak) => self.asks_keycloak(),
+            (IdentityMode::Auto, AuthManager::Keycloak) => self.asks_keycloak() && self.api_auth.can_sign(),
+            (
+                IdentityMode::Exchange | IdentityMode::Passthrough,
+                AuthManager::Simple | AuthManager::Fab | AuthManager::Keycloak,
+            ) => false,
         }
     }
 }

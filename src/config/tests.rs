@@ -3,6 +3,7 @@
 mod airflow;
 mod airflow2;
 mod kerberos;
+mod keycloak;
 mod refusals;
 
 use std::time::Duration;

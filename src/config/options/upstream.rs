@@ -16,8 +16,8 @@ options! {
         help: "How Airflow learns who calls: mint (a short-lived token signed with the key of [api_auth]), exchange (a token that Airflow issued for the client's password), passthrough (the client's own header), auto (mint with a signing key, else exchange)"
     }
     UPSTREAM_AUTH_MANAGER {
-        section: "upstream", key: "auth_manager", allowed: "simple or fab", example: "simple",
-        help: "Airflow's auth manager: simple or fab. Default: what [core] auth_manager names"
+        section: "upstream", key: "auth_manager", allowed: "simple, fab or keycloak", example: "simple",
+        help: "Airflow's auth manager: simple, fab or keycloak. Default: what [core] auth_manager names"
     }
     UPSTREAM_CA_FILE {
         section: "upstream", key: "ca_file", allowed: "a path", example: "/etc/airgate/upstream-ca.pem",

@@ -1,5 +1,6 @@
 //! What is right by itself and wrong together.
 
+mod keycloak;
 mod ldap;
 
 use crate::config::layer::Findings;
@@ -17,6 +18,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     database_source(settings, findings);
     anonymous(settings, findings);
     kerberos(settings, findings);
+    keycloak::check(settings, findings);
     issuers(settings, findings);
     own_backends(settings, findings);
     upstream_tls(settings, findings);
@@ -48,12 +50,14 @@ fn identity(settings: &Settings, findings: &mut Findings) {
                 .errors
                 .push(&identity.at, format!("{title}: mint asks for tokens signed here, {NO_DATABASE}"));
         }
-        (IdentityMode::Mint, AuthManager::Simple | AuthManager::Fab) if !settings.api_auth.can_sign() => {
+        (IdentityMode::Mint, AuthManager::Simple | AuthManager::Fab | AuthManager::Keycloak)
+            if !settings.api_auth.can_sign() =>
+        {
             findings.errors.push(&identity.at, format!("{title}: mint needs {SIGNING_KEY}"));
         }
         (
             IdentityMode::Mint | IdentityMode::Auto | IdentityMode::Exchange | IdentityMode::Passthrough,
-            AuthManager::Simple | AuthManager::Fab,
+            AuthManager::Simple | AuthManager::Fab | AuthManager::Keycloak,
         ) => {}
     }
 }
@@ -61,7 +65,8 @@ fn identity(settings: &Settings, findings: &mut Findings) {
 /// Whether what is not Airflow's own credential can be given to the upstream, else why not.
 fn mintable(settings: &Settings) -> Result<(), String> {
     match settings.upstream.auth_manager.value {
-        _ if settings.mints() => Ok(()),
+        AuthManager::Keycloak => Err(keycloak::NOT_OF_KEYCLOAK.to_owned()),
+        AuthManager::Simple | AuthManager::Fab if settings.mints() => Ok(()),
         AuthManager::Fab if settings.database.is_none() => {
             Err(format!("needs a token signed here, {NO_DATABASE}"))
         }
@@ -107,7 +112,7 @@ fn file_source(settings: &Settings, findings: &mut Findings) {
 fn lacks_users(settings: &Settings) -> bool {
     match settings.upstream.auth_manager.value {
         AuthManager::Simple => settings.core.simple_users.is_none(),
-        AuthManager::Fab => false,
+        AuthManager::Fab | AuthManager::Keycloak => false,
     }
 }
 
@@ -324,4 +329,9 @@ fn upstream_tls(settings: &Settings, findings: &mut Findings) {
             findings.warn(at, format!("{} has no effect: no upstream is https", option.title()));
         }
     }
+}
+
+/// Whether what is sent to this host stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -81,6 +81,8 @@ pub enum AuthManager {
     Simple,
     /// Flask-AppBuilder's.
     Fab,
+    /// The Keycloak provider's.
+    Keycloak,
 }
 
 impl fmt::Display for UpstreamUrl {

@@ -173,9 +173,9 @@ fn every_refusal_says_why() {
             "airgate.toml:2:12: [upstream] identity: mint asks for tokens signed here, which with the fab auth manager needs the ids in Airflow's database: [database] sql_alchemy_conn",
         ),
         (
-            "Keycloak",
-            "[upstream]\nauth_manager = \"keycloak\"",
-            "airgate.toml:2:16: [upstream] auth_manager: the auth manager keycloak is not available in this release",
+            "mint with Keycloak, and nothing of Keycloak",
+            "[upstream]\nauth_manager = \"keycloak\"\n[api_auth]\njwt_secret = \"s\"",
+            "airgate.toml:2:16: [upstream] auth_manager: keycloak needs [keycloak_auth_manager] server_url, realm, client_id, client_secret, as Airflow has them, or [upstream] identity exchange",
         ),
         (
             "an unknown auth manager",
@@ -373,9 +373,9 @@ fn every_refusal_says_why() {
             "airgate.toml:2:20: [api_auth] trusted_jwks_url: expected an http or https URL, or a path, found \"ftp://h/x\"",
         ),
         (
-            "a section to come",
-            "[keycloak_auth_manager]\nrealm = 1",
-            "airgate.toml:1:2: section [keycloak_auth_manager] is not available in this release",
+            "no URL of Keycloak",
+            "[keycloak_auth_manager]\nserver_url = \"sso.example.com\"",
+            "airgate.toml:2:14: [keycloak_auth_manager] server_url: expected a URL such as \"https://sso.example.com\", without user, query or fragment, found \"sso.example.com\"",
         ),
         (
             "a key to come",
@@ -476,10 +476,6 @@ fn our_variables_and_assignments_must_be_known() {
             Case::new().variable("AIRGATE__API", "x"),
             "AIRGATE__API: expected AIRGATE__SECTION__KEY".to_owned(),
         ),
-        (
-            Case::new().variable("AIRGATE__KEYCLOAK_AUTH_MANAGER__REALM", "x"),
-            "AIRGATE__KEYCLOAK_AUTH_MANAGER__REALM: section [keycloak_auth_manager] is not available in this release".to_owned(),
-        ),
         (Case::new().variable("AIRGATE__JWT__ISSUERS", "x"), format!("AIRGATE__JWT__ISSUERS: {tables}")),
         (
             Case::new().variable("AIRGATE__SERVER__THREADS", "x"),
@@ -508,7 +504,9 @@ fn a_bad_airflow_cfg_is_told() {
     let rows: Vec<(Case, &[&str])> = vec![
         (
             Case::new().toml("[gate]\nairflow_cfg = \"none.cfg\"\n"),
-            &["airgate.toml:2:15: [gate] airflow_cfg: none.cfg cannot be read: No such file or directory (os error 2)"],
+            &[
+                "airgate.toml:2:15: [gate] airflow_cfg: none.cfg cannot be read: No such file or directory (os error 2)",
+            ],
         ),
         (
             Case::new().cfg("[api]\nnonsense\nmaximum_page_limit = 50%\n[api]\n"),
@@ -522,10 +520,6 @@ fn a_bad_airflow_cfg_is_told() {
         (
             Case::new().cfg("[api]\nbase_url = $A\n").variable("A", "x$A"),
             &["airflow.cfg:2: [api] base_url: its environment variables refer to themselves"],
-        ),
-        (
-            Case::new().cfg("[core]\nauth_manager = airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager\n"),
-            &["airflow.cfg:2: [core] auth_manager: the auth manager keycloak is not available in this release"],
         ),
     ];
     for (case, expected) in rows {

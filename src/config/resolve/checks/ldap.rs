@@ -1,6 +1,6 @@
 //! The source `ldap`: what is missing, and what contradicts.
 
-use super::mintable;
+use super::{is_loopback, mintable};
 use crate::config::layer::Findings;
 use crate::config::location::Location;
 use crate::config::options as o;
@@ -45,7 +45,7 @@ fn identity(settings: &Settings, at: &Location, findings: &mut Findings) {
                     format!("{title}: ldap needs {users}, which says who there is and with which role");
                 findings.errors.push(at, message);
             }
-            AuthManager::Simple | AuthManager::Fab => {}
+            AuthManager::Simple | AuthManager::Fab | AuthManager::Keycloak => {}
         },
     }
 }
@@ -123,8 +123,4 @@ fn tls(ldap: &Ldap, findings: &mut Findings) {
 
 fn missing(this: &o::Opt, other: &o::Opt, at: &Location, findings: &mut Findings) {
     findings.errors.push(at, format!("{} needs {}", this.title(), other.title()));
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -48,7 +48,7 @@ pub fn auth_manager(text: &str) -> Parsed<AuthManager> {
         | "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
         | "airflow.auth.managers.fab.fab_auth_manager.FabAuthManager" => Ok(AuthManager::Fab),
         "keycloak" | "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager" => {
-            because("the auth manager keycloak is not available in this release")
+            Ok(AuthManager::Keycloak)
         }
         _ => Err(Fault::Expected),
     }
