@@ -14,6 +14,7 @@ pub mod flights;
 mod hearsay;
 pub mod jwt;
 pub mod kerberos;
+pub mod keycloak;
 pub mod lockout;
 pub mod probe;
 pub mod session;
@@ -153,6 +154,8 @@ pub enum Onward {
         /// `jti` of the client's token.
         jti: Option<Box<str>>,
     },
+    /// A token with a live Keycloak token of this very user inside, for Keycloak's auth manager.
+    Keycloak(Arc<keycloak::Held>),
 }
 
 impl fmt::Debug for Onward {
@@ -162,6 +165,7 @@ impl fmt::Debug for Onward {
             Self::Cookies => "Cookies",
             Self::Issued(_) => "Issued(***)",
             Self::Minted { .. } => "Minted",
+            Self::Keycloak(_) => "Keycloak",
         })
     }
 }
@@ -189,6 +193,8 @@ pub enum Origin {
     File,
     /// The LDAP directory.
     Ldap,
+    /// The realm of `[keycloak_auth_manager]`: its password, or its own token.
+    Keycloak,
     /// Airflow's metadata database: its user with this id, whose password it was.
     Database(UserId),
     /// `[api] anonymous_user`, by the `default` backend.
@@ -212,6 +218,7 @@ impl Origin {
             Self::Upstream => "upstream",
             Self::File => "file",
             Self::Ldap => "ldap",
+            Self::Keycloak => "keycloak",
             Self::Database(_) => "database",
             Self::Anonymous => "anonymous",
             Self::Issuer(_) => "issuer",

@@ -27,7 +27,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use crate::auth::basic::Scratch;
 use crate::auth::chain::{Accepted, Cause, Chain, Refusal};
 use crate::auth::credentials::Credentials;
-use crate::auth::{Attempt, Grant, Onward, Scope};
+use crate::auth::{Attempt, Grant, Onward, Reason, Scope};
 use crate::request::Request;
 use cross_site::Own;
 use decision::{Edits, ErrorForm, Forward, Outcome, Pending, ReplyPlan, Step};
@@ -39,6 +39,8 @@ use route::{Access, Api, Effect, Paging, Passage, Release, Route, RouteKind, Rou
 use target::Target;
 use translate::{Resumed, Translator};
 
+static INVALID_TOKEN: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"Airflow\", error=\"invalid_token\"");
 static PAGE_LIMIT: HeaderName = HeaderName::from_static("x-airgate-page-limit");
 
 /// Everything that decides. Built from the settings, replaced whole on reload.
@@ -134,17 +136,21 @@ impl Gate {
         edits
     }
 
+    /// Forgets the password that a grant was for, so that it is checked again.
+    fn forget(&self, request: &Request<'_>, grant: &Arc<Grant>) -> bool {
+        let Ok(credentials) = Credentials::read(&request.head.headers) else { return false };
+        let mut scratch = Scratch::new();
+        scratch
+            .login(&credentials)
+            .is_some_and(|login| self.log_in.passwords.forget(login, request.peer, grant, request.now))
+    }
+
     /// The upstream refused a token that it had issued itself: forgets it, unless it is so new that
     /// the refusal must have another reason. Says whether it was forgotten.
     pub fn refused(&self, request: &Request<'_>, grant: &Arc<Grant>) -> bool {
-        match (&grant.onward, Credentials::read(&request.head.headers)) {
-            (Onward::Issued(_), Ok(credentials)) => {
-                let mut scratch = Scratch::new();
-                scratch.login(&credentials).is_some_and(|login| {
-                    self.log_in.passwords.forget(login, request.peer, grant, request.now)
-                })
-            }
-            (Onward::Issued(_) | Onward::Unchanged | Onward::Cookies | Onward::Minted { .. }, _) => false,
+        match &grant.onward {
+            Onward::Issued(_) => self.forget(request, grant),
+            Onward::Unchanged | Onward::Cookies | Onward::Minted { .. } | Onward::Keycloak(_) => false,
         }
     }
 
@@ -236,7 +242,12 @@ impl Gate {
         let presented = match grant {
             Some(grant) => match self.mint.present(grant, request.now).await {
                 Ok(presented) => Some(presented),
-                Err(error) => return Err(mint_problem(error, outcome)),
+                Err(error) => {
+                    if let MintError::Ended(_) = error {
+                        self.forget(request, grant);
+                    }
+                    return Err(mint_problem(error, outcome));
+                }
             },
             None => None,
         };
@@ -331,6 +342,14 @@ fn proves(status: StatusCode, proof: Option<&HeaderValue>) -> Option<&HeaderValu
     proof.filter(|_| status != StatusCode::UNAUTHORIZED)
 }
 
+/// As an expired token is refused: whoever sent it must log in again.
+fn ended() -> Problem {
+    let cause = Cause::Unauthorized(Some(Reason::TokenExpired));
+    Problem::Refused(
+        Refusal { cause, challenges: smallvec::smallvec![INVALID_TOKEN.clone()], clear_cookie: false }.into(),
+    )
+}
+
 fn refused(cause: Cause) -> Problem {
     let refusal = Refusal { cause, challenges: smallvec::SmallVec::new(), clear_cookie: false };
     Problem::Refused(refusal.into())
@@ -344,6 +363,7 @@ fn mint_problem(error: MintError, outcome: &mut Outcome) -> Problem {
             retry_after: outage.retry_after,
             outages: std::iter::once(("identity", outage.cause)).collect(),
         }),
+        MintError::Ended(_) => ended(),
         MintError::Sign(_) => Problem::Internal,
     }
 }

@@ -99,6 +99,17 @@ pub trait ScriptStore: Send + Sync {
         keys: &[String],
         arguments: &[String],
     ) -> Result<Vec<i64>, StoreError>;
+
+    /// Runs `script` and returns its answer, a list of texts.
+    ///
+    /// # Errors
+    /// As [`ScriptStore::run`].
+    async fn run_texts(
+        &self,
+        script: &'static Script,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Vec<String>, StoreError>;
 }
 
 /// A script of a [`ScriptStore`], in Lua.

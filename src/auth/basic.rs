@@ -4,6 +4,7 @@ pub mod check;
 pub mod database;
 pub mod file;
 pub mod hash;
+pub mod keycloak;
 pub mod ldap;
 pub mod probe;
 pub mod upstream;

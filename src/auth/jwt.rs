@@ -31,6 +31,8 @@ pub use verifier::{Fault, Refusal, SignedBy, Verified, Verifier};
 pub(super) use cache::TokenCache;
 
 use super::credentials::Authorization;
+use super::keycloak::Held;
+use super::keycloak::bearer::RealmTokens;
 use super::{Attempt, Backend, Grant, Health, Identity, Onward, Origin, Reason, Rejection, Verdict};
 
 /// The backend `jwt`.
@@ -40,8 +42,19 @@ use super::{Attempt, Backend, Grant, Health, Identity, Onward, Origin, Reason, R
 pub struct Jwt {
     own: Option<Arc<Verifier>>,
     issuers: Vec<Issuer>,
+    realm: Option<RealmTokens>,
+    inside: Inside,
     cache: TokenCache,
     unverified: Arc<Grant>,
+}
+
+/// What Airflow's own tokens have inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// Nothing that ends before they do.
+    Nothing,
+    /// Keycloak's tokens, by its auth manager.
+    Keycloak,
 }
 
 struct Issuer {
@@ -56,9 +69,24 @@ impl Jwt {
         Self {
             own,
             issuers: issuers.into_iter().map(|(name, verifier)| Issuer { name, verifier }).collect(),
+            realm: None,
+            inside: Inside::Nothing,
             cache: TokenCache::new(),
             unverified: Arc::new(unverified(false, Onward::Unchanged)),
         }
+    }
+
+    /// Likewise with Keycloak: its own tokens, if they are accepted, and what Airflow's have inside.
+    #[must_use]
+    pub fn with_keycloak(mut self, realm: Option<RealmTokens>, inside: Inside) -> Self {
+        (self.realm, self.inside) = (realm, inside);
+        self
+    }
+
+    /// The realm, if it has issued the token.
+    fn realm_of(&self, token: &Token<'_>) -> Option<&RealmTokens> {
+        let realm = self.realm.as_ref()?;
+        (token.claimed_issuer()? == realm.issuer()).then_some(realm)
     }
 
     /// Who judges the token, and for whom it vouches. `None`: nobody here can.
@@ -98,6 +126,17 @@ impl Backend for Jwt {
             Err(_) if self.own.is_none() => return unverified(),
             Err(why) => return rejected(Reason::TokenInvalid(why)),
         };
+        if let Some(realm) = self.realm_of(&token) {
+            return match realm.judge(bytes, &token, attempt.request.now).await {
+                Ok(judged) => {
+                    let verified = judged.verified.until(judged.until);
+                    self.cache.insert(bytes, realm.verifier(), &verified, &judged.grant);
+                    Verdict::Accepted(judged.grant)
+                }
+                Err(Refusal::Bad(reason)) => rejected(reason),
+                Err(Refusal::Unknown(outage)) => Verdict::Unavailable(outage),
+            };
+        }
         let Some((verifier, origin)) = self.choose(&token) else { return unverified() };
         let verified = match verifier.judge(&token, attempt.request.now).await {
             Ok(verified) => verified,
@@ -105,8 +144,15 @@ impl Backend for Jwt {
             Err(Refusal::Unknown(outage)) => return Verdict::Unavailable(outage),
         };
         let known_upstream = origin == Origin::Airflow && verified.signed_by == SignedBy::Current;
-        let onward =
-            if known_upstream { Onward::Unchanged } else { Onward::Minted { jti: verified.jti.clone() } };
+        let onward = match (origin == Origin::Airflow, self.inside) {
+            (true, Inside::Keycloak) => match Held::inside(&token.payload, known_upstream) {
+                Some(held) => Onward::Keycloak(Arc::new(held)),
+                None if known_upstream => Onward::Unchanged,
+                None => return rejected(Reason::TokenInvalid("no Keycloak token inside")),
+            },
+            (true, Inside::Nothing) if known_upstream => Onward::Unchanged,
+            (true, Inside::Nothing) | (false, _) => Onward::Minted { jti: verified.jti.clone() },
+        };
         let grant = Arc::new(Grant {
             identity: Identity { origin, name: Arc::clone(&verified.name) },
             ambient: false,
@@ -120,7 +166,8 @@ impl Backend for Jwt {
     /// As bad as the worst source of keys.
     fn health(&self) -> Health {
         let verifiers = self.own.iter().chain(self.issuers.iter().map(|issuer| &issuer.verifier));
-        verifiers.map(|verifier| verifier.health()).max_by_key(badness).unwrap_or(Health::Up)
+        let realm = self.realm.iter().flat_map(|realm| [realm.verifier().health(), realm.health()]);
+        verifiers.map(|verifier| verifier.health()).chain(realm).max_by_key(badness).unwrap_or(Health::Up)
     }
 }
 

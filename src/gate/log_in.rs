@@ -96,6 +96,7 @@ impl Gate {
             Origin::File
             | Origin::Database(_)
             | Origin::Ldap
+            | Origin::Keycloak
             | Origin::Issuer(_)
             | Origin::Kerberos
             | Origin::Callout(_)
@@ -136,7 +137,9 @@ impl Gate {
                 outcome.issued = Some(endpoint.path());
                 Ok(Reply::json(StatusCode::CREATED, token::success_body(token.ok_or(Problem::Internal)?)))
             }
-            Onward::Unchanged | Onward::Cookies | Onward::Minted { .. } => Err(Problem::Internal),
+            Onward::Unchanged | Onward::Cookies | Onward::Minted { .. } | Onward::Keycloak(_) => {
+                Err(Problem::Internal)
+            }
         }
     }
 

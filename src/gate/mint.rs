@@ -9,6 +9,8 @@ use quick_cache::sync::Cache;
 
 use crate::auth::database::directory::{Found, UserDirectory};
 use crate::auth::jwt::{Principal, SignError, Signer};
+use crate::auth::keycloak::Held;
+use crate::auth::keycloak::sessions::{Current, Lost, Sessions};
 use crate::auth::{Grant, Identity, Onward, Origin, Outage};
 use crate::secret::Secret;
 
@@ -78,6 +80,9 @@ pub enum MintError {
     /// It cannot be told now who it is in Airflow.
     #[error("{}", .0.cause)]
     Unavailable(Outage),
+    /// Its session in Keycloak has ended, or its user is disabled.
+    #[error("the session of {0} has ended in Keycloak")]
+    Ended(String),
     /// The token could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -89,6 +94,10 @@ pub struct Mint {
     signer: Option<Signer>,
     directory: Directory,
     minted: Cache<(Identity, Option<Box<str>>), Arc<Minted>>,
+    /// What keeps Keycloak's tokens alive.
+    sessions: Option<Arc<Sessions>>,
+    /// Tells what this one made from what another did, which may have had another key.
+    maker: Arc<()>,
 }
 
 struct Minted {
@@ -101,7 +110,15 @@ struct Minted {
 impl Mint {
     /// `signer` is there whenever a signing key is configured.
     pub fn new(mode: Mode, signer: Option<Signer>, directory: Directory) -> Self {
-        Self { mode, signer, directory, minted: Cache::new(CACHED) }
+        let minted = Cache::new(CACHED);
+        Self { mode, signer, directory, minted, sessions: None, maker: Arc::default() }
+    }
+
+    /// With Keycloak's sessions, so that tokens go on working when the Keycloak token inside them has ended.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: Option<Arc<Sessions>>) -> Self {
+        self.sessions = sessions;
+        self
     }
 
     /// Whether tokens can be issued here, so that `/auth/token` need not ask the upstream.
@@ -121,7 +138,41 @@ impl Mint {
             (Onward::Minted { jti }, Mode::Mint | Mode::Exchange) => {
                 self.minted(&grant.identity, jti.as_deref(), now).await.map(Presented::Replaced)
             }
+            (Onward::Keycloak(held), Mode::Mint | Mode::Exchange) => {
+                self.kept(held, &grant.identity, now).await
+            }
         }
+    }
+
+    /// A token with a live Keycloak token inside: as it came while the one inside it lives, else with a newer one.
+    async fn kept(
+        &self,
+        held: &Arc<Held>,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Result<Presented, MintError> {
+        let current = match &self.sessions {
+            Some(sessions) => sessions.current(held, now).await,
+            None => Ok(Current::Own),
+        };
+        let current = current.map_err(|lost| match lost {
+            Lost::Ended => MintError::Ended(shown(identity)),
+            Lost::Unavailable(outage) => MintError::Unavailable(outage),
+        })?;
+        let (access, expires, serial) = match &current {
+            Current::Own if held.passes => return Ok(Presented::Header),
+            Current::Own => (&held.access, held.expires, 0),
+            Current::Renewed(live) => (&live.access, live.expires, live.serial),
+        };
+        if let Some(header) = held.recall(serial, &self.maker, now) {
+            return Ok(Presented::Replaced(header));
+        }
+        let life = expires.duration_since(now).unwrap_or_default().min(MINTED_FOR);
+        let principal = Principal::Keycloak { id: &held.user_id, name: &held.name, access, refresh: None };
+        let token = self.sign(identity, principal, held.jti.as_deref(), life, now)?;
+        let header = bearer(&token)?;
+        held.remember(serial, &self.maker, header.clone(), now + (life - RENEW_BEFORE.min(life / 4)));
+        Ok(Presented::Replaced(header))
     }
 
     /// Whether a token is minted for this identity, rather than left to the upstream. With FAB the upstream
@@ -158,16 +209,14 @@ impl Mint {
         let principal = self.principal(identity, now).await?;
         let user = match principal {
             Principal::Fab { id } => Some(id),
-            Principal::Simple { .. } => None,
+            Principal::Simple { .. } | Principal::Keycloak { .. } => None,
         };
         let key = (identity.clone(), jti.map(Box::from));
         if let Some(minted) = self.minted.get(&key).filter(|m| now < m.renew && m.user == user) {
             return Ok(minted.header.clone());
         }
         let token = self.sign(identity, principal, jti, MINTED_FOR, now)?;
-        let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-            .map_err(|error| SignError::Key(error.to_string()))?;
-        header.set_sensitive(true);
+        let header = bearer(&token)?;
         let renew = now + (MINTED_FOR - RENEW_BEFORE);
         self.minted.insert(key, Arc::new(Minted { user, header: header.clone(), renew }));
         Ok(header)
@@ -201,6 +250,7 @@ impl Mint {
                 | Origin::File
                 | Origin::Database(_)
                 | Origin::Ldap
+                | Origin::Keycloak
                 | Origin::Anonymous
                 | Origin::Issuer(_)
                 | Origin::Kerberos
@@ -221,6 +271,7 @@ impl Mint {
                 Origin::Upstream
                 | Origin::File
                 | Origin::Ldap
+                | Origin::Keycloak
                 | Origin::Anonymous
                 | Origin::Issuer(_)
                 | Origin::Kerberos
@@ -244,6 +295,8 @@ impl Mint {
 fn is_of_any_case(origin: &Origin) -> bool {
     match origin {
         Origin::File | Origin::Ldap | Origin::Anonymous | Origin::Upstream | Origin::Database(_) => true,
+        // Its names are people's too, and differ by more than case.
+        Origin::Keycloak => true,
         Origin::Airflow
         | Origin::Unverified
         | Origin::Issuer(_)
@@ -251,6 +304,13 @@ fn is_of_any_case(origin: &Origin) -> bool {
         | Origin::Callout(_)
         | Origin::Custom(_) => false,
     }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, SignError> {
+    let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .map_err(|error| SignError::Key(error.to_string()))?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// An identity for log lines.

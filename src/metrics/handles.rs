@@ -140,6 +140,7 @@ fn cache(exchange: &Exchange<'_>) -> Option<Cache> {
         | Origin::Upstream
         | Origin::File
         | Origin::Ldap
+        | Origin::Keycloak
         | Origin::Database(_)
         | Origin::Issuer(_)
         | Origin::Kerberos

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo,
+};
 use ::redis::{RedisError, TlsCertificates};
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -178,7 +180,7 @@ impl Redis {
                 }
             };
             let milliseconds = EVERY.as_millis().to_string();
-            invoke(&connection, &PROBE, &["airgate:probe".to_owned()], &[milliseconds]).await?;
+            invoke::<i64>(&connection, &PROBE, &["airgate:probe".to_owned()], &[milliseconds]).await?;
             Ok::<_, RedisError>(connection)
         };
         match tokio::time::timeout(PATIENCE, looked).await {
@@ -242,6 +244,26 @@ impl ScriptStore for Redis {
         keys: &[String],
         arguments: &[String],
     ) -> Result<Vec<i64>, StoreError> {
+        self.call(script, keys, arguments).await
+    }
+
+    async fn run_texts(
+        &self,
+        script: &'static Script,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        self.call(script, keys, arguments).await
+    }
+}
+
+impl Redis {
+    async fn call<T: FromRedisValue>(
+        &self,
+        script: &'static Script,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Vec<T>, StoreError> {
         let Some(connection) = self.connection() else {
             self.calls.skipped.fetch_add(1, Ordering::Relaxed);
             return Err(StoreError::Down);
@@ -249,10 +271,10 @@ impl ScriptStore for Redis {
         let answer =
             tokio::time::timeout(self.settings.timeout, invoke(&connection, script, keys, arguments));
         let answer = match answer.await {
-            Ok(Ok(numbers)) => {
+            Ok(Ok(answer)) => {
                 self.late.store(0, Ordering::Relaxed);
                 self.calls.answered.fetch_add(1, Ordering::Relaxed);
-                return Ok(numbers);
+                return Ok(answer);
             }
             Ok(Err(error)) => {
                 let cause = error.to_string();
@@ -269,12 +291,12 @@ impl ScriptStore for Redis {
     }
 }
 
-async fn invoke(
+async fn invoke<T: FromRedisValue>(
     connection: &MultiplexedConnection,
     script: &'static Script,
     keys: &[String],
     arguments: &[String],
-) -> Result<Vec<i64>, RedisError> {
+) -> Result<Vec<T>, RedisError> {
     let mut connection = connection.clone();
     // By its hash; Redis is told the text where it does not know it, as after a restart.
     let mut call = script.compiled.get_or_init(|| ::redis::Script::new(script.code)).prepare_invoke();

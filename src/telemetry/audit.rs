@@ -43,14 +43,24 @@ impl Event {
         let grant = outcome.grant.as_ref()?;
         match (outcome.refused, &grant.identity.origin) {
             (Some("cross_site" | "unknown_to_airflow"), _) => Some(Self::Denied),
-            (_, Origin::Upstream | Origin::File | Origin::Database(_) | Origin::Ldap | Origin::Kerberos)
-                if !outcome.cached =>
-            {
-                Some(Self::LoginAccepted)
-            }
-            (_, Origin::Upstream | Origin::File | Origin::Database(_) | Origin::Ldap | Origin::Kerberos) => {
-                None
-            }
+            (
+                _,
+                Origin::Upstream
+                | Origin::File
+                | Origin::Database(_)
+                | Origin::Ldap
+                | Origin::Keycloak
+                | Origin::Kerberos,
+            ) if !outcome.cached => Some(Self::LoginAccepted),
+            (
+                _,
+                Origin::Upstream
+                | Origin::File
+                | Origin::Database(_)
+                | Origin::Ldap
+                | Origin::Keycloak
+                | Origin::Kerberos,
+            ) => None,
             (_, Origin::Airflow | Origin::Unverified | Origin::Anonymous | Origin::Issuer(_)) => None,
             // Asked with every request, unless cached: the access log has each.
             (_, Origin::Callout(_) | Origin::Custom(_)) => None,

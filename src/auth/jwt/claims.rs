@@ -56,6 +56,11 @@ impl Lifetime {
     pub fn holds(&self, now: SystemTime) -> bool {
         (self.from..self.until).contains(&nanoseconds(now))
     }
+
+    /// The same, but no longer than until then.
+    pub fn until(self, time: SystemTime) -> Self {
+        Self { until: self.until.min(nanoseconds(time)), ..self }
+    }
 }
 
 /// What the claims say.

@@ -36,6 +36,17 @@ pub enum Principal<'a> {
         /// The id.
         id: i64,
     },
+    /// A user of Keycloak: `user_id`, `name`, and Keycloak's own tokens, as for a client that sends no cookies.
+    Keycloak {
+        /// Keycloak's id of the user.
+        id: &'a str,
+        /// The name.
+        name: &'a str,
+        /// The access token, by which Airflow asks what the user may do.
+        access: &'a Secret,
+        /// The refresh token. None of a client's own grant, nor where it is nobody's business.
+        refresh: Option<&'a Secret>,
+    },
 }
 
 /// Why no token could be made.
@@ -128,6 +139,12 @@ impl Serialize for Payload<'_> {
                 map.serialize_entry("teams", teams)?;
             }
             Principal::Fab { id } => map.serialize_entry("sub", &id.to_string())?,
+            Principal::Keycloak { id, name, access, refresh } => {
+                map.serialize_entry("user_id", id)?;
+                map.serialize_entry("name", name)?;
+                map.serialize_entry("access_token", access.expose())?;
+                map.serialize_entry("refresh_token", &refresh.map(Secret::expose))?;
+            }
         }
         map.serialize_entry("jti", self.jti)?;
         if let Some(issuer) = self.issuer {

@@ -100,6 +100,7 @@ fn words(verdict: &Verdict) -> String {
                 Onward::Cookies => "cookies".to_owned(),
                 Onward::Issued(_) => "issued".to_owned(),
                 Onward::Minted { jti } => format!("minted {}", jti.as_deref().unwrap_or("-")),
+                Onward::Keycloak(held) => format!("keycloak {}", held.user_id),
             };
             let ambient = if grant.ambient { ", ambient" } else { "" };
             let identity = &grant.identity;

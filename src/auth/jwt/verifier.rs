@@ -86,6 +86,15 @@ pub enum Refusal {
     Unknown(Outage),
 }
 
+impl Verified {
+    /// The same, to be verified again from `time` on.
+    #[must_use]
+    pub fn until(mut self, time: SystemTime) -> Self {
+        self.lifetime = self.lifetime.until(time);
+        self
+    }
+}
+
 impl Verifier {
     /// Verifies a token, exactly as Airflow 3.3 with PyJWT 2.15 does, but for an unknown `role`: 500 there,
     /// invalid here.

@@ -33,6 +33,15 @@ impl Told {
 
 #[async_trait]
 impl ScriptStore for Told {
+    async fn run_texts(
+        &self,
+        _: &'static Script,
+        _: &[String],
+        _: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::Answer)
+    }
+
     async fn run(
         &self,
         _script: &'static Script,
