@@ -21,7 +21,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ORIGIN, SET_COOKIE, VARY, WWW_AUTHENTICATE};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::basic::Scratch;
@@ -30,12 +32,12 @@ use crate::auth::credentials::Credentials;
 use crate::auth::{Attempt, Grant, Onward, Reason, Scope};
 use crate::request::Request;
 use cross_site::Own;
-use decision::{Edits, ErrorForm, Forward, Outcome, Pending, ReplyPlan, Step};
-use limit::{Clamped, Dialect, ListEndpoint, PageLimit};
+use decision::{Edits, ErrorForm, Forward, List, Outcome, Pending, ReplyPlan, Step};
+use limit::{Clamped, ClampedBody, Dialect, ListEndpoint, PageLimit};
 use log_in::LogIn;
 use mint::{Mint, MintError, Presented};
 use reply::{Problem, Reply};
-use route::{Access, Api, Effect, Paging, Passage, Release, Route, RouteKind, Routes};
+use route::{Access, Api, Effect, Operation, Paging, Passage, Release, Route, RouteKind, Routes};
 use target::Target;
 use translate::{Resumed, Translator};
 
@@ -71,7 +73,8 @@ impl Gate {
         }
     }
 
-    /// Goes on with a request whose body has been read. At a token endpoint the chain has not run before.
+    /// Goes on with a request whose body has been read. At a token endpoint the chain has not run before; where it
+    /// has, it does not run again.
     pub async fn resume(
         &self,
         pending: Pending,
@@ -81,6 +84,7 @@ impl Gate {
     ) -> Resumed {
         let answered = match pending {
             Pending::Token(endpoint) => self.token(endpoint, request, &body, outcome).await,
+            Pending::List(list) => return Resumed::Forwarded(self.list(*list, request, body, outcome)),
             Pending::Translation(ticket) => return self.translate(*ticket, request, body, outcome).await,
         };
         Resumed::Whole(match answered {
@@ -176,7 +180,7 @@ impl Gate {
                 return Ok(Step::Reply(self.log_in.wrong_method(endpoint, &head.method)));
             }
             RouteKind::Other(Passage::Denied) => return Err(Problem::NoRoute),
-            RouteKind::Other(Passage::Allowed) => {
+            RouteKind::Other(Passage::Allowed | Passage::Paged) => {
                 return self.forward(request, &target, &route, None, outcome).await;
             }
             RouteKind::Api(operation) => match operation.access {
@@ -263,8 +267,9 @@ impl Gate {
             }
         };
         outcome.clamped = lowered;
-        Ok(Step::Forward(Forward {
+        let forward = Forward {
             uri,
+            body: None,
             headers: forward::request(request, &route.kind, presented.as_ref()),
             issued: matches!(presented, Some(Presented::Replaced(_)))
                 && grant.is_some_and(|grant| matches!(grant.onward, Onward::Issued(_))),
@@ -274,7 +279,35 @@ impl Gate {
                 strip_cookies: matches!(presented, Some(Presented::Header | Presented::Replaced(_))),
                 proof: outcome.proof.clone(),
             },
-        }))
+        };
+        let dialect = page_in_body(&route.kind, self.routes.release())
+            .filter(|_| limit::may_be_json(content_types(request)));
+        Ok(match dialect {
+            Some(dialect) => Step::Body(Pending::List(List { forward, dialect }.into())),
+            None => Step::Forward(forward),
+        })
+    }
+
+    /// Sends on a list whose body is here: with the page size in it clamped, and its length known.
+    fn list(&self, list: List, request: &Request<'_>, body: Bytes, outcome: &mut Outcome) -> Forward {
+        let List { mut forward, dialect } = list;
+        let (body, lowered) = match self.limit.clamp_body(&body, dialect) {
+            ClampedBody::Unchanged => (body, None),
+            ClampedBody::Rewritten { body, lowered } => (body.into(), lowered),
+        };
+        if let Some(page) = lowered {
+            outcome.clamped = true;
+            forward.reply.page_limit = Some(HeaderValue::from(page));
+        }
+        let sent = &request.head.headers;
+        // Whoever waited for a go-ahead has been given it.
+        forward.headers.remove.extend([EXPECT].into_iter().filter(|name| sent.contains_key(name)));
+        if !body.is_empty() {
+            forward.headers.remove.push(TRANSFER_ENCODING);
+            forward.headers.set.push((CONTENT_LENGTH, HeaderValue::from(body.len())));
+            forward.body = Some(body);
+        }
+        forward
     }
 
     /// What every answer of our own gets: CORS and `Vary`, as if Airflow had answered, and the proof for
@@ -332,8 +365,19 @@ fn paging(kind: &RouteKind, release: Release) -> Option<(Dialect, ListEndpoint)>
             Some((dialect, endpoint))
         }
         RouteKind::Experimental(_) => Some((Dialect::Airflow2, ListEndpoint::No)),
-        RouteKind::Token(_) | RouteKind::Other(_) => None,
+        RouteKind::Other(Passage::Paged) => Some((Dialect::Airflow3, ListEndpoint::No)),
+        RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Denied) => None,
     }
+}
+
+/// How an API reads the page size in a body, where an operation has it there.
+fn page_in_body(kind: &RouteKind, release: Release) -> Option<Dialect> {
+    let RouteKind::Api(Operation { paging: Paging::PageLimit, .. }) = kind else { return None };
+    paging(kind, release).map(|(dialect, _)| dialect)
+}
+
+fn content_types<'a>(request: &Request<'a>) -> impl Iterator<Item = &'a [u8]> {
+    request.head.headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes)
 }
 
 /// The proof of an answer with this status. With a 401 it would ask for another round (RFC 4559, section

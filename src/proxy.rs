@@ -84,6 +84,8 @@ const CLIENT_STALL: Duration = Duration::from_secs(60);
 const SMALL_BODY: u64 = 64 * 1024;
 /// Longest time for that.
 const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest body that is read here and then sent on: what Pingora keeps of one for another try.
+const SENT_AGAIN: usize = 64 * 1024;
 /// Longest time for the rest of a body that nobody needs, once its request is answered.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -180,8 +182,16 @@ impl Proxy {
         ctx: &mut Ctx,
         pending: Pending,
     ) -> Result<Option<Resumed>, Problem> {
+        let max = match &pending {
+            Pending::Token(_) | Pending::Translation(_) => ctx.snapshot.max_body,
+            Pending::List(_) => {
+                // Else Pingora would take it for a body that is yet to come, and send none.
+                session.as_mut().enable_retry_buffering();
+                ctx.snapshot.max_body.min(SENT_AGAIN)
+            }
+        };
         let body = if pending.takes_body() {
-            convert::read_body(session, ctx.snapshot.max_body, ctx.snapshot.body_timeout).await?
+            convert::read_body(session, max, ctx.snapshot.body_timeout).await?
         } else {
             Bytes::new()
         };
@@ -201,6 +211,13 @@ impl Proxy {
             ctx.outcome.refused = Some("client_gone");
         }
         Ok(resumed)
+    }
+
+    /// Leaves a request to Pingora, with what was decided.
+    fn forward(&self, session: &mut Session, ctx: &mut Ctx, forward: Forward) -> bool {
+        convert::forget_spelling(session.req_header_mut());
+        ctx.forward = Some(forward);
+        false
     }
 
     /// Writes an answer of our own whose body comes in pieces.
@@ -306,15 +323,12 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> pingora::Result<bool> {
         let reply = match self.decide(session, ctx).await {
-            Ok(Step::Forward(forward)) => {
-                convert::forget_spelling(session.req_header_mut());
-                ctx.forward = Some(forward);
-                return Ok(false);
-            }
+            Ok(Step::Forward(forward)) => return Ok(self.forward(session, ctx, forward)),
             Ok(Step::Reply(reply)) => reply,
             // Boxed, so that what is forwarded need not pay for the room that these take.
             Ok(Step::Body(pending)) => match Box::pin(self.with_body(session, ctx, pending)).await {
                 Ok(Some(Resumed::Whole(reply))) => reply,
+                Ok(Some(Resumed::Forwarded(forward))) => return Ok(self.forward(session, ctx, forward)),
                 Ok(Some(Resumed::Streamed(head, body))) => {
                     Box::pin(self.stream(session, ctx, head, body)).await?;
                     return Ok(true);
@@ -376,6 +390,22 @@ impl ProxyHttp for Proxy {
             request.set_uri(uri.clone());
         }
         convert::edit_request(request, &forward.headers);
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Self::CTX,
+    ) -> pingora::Result<()> {
+        // Pingora hands over the one that came, whole, with each try.
+        if end_of_stream
+            && let Some(replaced) = ctx.forward.as_ref().and_then(|forward| forward.body.as_ref())
+        {
+            *body = Some(replaced.clone());
+        }
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::limit::Dialect;
 use super::reply::Reply;
 use super::token::Endpoint;
 use super::translate::Ticket;
@@ -28,6 +30,8 @@ pub enum Step {
 pub enum Pending {
     /// A log-in at a token endpoint.
     Token(Endpoint),
+    /// A list that may have its page size in the body. All but that is decided.
+    List(Box<List>),
     /// A request of an API of Airflow 2's, already let in.
     Translation(Box<Ticket>),
 }
@@ -36,7 +40,7 @@ impl Pending {
     /// Whether there is a body to be read.
     pub fn takes_body(&self) -> bool {
         match self {
-            Self::Token(_) => true,
+            Self::Token(_) | Self::List(_) => true,
             Self::Translation(ticket) => ticket.takes_body(),
         }
     }
@@ -44,10 +48,17 @@ impl Pending {
     /// Whether Airflow is asked, by calls of the gate's own.
     pub fn asks_airflow(&self) -> bool {
         match self {
-            Self::Token(_) => false,
+            Self::Token(_) | Self::List(_) => false,
             Self::Translation(_) => true,
         }
     }
+}
+
+/// A request for a list whose filter is its body.
+#[derive(Debug)]
+pub struct List {
+    pub(super) forward: Forward,
+    pub(super) dialect: Dialect,
 }
 
 /// How a request goes to the upstream.
@@ -57,6 +68,8 @@ pub struct Forward {
     pub uri: Option<Uri>,
     /// Changes to the request's headers.
     pub headers: Edits,
+    /// The body to send in place of the one that came, which has been read; `None` sends what comes.
+    pub body: Option<Bytes>,
     /// Whether the upstream's own token was put in, from the cache of verified credentials: if the
     /// upstream refuses it, it is forgotten, and a safe request is decided once more.
     pub issued: bool,

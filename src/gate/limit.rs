@@ -1,11 +1,13 @@
 //! The page-size clamp: no spelling of `limit` gets a larger page than `[api] maximum_page_limit`.
 
+mod body;
 mod number;
 mod query;
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
 
+pub use body::{ClampedBody, may_be_json};
 use number::Reading;
 use query::{Pair, Raw};
 
@@ -193,6 +195,7 @@ impl PageLimit {
             (Reading::Negative, Parameter::Limit, Dialect::Airflow3 | Dialect::Airflow3Fab) => Page::Fits,
             (Reading::Negative, Parameter::Limit, Dialect::Airflow2) => Page::TooLarge,
             (Reading::Negative, Parameter::DagRunsLimit, _) => Page::TooLarge,
+            (Reading::Negative, Parameter::PageLimit, _) => Page::Fits,
             (Reading::Number(0), Parameter::Limit, Dialect::Airflow3Fab | Dialect::Airflow2) => {
                 Page::Fallback
             }
@@ -202,7 +205,7 @@ impl PageLimit {
     }
 }
 
-/// A query parameter that carries a page size. These are all that Airflow 3.3 has, in its public
+/// What carries a page size. These are all that Airflow 3.3 has, in its public
 /// API, its UI's and the FAB provider's, and all that Airflow 2.11 has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Parameter {
@@ -211,6 +214,8 @@ enum Parameter {
     /// `dag_runs_limit`, of `/ui/dags`: runs to each DAG. A plain `int` in Airflow, which passes a
     /// negative one on to the database; SQLite then knows no limit.
     DagRunsLimit,
+    /// `page_limit`, in the body of a list. Both Airflows refuse a negative one.
+    PageLimit,
 }
 
 /// What a page size calls for.

@@ -143,6 +143,8 @@ pub enum Paging {
 pub enum Passage {
     /// Forwarded with its credentials: Airflow judges them itself.
     Allowed,
+    /// Likewise, and clamped: the API of Airflow 3's own user interface, below `/ui`.
+    Paged,
     /// 404.
     Denied,
 }
@@ -248,6 +250,8 @@ impl Routes {
             Place::Document
         } else if below(path, EXECUTION).is_some() {
             Place::Other(Reach::Execution)
+        } else if below(path, UI_API).is_some() {
+            Place::Other(Reach::UiApi)
         } else {
             Place::Other(Reach::Ui)
         }
@@ -292,13 +296,14 @@ impl Routes {
 
     fn other(&self, reach: Reach) -> Route {
         let passage = match (self.settings.other_routes, reach) {
-            (OtherRoutes::Deny, Reach::Ui | Reach::Execution) => Passage::Denied,
+            (OtherRoutes::Deny, Reach::Ui | Reach::UiApi | Reach::Execution) => Passage::Denied,
             (OtherRoutes::Ui, Reach::Execution) => Passage::Denied,
+            (OtherRoutes::Ui | OtherRoutes::All, Reach::UiApi) => Passage::Paged,
             (OtherRoutes::Ui, Reach::Ui) => Passage::Allowed,
             (OtherRoutes::All, Reach::Ui | Reach::Execution) => Passage::Allowed,
         };
         let template = match reach {
-            Reach::Ui => "/{path}",
+            Reach::Ui | Reach::UiApi => "/{path}",
             Reach::Execution => "/execution/{path}",
         };
         Route { kind: RouteKind::Other(passage), template }
@@ -341,6 +346,7 @@ const PUBLIC: &str = "/api/v2";
 const FAB: &str = "/auth/fab/v1";
 const STABLE: &str = "/api/v1";
 const EXPERIMENTAL: &str = "/api/experimental";
+const UI_API: &str = "/ui";
 const EXECUTION: &str = "/execution";
 const DOCUMENT: &str = "/openapi.json";
 
@@ -357,6 +363,7 @@ enum Place<'p> {
 #[derive(Clone, Copy)]
 enum Reach {
     Ui,
+    UiApi,
     Execution,
 }
 

@@ -6,7 +6,7 @@
 //! endpoint's other validation errors.
 
 mod form;
-mod json;
+pub(in crate::gate) mod json;
 mod keycloak;
 mod media;
 mod printable;

@@ -84,8 +84,10 @@ enum What {
     Nothing,
 }
 
-/// The answer to a request that was resumed.
+/// What becomes of a request that was resumed.
 pub enum Resumed {
+    /// It goes to the upstream after all.
+    Forwarded(super::decision::Forward),
     /// All of it.
     Whole(super::reply::Reply),
     /// Its head, and a body that comes in pieces.

@@ -4,6 +4,7 @@ mod airflow2;
 mod bad_input;
 mod browser;
 mod callout;
+mod clamp;
 mod command_line;
 mod crossing;
 mod custom;

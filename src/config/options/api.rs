@@ -20,7 +20,7 @@ options! {
     }
     API_MAXIMUM_PAGE_LIMIT {
         section: "api", key: "maximum_page_limit", shape: Shape::Integer, allowed: "a whole number from 1 to 4294967295", airflow: true, default: "100",
-        help: "Caps `limit` in queries, so that one call cannot read a whole table. `page_limit` in a JSON body is not capped in this release"
+        help: "Caps `limit` in queries and `page_limit` in the bodies of lists, so that one call cannot read a whole table"
     }
     API_FALLBACK_PAGE_LIMIT {
         section: "api", key: "fallback_page_limit", shape: Shape::Integer, allowed: "a whole number from 1 to 4294967295", airflow: true,

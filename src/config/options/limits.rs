@@ -13,7 +13,7 @@ options! {
     }
     LIMITS_MAX_BODY {
         section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "131072",
-        help: "Bytes of a request body that airgate itself reads, such as a token request. More is 413. Other bodies stream, without limit"
+        help: "Bytes of a request body that airgate itself reads: log-ins, and lists with their filter in the body, of which it reads 65536 at most. More is 413. Other bodies stream, without limit"
     }
     LIMITS_MAX_CONNECTIONS {
         section: "limits", key: "max_connections", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "10000",

@@ -60,6 +60,27 @@ pub(super) fn python_int(text: &str) -> Reading {
     digits(body.chars(), any_digit).map_or(Reading::Refused, |digits| signed(minus, digits.value))
 }
 
+/// Reads digits, with a minus or without, as JSON has them.
+///
+/// Python refuses more than 4300 of them, unless it is told otherwise, and pydantic takes any number; a longer
+/// one is lowered rather than passed on.
+pub(super) fn integer(text: &str) -> Reading {
+    let (minus, body) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    digits(body.chars(), ascii_digit).map_or(Reading::Refused, |digits| signed(minus, digits.value))
+}
+
+/// Reads as pydantic 2 reads a Python `float` for an `int` in lax mode: without a fraction, and within 64 bits.
+pub(super) fn float(text: &str) -> Reading {
+    const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+    match text.parse::<f64>() {
+        Ok(number) if number.fract() != 0.0 || number.abs() >= TOO_LARGE => Reading::Refused,
+        Ok(number) if number < 0.0 => Reading::Negative,
+        // In range, and whole, by what stands above.
+        Ok(number) => Reading::Number(number as u64),
+        Err(_) => Reading::Refused,
+    }
+}
+
 fn signed(minus: bool, value: u64) -> Reading {
     if minus && value > 0 { Reading::Negative } else { Reading::Number(value) }
 }

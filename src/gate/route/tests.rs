@@ -399,6 +399,29 @@ fn the_experimental_api_where_enabled() {
 }
 
 #[test]
+fn the_user_interfaces_api_by_every_spelling() {
+    for (other_routes, expected) in [
+        (OtherRoutes::Deny, Passage::Denied),
+        (OtherRoutes::Ui, Passage::Paged),
+        (OtherRoutes::All, Passage::Paged),
+    ] {
+        let routes = routes("/airflow", other_routes, false);
+        for raw in [
+            "/ui/dags",
+            "/ui",
+            "/%75i/dags",
+            "/ui%2Fdags",
+            "/%2Fui/dags",
+            "/airflow/ui/dags",
+            "/airflow/%2Fui%2Fdags",
+        ] {
+            let route = find(&routes, "GET", raw).unwrap();
+            assert_eq!(route.kind, RouteKind::Other(expected), "{other_routes:?} {raw}");
+        }
+    }
+}
+
+#[test]
 fn execution_by_no_spelling_but_with_all() {
     let spellings = [
         "/execution",
@@ -427,9 +450,10 @@ fn execution_by_no_spelling_but_with_all() {
         }
     }
     let ui = routes("", OtherRoutes::Ui, false);
-    for raw in ["/executions", "/ui/execution", "/Execution/x", "/x%2Fexecution"] {
+    for raw in ["/executions", "/Execution/x", "/x%2Fexecution"] {
         assert_eq!(words(find(&ui, "GET", raw)), "Allowed /{path}", "{raw}");
     }
+    assert_eq!(words(find(&ui, "GET", "/ui/execution")), "Paged /{path}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! (the last one counts), and its error answers quote Python's messages and positions. A standard
 //! reader agrees on none of these. Follows CPython 3.11, `Lib/json` and `Modules/_json.c`.
 
-mod decode;
+pub(in crate::gate) mod decode;
 mod reader;
 
 use std::hash::{Hash, Hasher};

@@ -96,6 +96,16 @@ impl Row {
         ask.try_send(to)
     }
 
+    /// How many items the answer lists, where it is a list.
+    pub fn items(&self, answer: &Answer) -> Option<usize> {
+        let body: Value = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)?;
+        let lists = body
+            .as_array()
+            .into_iter()
+            .chain(body.as_object().into_iter().flatten().filter_map(|(_, v)| v.as_array()));
+        lists.map(Vec::len).max()
+    }
+
     /// What differs, by name. Lists are compared by count and names, tokens by claims and life.
     pub fn differences(&self, answer: &Answer) -> Vec<&'static str> {
         let recorded = |name: &str| -> Vec<&str> {
