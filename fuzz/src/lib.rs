@@ -21,6 +21,8 @@ pub mod ldap_names;
 pub mod database_url;
 #[path = "../../tests/it/properties/limit.rs"]
 pub mod limit;
+#[path = "../../tests/it/properties/limit_body.rs"]
+pub mod limit_body;
 #[path = "../../tests/it/properties/target.rs"]
 pub mod target;
 #[path = "../../tests/it/properties/token.rs"]

@@ -1,6 +1,7 @@
 //! The page size: what the upstream is sent, whatever a client sends.
 
 mod live;
+mod readings;
 
 use crate::support::client::Connection;
 use crate::support::token::{self, SECRET};

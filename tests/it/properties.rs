@@ -12,6 +12,7 @@ mod kerberos;
 mod ldap_message;
 mod ldap_names;
 mod limit;
+mod limit_body;
 mod target;
 mod token;
 mod token_body;
@@ -47,7 +48,7 @@ impl Drop for Input {
 }
 
 /// Steele, Lea, Flood: SplitMix64.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -58,7 +59,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
@@ -175,6 +176,11 @@ fn database_url() {
 #[test]
 fn limit() {
     check("limit", limit::holds);
+}
+
+#[test]
+fn limit_body() {
+    check("limit_body", limit_body::holds);
 }
 
 #[test]
