@@ -1,5 +1,7 @@
 //! A foreign page changes nothing with what a browser sends by itself: in a real browser.
 
+mod cors;
+
 use serde_json::json;
 
 use crate::support::browser::Browser;
