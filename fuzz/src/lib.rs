@@ -29,3 +29,5 @@ pub mod target;
 pub mod token;
 #[path = "../../tests/it/properties/token_body.rs"]
 pub mod token_body;
+#[path = "../../tests/it/properties/translation.rs"]
+pub mod translation;

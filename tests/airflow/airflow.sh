@@ -24,12 +24,13 @@
 #   keycloak      Keycloak's auth manager, as for tests/goldens/af3-keycloak.jsonl; starts Keycloak too
 #                 (tests/servers/keycloak.sh, which lists its users and clients)
 #   v1            fab, with what a scheduler has run: the data of tests/goldens/af2-v1.jsonl (see prepare_v1.py)
-#   v1-options    the same, but the configuration is shown, connections are tried, and XComs are deserialised
+#   v1-options    the same, but the configuration is shown, connections are tried, XComs are deserialised, and the
+#                 limits are the usual ones, 100 and 50
 #   demo          what `make run` shows: admin/admin and viewer/viewer, and no signing key that anyone else knows
 #   af2           Airflow 2.11 with FAB, basic_auth and session, as for tests/goldens/af2.jsonl. FAB's users, and
 #                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
 #   af2-no-public the same, but who has not logged in has no role (AUTH_ROLE_PUBLIC = None)
-# All but demo have the limits 5 and 3, 8 DAGs, 9 pools, 8 variables, 8 runs of fx_dag_01 and 16 task instances.
+# All but demo and v1-options have the limits 5 and 3, 8 DAGs, 9 pools, 8 variables, 8 runs of fx_dag_01 and 16 task instances.
 # Every password and key in here is a fixture, good for nothing else.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
@@ -128,6 +129,8 @@ CFG
 }
 
 airflow3_cfg() { # INSTANCE HOME
+  local maximum=5 fallback=3
+  [ "$1" != v1-options ] || maximum=100 fallback=50
   local auth_manager=airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager
   [ "$1" != keycloak ] || auth_manager=airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager
   [[ $1 != fab && $1 != v1* ]] || auth_manager=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
@@ -169,8 +172,8 @@ CFG
   fi
   cat <<CFG
 secret_key = airgate-fixture-api-secret
-maximum_page_limit = 5
-fallback_page_limit = 3
+maximum_page_limit = $maximum
+fallback_page_limit = $fallback
 access_control_allow_origins = https://ui.example.com,https://grafana.example.com
 access_control_allow_methods = GET,POST,OPTIONS
 access_control_allow_headers = authorization,content-type

@@ -24,12 +24,15 @@ mod ldap;
 mod life;
 mod lockout;
 mod mixed;
+mod openapi;
 mod properties;
 mod python_client;
 mod support;
 mod translate;
 mod transport;
 mod uniform;
+mod v1_cost;
+mod v1_traps;
 #[cfg(not(feature = "kerberos"))]
 mod without_kerberos;
 mod zero_config;

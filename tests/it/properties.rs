@@ -16,6 +16,7 @@ mod limit_body;
 mod target;
 mod token;
 mod token_body;
+mod translation;
 
 use std::path::Path;
 
@@ -196,4 +197,9 @@ fn token() {
 #[test]
 fn token_body() {
     check("token_body", token_body::holds);
+}
+
+#[test]
+fn translation() {
+    check("translation", translation::holds);
 }

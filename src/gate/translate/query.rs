@@ -107,6 +107,8 @@ pub const fn fields(of: FieldsOf) -> Key {
     Key { name: "fields", today: "", kind: Kind::Fields(of) }
 }
 
+/// Any other key, which is left out of account, as Airflow 2 does where it looks at none.
+pub const OTHERS: Key = Key { name: "", today: "", kind: Kind::Text };
 /// `limit`.
 pub const LIMIT: Key = Key { name: "limit", today: "limit", kind: Kind::Limit };
 /// `offset`.
@@ -132,7 +134,8 @@ impl Query {
         let came = pairs(query);
         let mut unknown: Vec<&str> = Vec::new();
         for (name, _) in &came {
-            if !keys.iter().any(|key| key.name == name) && !unknown.contains(&&**name) {
+            let known = keys.iter().any(|key| key.name == name || *key == OTHERS);
+            if !known && !unknown.contains(&&**name) {
                 unknown.push(name);
             }
         }

@@ -1,8 +1,34 @@
 //! `/api/v1`, the stable API of Airflow 2.
 
+mod accept;
+mod config;
+mod connections;
+mod dag_stats;
+mod dag_warnings;
+mod datasets;
+mod event_logs;
+mod fab;
+mod import_errors;
+mod mask;
+mod monitoring;
 mod pools;
+mod providers;
+mod variables;
 
 use super::row::Row;
 
 /// All its operations.
-pub const ROWS: &[&[Row]] = &[pools::ROWS];
+pub const ROWS: &[&[Row]] = &[
+    connections::ROWS,
+    pools::ROWS,
+    variables::ROWS,
+    datasets::ROWS,
+    event_logs::ROWS,
+    import_errors::ROWS,
+    dag_stats::ROWS,
+    dag_warnings::ROWS,
+    providers::ROWS,
+    config::ROWS,
+    monitoring::ROWS,
+    fab::ROWS,
+];

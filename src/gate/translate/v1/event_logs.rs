@@ -1,0 +1,134 @@
+//! The event log.
+
+use crate::gate::translate::asked::Asked;
+use crate::gate::translate::fault::Fault;
+use crate::gate::translate::query::{Key, Kind, LIMIT, OFFSET, date as date_key, order, own, text, whole};
+use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, not_found_bare};
+use crate::gate::translate::shape::{Shape, date, date_from, same};
+
+/// The operations.
+pub const ROWS: &[Row] = &[
+    Row {
+        old: get("/api/v1/eventLogs"),
+        new: get("/api/v2/eventLogs"),
+        query: &[
+            LIMIT,
+            OFFSET,
+            order(&[
+                ("event_log_id", "event_log_id"),
+                ("when", "when"),
+                ("dag_id", "dag_id"),
+                ("task_id", "task_id"),
+                ("run_id", "run_id"),
+                ("event", "event"),
+                ("execution_date", "logical_date"),
+                ("owner", "owner"),
+                ("extra", "extra"),
+            ]),
+            text("dag_id"),
+            text("task_id"),
+            text("run_id"),
+            whole("map_index"),
+            whole("try_number"),
+            EVENT,
+            text("owner"),
+            date_key("before"),
+            date_key("after"),
+            INCLUDED,
+            EXCLUDED,
+        ],
+        body: Body::None,
+        answer: Answer::Page("event_logs", "event_logs", &LOGGED),
+        status: 200,
+        texts: &[],
+        work: Work::By(list),
+    },
+    Row {
+        old: get("/api/v1/eventLogs/{event_log_id}"),
+        new: get("/api/v2/eventLogs/{event_log_id}"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::One(&LOGGED),
+        status: 200,
+        texts: &[not_found_bare("Event Log not found")],
+        work: Work::By(one),
+    },
+];
+
+const EVENT: Key = own("event", Kind::Text);
+const INCLUDED: Key = own("included_events", Kind::Text);
+const EXCLUDED: Key = own("excluded_events", Kind::Text);
+
+static LOGGED: Shape = Shape(&[
+    same("event_log_id"),
+    date("when"),
+    same("dag_id"),
+    same("task_id"),
+    same("run_id"),
+    same("map_index"),
+    same("try_number"),
+    same("event"),
+    date_from("execution_date", "logical_date"),
+    same("owner"),
+    same("extra"),
+]);
+
+/// What an event is called today. Airflow 2 marked what was done by its API.
+fn today(event: &str) -> &str {
+    match event {
+        "api.post_dag_run" => "trigger_dag_run",
+        other => other.strip_prefix("api.").unwrap_or(other),
+    }
+}
+
+fn list(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let mut call = asked.call()?;
+        if let Some(event) = asked.query.get(EVENT.name) {
+            call = call.with("event", today(event));
+        }
+        for key in [INCLUDED, EXCLUDED] {
+            // The last counts, and blanks belong to the names.
+            for event in asked.query.get(key.name).into_iter().flat_map(|events| events.split(',')) {
+                call = call.with(key.name, today(event));
+            }
+        }
+        asked.told(&asked.calls.good(call).await?)
+    })
+}
+
+/// Airflow 2 has no route for what is no number.
+fn one(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        is_number(asked, "event_log_id")?;
+        asked.told(&asked.calls.good(asked.call()?).await?)
+    })
+}
+
+/// Whether a parameter of the path is a number.
+///
+/// # Errors
+/// It is not.
+pub fn is_number(asked: &Asked, name: &str) -> Result<(), Fault> {
+    let value = asked.params.get(name);
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { Ok(()) } else { Err(Fault::no_route()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_have_other_names_today() {
+        for (then, now) in [
+            ("api.post_dag_run", "trigger_dag_run"),
+            ("api.patch_dag", "patch_dag"),
+            ("running", "running"),
+            ("api.", ""),
+            ("", ""),
+        ] {
+            assert_eq!(today(then), now);
+        }
+    }
+}

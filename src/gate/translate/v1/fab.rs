@@ -1,0 +1,297 @@
+//! Users, roles and permissions, which FAB's auth manager has. The others have none, and Airflow 2 says so.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::mask::{self, UPDATE_MASK};
+use super::providers::pages;
+use crate::gate::translate::asked::{Asked, Told};
+use crate::gate::translate::body::{Members, Need, Property, Type, may, must, read_only};
+use crate::gate::translate::calls::{Answered, Call};
+use crate::gate::translate::fault::Fault;
+use crate::gate::translate::query::{LIMIT, OFFSET, order};
+use crate::gate::translate::row::{
+    Answer, Body, Detail, Row, Text, Work, Working, conflict, delete, get, not_found, patch, post,
+};
+use crate::gate::translate::shape::{Object, Shape, same};
+
+/// The operations.
+pub const ROWS: &[Row] = &[
+    Row {
+        old: get("/api/v1/roles"),
+        new: get("/auth/fab/v1/roles"),
+        // Airflow 2 refuses the other way round, by mistake.
+        query: &[LIMIT, OFFSET, order(&[("role_id", "role_id"), ("name", "name")])],
+        body: Body::None,
+        answer: Answer::Page("roles", "roles", &ROLE),
+        status: 200,
+        texts: &[],
+        work: Work::By(table),
+    },
+    Row {
+        old: post("/api/v1/roles"),
+        new: post("/auth/fab/v1/roles"),
+        query: &[],
+        body: Body::Object(&[must("name", Type::Text, Need::Model), may("actions", Type::Any)]),
+        answer: Answer::Own,
+        status: 200,
+        texts: &[conflict("Role with name '{name}' already exists; please update with the PATCH endpoint")],
+        work: Work::By(make_role),
+    },
+    Row {
+        old: get("/api/v1/roles/{role_name}"),
+        new: get("/auth/fab/v1/roles/{role_name}"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::One(&ROLE),
+        status: 200,
+        texts: &[NO_ROLE],
+        work: Work::By(table),
+    },
+    Row {
+        old: patch("/api/v1/roles/{role_name}"),
+        new: patch("/auth/fab/v1/roles/{role_name}"),
+        query: &[UPDATE_MASK],
+        body: Body::Object(&[may("name", Type::Text), may("actions", Type::Any)]),
+        answer: Answer::One(&ROLE),
+        status: 200,
+        texts: &[NO_ROLE],
+        work: Work::By(change_role),
+    },
+    Row {
+        old: delete("/api/v1/roles/{role_name}"),
+        new: delete("/auth/fab/v1/roles/{role_name}"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::Nothing,
+        status: 204,
+        texts: &[NO_ROLE],
+        work: Work::By(table),
+    },
+    Row {
+        old: get("/api/v1/permissions"),
+        new: get("/auth/fab/v1/permissions"),
+        query: &[LIMIT, OFFSET],
+        body: Body::None,
+        answer: Answer::Own,
+        status: 200,
+        texts: &[],
+        work: Work::By(actions),
+    },
+    Row {
+        old: get("/api/v1/users"),
+        new: get("/auth/fab/v1/users"),
+        query: &[
+            LIMIT,
+            OFFSET,
+            order(&[
+                ("id", "id"),
+                ("first_name", "first_name"),
+                ("last_name", "last_name"),
+                ("email", "email"),
+                ("is_active", "active"),
+            ]),
+        ],
+        body: Body::None,
+        answer: Answer::Page("users", "users", &USER),
+        status: 200,
+        texts: &[],
+        work: Work::By(table),
+    },
+    Row {
+        old: post("/api/v1/users"),
+        new: post("/auth/fab/v1/users"),
+        query: &[],
+        body: Body::Object(USER_PROPERTIES),
+        answer: Answer::One(&USER),
+        status: 200,
+        texts: &[Text { status: 409, title: None, detail: Detail::Theirs }],
+        work: Work::By(table),
+    },
+    Row {
+        old: get("/api/v1/users/{username}"),
+        new: get("/auth/fab/v1/users/{username}"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::One(&USER),
+        status: 200,
+        texts: &[NO_USER],
+        work: Work::By(table),
+    },
+    Row {
+        old: patch("/api/v1/users/{username}"),
+        new: patch("/auth/fab/v1/users/{username}"),
+        query: &[UPDATE_MASK],
+        body: Body::Object(USER_PROPERTIES),
+        answer: Answer::One(&USER),
+        status: 200,
+        texts: &[NO_USER, Text { status: 409, title: None, detail: Detail::Theirs }],
+        work: Work::By(change_user),
+    },
+    Row {
+        old: delete("/api/v1/users/{username}"),
+        new: delete("/auth/fab/v1/users/{username}"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::Nothing,
+        status: 204,
+        texts: &[NO_USER],
+        work: Work::By(table),
+    },
+];
+
+const NO_ROLE: Text = not_found("Role not found", "Role with name '{role_name}' was not found");
+const NO_USER: Text = not_found("User not found", "The User with username `{username}` was not found");
+
+const USER_PROPERTIES: &[Property] = &[
+    must("first_name", Type::Text, Need::Model),
+    must("last_name", Type::Text, Need::Model),
+    must("username", Type::Text, Need::Model),
+    must("email", Type::Text, Need::Model),
+    may("password", Type::Text),
+    may("roles", Type::Any),
+    read_only("active"),
+    read_only("last_login"),
+    read_only("login_count"),
+    read_only("failed_login_count"),
+    read_only("created_on"),
+    read_only("changed_on"),
+];
+
+static ROLE: Shape = Shape(&[same("name"), same("actions")]);
+
+/// Its times are naive, then and today.
+static USER: Shape = Shape(&[
+    same("first_name"),
+    same("last_name"),
+    same("username"),
+    same("email"),
+    same("active"),
+    same("last_login"),
+    same("login_count"),
+    same("fail_login_count"),
+    same("roles"),
+    same("created_on"),
+    same("changed_on"),
+]);
+
+/// Makes a call to FAB's routes.
+///
+/// # Errors
+/// As any call; or this Airflow has no FAB. Airflow answers with the page of its user interface then.
+async fn good(asked: &Asked, call: Call) -> Result<Answered, Fault> {
+    let answered = asked.calls.any(call).await?;
+    let json = HeaderValue::from_static("application/json");
+    let is_json = answered.body.is_empty() || answered.headers.get(CONTENT_TYPE) == Some(&json);
+    if !is_json || answered.status == StatusCode::METHOD_NOT_ALLOWED {
+        let detail = "This endpoint is only available when using the default auth manager FabAuthManager.";
+        return Err(Fault::bad_request(detail));
+    }
+    if answered.status.is_success() { Ok(answered) } else { Err(Fault::Airflow(answered.into())) }
+}
+
+/// What the row says.
+fn table(asked: &Asked) -> Working<'_> {
+    Box::pin(async move { asked.told(&good(asked, asked.call()?).await?) })
+}
+
+/// Airflow 2 answers an empty object.
+fn make_role(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        good(asked, asked.call()?).await?;
+        Ok(asked.json("{}"))
+    })
+}
+
+/// Airflow 2 adds actions to a role, and never takes any away. Airflow 3 replaces them.
+fn change_role(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let unknown = |name: &str| format!("'{name}' in update_mask is unknown");
+        let names = mask::meant(asked, "", unknown)?;
+        let mut sent = mask::of(&asked.body.today, &names);
+        let odd = || Fault::unreadable("a role is not what it should be");
+        if sent.raw("name").is_none() {
+            sent.set("name", crate::gate::translate::value::json(asked.params.get("role_name")));
+        }
+        if let Some(added) = sent.raw("actions") {
+            let added: Vec<&RawValue> = serde_json::from_str(added)
+                .map_err(|_| Fault::bad_request("actions are not of type 'array' - 'actions'"))?;
+            let role = good(asked, asked.call_to(http::Method::GET, asked.row.new.path)?).await?;
+            let read = Object::read(role.text()?).ok_or_else(odd)?;
+            let mut all: Vec<&str> = Vec::new();
+            let had: Vec<&RawValue> =
+                read.raw("actions").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
+            let same = |one: &str, other: &str| {
+                serde_json::from_str::<Value>(one).ok() == serde_json::from_str::<Value>(other).ok()
+            };
+            for action in had.into_iter().chain(added) {
+                if !all.iter().any(|known| same(known, action.get())) {
+                    all.push(action.get());
+                }
+            }
+            let all = format!("[{}]", all.join(","));
+            sent.set("actions", all);
+        }
+        let mut call = asked.call()?;
+        call.body = Some(sent.json());
+        asked.told(&good(asked, call).await?)
+    })
+}
+
+fn change_user(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let mut call = asked.call()?;
+        if let Some(names) = mask::names(asked) {
+            let missing: Vec<_> = names.iter().filter(|name| asked.came().raw(name).is_none()).collect();
+            if !missing.is_empty() {
+                let missing: Vec<_> = missing.into_iter().map(|name| format!("'{name}'")).collect();
+                return Err(Fault::bad_request(format!("Unknown update masks: {}", missing.join(", "))));
+            }
+            call = call.with("update_mask", names.join(","));
+            let mut sent = Members::default();
+            for name in &names {
+                if let Some(raw) = asked.body.today.raw(name) {
+                    sent.set(name, raw);
+                }
+            }
+            call.body = Some(sent.json());
+        }
+        asked.told(&good(asked, call).await?)
+    })
+}
+
+/// Airflow 2 tells actions, such as `can_read`; Airflow 3, actions with the resources that they are for.
+fn actions(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        // One page says whether there is FAB at all.
+        good(asked, asked.call()?).await?;
+        let pairs = pages(asked, "actions", |pair, out| {
+            out.push_str(Object::read(Object::read(pair)?.raw("action")?)?.raw("name")?);
+            Some(())
+        })
+        .await?;
+        let mut all: Vec<String> = Vec::new();
+        for name in pairs {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        let number = |name: &str| {
+            let value = asked.query.today.iter().find(|(known, _)| known == name);
+            value.and_then(|(_, value)| value.parse::<usize>().ok())
+        };
+        let page: Vec<_> = all
+            .iter()
+            .skip(number("offset").unwrap_or(0))
+            .take(number("limit").unwrap_or(all.len()))
+            .map(|name| format!("{{\"name\":{name}}}"))
+            .collect();
+        let total = all.len();
+        Ok(Told::json(
+            asked.status(),
+            format!("{{\"actions\":[{}],\"total_entries\":{total}}}", page.join(",")),
+        ))
+    })
+}

@@ -1,0 +1,149 @@
+//! What the table of translations asks of Airflow 3 is there, in its first release and in today's.
+//!
+//! `tests/openapi` has what the OpenAPI files of both say; `tests/openapi/fields.py` makes it from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use airgate::gate::translate::Old;
+use airgate::gate::translate::row::{Answer, Body, Row};
+use airgate::gate::translate::shape::{How, Shape};
+use serde_json::Value;
+
+use crate::support::airflow;
+
+/// An operation of Airflow 3: query keys, fields of the body, fields of the answer.
+struct Operation {
+    query: BTreeSet<String>,
+    body: BTreeSet<String>,
+    answer: BTreeSet<String>,
+}
+
+/// All of a release, by method and path without the names of its parameters.
+type Operations = BTreeMap<(String, String), Operation>;
+
+fn operations(release: &str) -> Operations {
+    let path = format!("{}/tests/openapi/{release}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    read(&std::fs::read_to_string(path).unwrap())
+}
+
+fn read(text: &str) -> Operations {
+    let names = |value: &Value| {
+        value.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    text.lines()
+        .map(|line| {
+            let read: Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| read[name].as_str().unwrap().to_owned();
+            let operation = Operation {
+                query: names(&read["query"]),
+                body: names(&read["body"]),
+                answer: names(&read["answer"]),
+            };
+            ((text("method"), nameless(&text("path"))), operation)
+        })
+        .collect()
+}
+
+fn nameless(template: &str) -> String {
+    template.split(['{', '}']).step_by(2).collect::<Vec<_>>().join("{}")
+}
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    [Old::Stable, Old::Experimental].into_iter().flat_map(Old::rows)
+}
+
+/// What a shape reads, that is in no release: fields that came or went, of which it reads whichever is there.
+const EITHER: [&str; 2] = ["scheduled_dags", "consuming_dags"];
+
+fn missing(row: &Row, operation: &Operation) -> Vec<String> {
+    let mut missing = Vec::new();
+    for key in row.query.iter().filter(|key| !key.today.is_empty()) {
+        if !operation.query.contains(key.today) {
+            missing.push(format!("query {}", key.today));
+        }
+    }
+    if let Body::Object(properties) = row.body {
+        for property in properties.iter().filter(|property| !property.today.is_empty()) {
+            if !operation.body.contains(property.today) {
+                missing.push(format!("body {}", property.today));
+            }
+        }
+    }
+    match row.answer {
+        Answer::Nothing | Answer::Own => {}
+        Answer::One(shape) => walk(shape, "", operation, &mut missing),
+        Answer::Page(_, today, shape) | Answer::List(_, today, shape) => {
+            walk(shape, &format!("{today}[]."), operation, &mut missing);
+        }
+    }
+    missing
+}
+
+fn walk(shape: &Shape, at: &str, operation: &Operation, missing: &mut Vec<String>) {
+    for field in shape.0 {
+        let is_there = |name: &str| operation.answer.contains(&format!("{at}{name}"));
+        let (either, each): (Vec<&str>, Vec<&str>) =
+            field.how.reads().iter().partition(|name| EITHER.contains(name));
+        missing.extend(each.iter().filter(|name| !is_there(name)).map(|name| format!("answer {at}{name}")));
+        if !either.is_empty() && !either.iter().any(|name| is_there(name)) {
+            missing.push(format!("answer {at}{either:?}"));
+        }
+        match &field.how {
+            How::One(name, shape) => walk(shape, &format!("{at}{name}."), operation, missing),
+            How::Each(name, shape) => walk(shape, &format!("{at}{name}[]."), operation, missing),
+            How::From(_) | How::Date(_) | How::Or(..) | How::Always(_) | How::By(..) => {}
+        }
+    }
+}
+
+#[test]
+fn what_the_rows_ask_for_is_there() {
+    for release in ["3.0.6", "3.3.2"] {
+        let operations = operations(release);
+        let mut wrong = Vec::new();
+        for row in rows() {
+            // FAB's own, whose releases are not Airflow's.
+            if row.new.path.starts_with("/auth/fab/") && release == "3.0.6" {
+                continue;
+            }
+            let key = (row.new.verb.to_string(), nameless(row.new.path));
+            match operations.get(&key) {
+                None => wrong.push(format!("{}: no {}", row.old, row.new)),
+                Some(operation) => {
+                    wrong.extend(
+                        missing(row, operation).into_iter().map(|what| format!("{}: {what}", row.old)),
+                    );
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{release}: {wrong:#?}");
+    }
+}
+
+/// The file of today is what the package of today says.
+#[test]
+fn the_description_of_today_is_up_to_date() {
+    const FILES: [&str; 2] = [
+        "api_fastapi/core_api/openapi/v2-rest-api-generated.yaml",
+        "providers/fab/auth_manager/api_fastapi/openapi/v2-fab-auth-manager-generated.yaml",
+    ];
+    let python = airflow::python();
+    let library = python.parent().and_then(Path::parent).unwrap().join("lib");
+    let version = std::fs::read_dir(library).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.join("site-packages/airflow").is_dir().then_some(path)
+    });
+    let package = version.unwrap().join("site-packages/airflow");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi/fields.py");
+    let mut fields = Command::new(python);
+    fields.arg(script).args(FILES.map(|file| package.join(file)));
+    let output = fields.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let recorded = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/3.3.2.jsonl"));
+    assert!(
+        String::from_utf8_lossy(&output.stdout) == recorded.unwrap(),
+        "tests/openapi/3.3.2.jsonl is out of date"
+    );
+}

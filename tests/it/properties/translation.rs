@@ -1,0 +1,89 @@
+//! What the APIs of Airflow 2 are asked for, and what becomes of it. Input: a query, the value of a parameter of the path,
+//! and a body, each on a line.
+
+use std::num::NonZeroU32;
+
+use airgate::gate::limit::PageLimit;
+use airgate::gate::translate::Old;
+use airgate::gate::translate::body::{Read, Type};
+use airgate::gate::translate::path::Params;
+use airgate::gate::translate::query::{Kind, OTHERS, Query};
+use airgate::gate::translate::row::{Body, Row};
+use serde_json::Value;
+
+const MAXIMUM: u32 = 7;
+
+/// Whatever is asked for, in any spelling: Airflow 3 is asked for what the row knows alone, for a page no larger than the
+/// maximum and never for none, and for no other path than the row's.
+pub fn holds(input: &[u8]) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    let mut lines = input.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (query, value, body) = (line(), line(), line());
+    let limit = PageLimit::new(NonZeroU32::new(MAXIMUM).unwrap(), NonZeroU32::new(3).unwrap());
+    for row in Old::Stable.rows() {
+        query_holds(row, query, &limit);
+        path_holds(row, value);
+        body_holds(row, body, &limit);
+    }
+}
+
+fn query_holds(row: &Row, query: &str, limit: &PageLimit) {
+    let Ok(read) = Query::read(row.query, query, limit) else { return };
+    for (name, _) in &read.came {
+        assert!(
+            row.query.iter().any(|key| key.name == name || *key == OTHERS),
+            "{}: {query:?} has {name}",
+            row.old
+        );
+    }
+    for (name, value) in &read.today {
+        let key = row.query.iter().find(|key| key.today == name);
+        let key = key.unwrap_or_else(|| panic!("{}: {query:?} sends {name}", row.old));
+        if key.kind == Kind::List {
+            assert!(!value.contains(','), "{}: {query:?} sends {name}={value}", row.old);
+        }
+    }
+    if row.query.iter().any(|key| key.kind == Kind::Limit && !key.today.is_empty()) {
+        let sizes: Vec<_> = read.today.iter().filter(|(name, _)| name == "limit").collect();
+        let [(_, size)] = sizes.as_slice() else { panic!("{}: {query:?} sends {sizes:?}", row.old) };
+        assert!((1..=MAXIMUM).contains(&size.parse().unwrap()), "{}: {query:?} sends limit={size}", row.old);
+    }
+}
+
+fn path_holds(row: &Row, value: &str) {
+    let mut params = Params::default();
+    for name in row.old.path.split(['{', '}']).skip(1).step_by(2) {
+        params.set(name, value);
+    }
+    let Some(path) = params.path(row.new.path) else { return };
+    let decoded = percent_encoding::percent_decode_str(&path).decode_utf8().unwrap().into_owned();
+    let odd = |part: &str| matches!(part, "." | "..") || part.contains(|c: char| c.is_control() || c == '\\');
+    assert!(!decoded.split('/').any(odd), "{}: {value:?} became {path}", row.old);
+    let (segments, template) = (decoded.split('/').count(), row.new.path.split('/').count());
+    let many = row.new.path.contains(":path");
+    assert!(segments == template || (many && segments > template), "{}: {value:?} became {path}", row.old);
+    assert!(path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#;".contains(&byte)), "{path}");
+    let fixed = row.new.path.split('{').next().unwrap();
+    assert!(path.starts_with(fixed), "{}: {value:?} became {path}", row.old);
+}
+
+fn body_holds(row: &Row, body: &str, limit: &PageLimit) {
+    let Body::Object(properties) = row.body else { return };
+    let Ok(read) = Read::new(properties, body.as_bytes(), limit) else { return };
+    let sent: Value = serde_json::from_str(&read.today.json()).unwrap();
+    for (name, value) in sent.as_object().unwrap() {
+        let property = properties.iter().find(|property| property.today == name);
+        let property = property.unwrap_or_else(|| panic!("{}: {body:?} sends {name}", row.old));
+        if property.kind == Type::PageLimit {
+            assert!(
+                (1..=MAXIMUM.into()).contains(&value.as_u64().unwrap()),
+                "{}: {body:?} sends {value}",
+                row.old
+            );
+        }
+    }
+    if let Some(size) = properties.iter().find(|property| property.kind == Type::PageLimit) {
+        assert!(sent.get(size.today).is_some(), "{}: {body:?} sends no page size", row.old);
+    }
+}
