@@ -24,7 +24,7 @@ use crate::auth::probe::Probe;
 use crate::auth::session::Session;
 use crate::auth::session::flask::FlaskSession;
 use crate::config::settings::{self, BackendName, IdentityMode, Release, ServicePrincipal, Settings};
-use crate::config::{Errors, Location};
+use crate::config::{Errors, Location, Warning};
 use crate::gate::limit::PageLimit;
 use crate::gate::log_in::LogIn;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
@@ -67,13 +67,14 @@ pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
 }
 
 /// Builds everything that serves requests. Reads key and user files; asks nobody over the network, and
-/// puts nothing in force: see [`Kept::adopt`].
+/// puts nothing in force: see [`Kept::adopt`]. What works, but not as its writer may think, goes to
+/// `warnings`.
 ///
 /// # Errors
 /// All that is wrong, each with its place in the configuration.
-pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
+pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -> Result<Snapshot, Errors> {
     let mut errors = Errors::new();
-    let database = database(settings, kept, &mut errors);
+    let database = database(settings, kept, warnings, &mut errors);
     let tokens = tokens(settings, kept, database.as_deref(), &mut errors);
     let issuers = issuers(settings, kept, &mut errors);
     let kerberos = kerberos(settings, kept, &mut errors);
@@ -81,7 +82,8 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
     let base_path = base_path(settings, &mut errors);
     let ca = ca(settings, &mut errors);
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
-    let sources = sources(settings, kept, base_path.as_ref(), &upstreams, database.as_deref(), &mut errors);
+    let sources =
+        sources(settings, kept, base_path.as_ref(), &upstreams, database.as_deref(), warnings, &mut errors);
     let redis = redis(settings, kept, &mut errors);
     let own = own::own_backends(settings, kept, &mut errors);
     errors.into_result()?;
@@ -152,7 +154,12 @@ pub fn assemble(settings: &Settings, kept: &Kept) -> Result<Snapshot, Errors> {
 }
 
 /// The metadata database, if there is one to be used.
-fn database(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc<AirflowDatabase>> {
+fn database(
+    settings: &Settings,
+    kept: &Kept,
+    warnings: &mut Vec<Warning>,
+    errors: &mut Errors,
+) -> Option<Arc<AirflowDatabase>> {
     let from = settings.database.as_ref()?;
     let read = DatabaseUrl::parse(from.url.value.expose()).and_then(|read| {
         let schema = from.schema.as_ref().map(|schema| schema.value.as_str());
@@ -160,8 +167,20 @@ fn database(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Option<Arc
     });
     match read {
         Ok((url, ignored)) => {
+            let mut warn = |message: String| {
+                let message = format!("[database] sql_alchemy_conn: {message}");
+                warnings.push(Warning { at: from.url.at.clone(), message });
+            };
             if !ignored.is_empty() {
-                tracing::warn!(at = %from.url.at, "[database] sql_alchemy_conn: {} has no effect here", ignored.join(", "));
+                warn(format!("{} has no effect here", ignored.join(", ")));
+            }
+            if let DatabaseUrl::Sqlite(path) = &url
+                && !path.is_file()
+            {
+                warn(format!(
+                    "{}: there is no such file. Until there is, nobody is found in it",
+                    path.display()
+                ));
             }
             let database = kept.database(url);
             database.users().keep_for(settings.basic.cache_ttl.unwrap_or_default());

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::{self, Program};
-use crate::config::{Errors, Loaded, Settings, Sources};
+use crate::config::{Errors, Loaded, Settings, Sources, Warning};
 use crate::registry::{BuildError, Registry, Setup};
 use crate::server::{self, StartError};
 
@@ -67,8 +67,8 @@ impl Program for Builder {
         self.registry.names().collect()
     }
 
-    fn assemble(&self, settings: &Settings, errors: &mut Errors) {
-        server::check(settings, &self.registry, errors);
+    fn assemble(&self, settings: &Settings, warnings: &mut Vec<Warning>, errors: &mut Errors) {
+        server::check(settings, &self.registry, warnings, errors);
     }
 
     fn run(self, loaded: Loaded, sources: Sources) -> ExitCode {

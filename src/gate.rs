@@ -401,8 +401,9 @@ fn refused(cause: Cause) -> Problem {
 
 fn mint_problem(error: MintError, outcome: &mut Outcome) -> Problem {
     outcome.cause = Some(error.to_string());
+    outcome.lacking = error.lacking();
     match error {
-        MintError::Unknown(_) | MintError::Inactive(_) | MintError::Several(_) => Problem::UnknownToAirflow,
+        MintError::Unknown(..) | MintError::Inactive(_) | MintError::Several(_) => Problem::UnknownToAirflow,
         MintError::Unavailable(outage) => refused(Cause::Unavailable {
             retry_after: outage.retry_after,
             outages: std::iter::once(("identity", outage.cause)).collect(),

@@ -13,7 +13,7 @@ use crate::auth::database::AirflowDatabase;
 use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
 use crate::auth::probe::Probe;
 use crate::config::settings::{self, BasicSource, Release, Settings};
-use crate::config::{Errors, Location};
+use crate::config::{Errors, Location, Warning};
 use crate::gate::route::BasePath;
 use crate::gate::token::Endpoint;
 use crate::ports::redis::{self, Redis};
@@ -25,6 +25,7 @@ pub(super) fn sources(
     base_path: Option<&BasePath>,
     upstreams: &Arc<Upstreams>,
     database: Option<&AirflowDatabase>,
+    warnings: &mut Vec<Warning>,
     errors: &mut Errors,
 ) -> Vec<Arc<dyn Source>> {
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
@@ -41,6 +42,7 @@ pub(super) fn sources(
             }
             BasicSource::File => match password_file(settings, kept) {
                 Ok(file) => {
+                    warnings.extend(strangers(settings, &file));
                     PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);
                     sources.push(file);
                 }
@@ -68,6 +70,35 @@ fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, 
         .map(Arc::new)
         .map_err(|error| (Some(path.at.clone()), error.to_string()))
 }
+
+/// Who has a password in the file, and no role in Airflow: every request of theirs is refused. Only names of
+/// the simple auth manager are known here.
+fn strangers(settings: &Settings, file: &PasswordFile) -> Option<Warning> {
+    let path = settings.basic.users_file.as_ref()?;
+    let users = match settings.upstream.auth_manager.value {
+        settings::AuthManager::Simple if settings.mints() => settings.core.simple_users.as_ref()?,
+        settings::AuthManager::Simple | settings::AuthManager::Fab | settings::AuthManager::Keycloak => {
+            return None;
+        }
+    };
+    let known = |name: &str| users.value.iter().any(|user| user.name == name);
+    let mut strangers: Vec<_> = file.names().into_iter().filter(|name| !known(name)).collect();
+    strangers.sort();
+    let first: Vec<_> = strangers.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = strangers.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!first.is_empty()).then(|| Warning {
+        at: path.at.clone(),
+        message: format!(
+            "[basic] users_file: [core] simple_auth_manager_users does not name {}{more}: whoever logs in so is \
+             refused with 403",
+            first.join(", ")
+        ),
+    })
+}
+
+/// How many names a warning lists.
+const SHOWN: usize = 5;
 
 /// The upstream's own token endpoint. Unlike its API, Airflow has it below the base path alone.
 pub(super) fn token_endpoint(
@@ -140,6 +171,15 @@ pub(super) fn redis(settings: &Settings, kept: &Kept, errors: &mut Errors) -> Op
         database: url.database.into(),
         ca,
         timeout: from.timeout,
+        meanwhile: match settings.lockout.as_ref().map(|lockout| lockout.when_redis_is_down) {
+            None => "nothing is counted in it",
+            Some(settings::WhenRedisIsDown::Open) => {
+                "each replica counts failed log-ins by itself ([lockout] when_redis_is_down = open)"
+            }
+            Some(settings::WhenRedisIsDown::Closed) => {
+                "log-ins by password are answered with 503 ([lockout] when_redis_is_down = closed)"
+            }
+        },
     });
     let at = from.ca_file.as_ref().map_or(&from.url.at, |path| &path.at);
     built.map_err(|error| errors.push(at, error.to_string())).ok()

@@ -10,9 +10,10 @@ pub fn check(sources: &Sources, program: &impl Program, out: &mut impl Write, er
     let (warnings, errors, read) = match sources.load() {
         Ok(loaded) => {
             let mut errors = Errors::new();
-            program.assemble(&loaded.settings, &mut errors);
             let read = loaded.places().join(", ");
-            (loaded.warnings, errors, read)
+            let mut warnings = loaded.warnings;
+            program.assemble(&loaded.settings, &mut warnings, &mut errors);
+            (warnings, errors, read)
         }
         Err(rejected) => (rejected.warnings, rejected.errors, String::new()),
     };

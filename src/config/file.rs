@@ -114,9 +114,10 @@ impl Reader<'_> {
 
     fn callout(&mut self, name: &str, at: Location, _: &Spanned<DeValue<'_>>, table: &DeTable<'_>) {
         let mut entries = BTreeMap::new();
+        let section = format!("callout.{name}");
         for (key, value) in table {
             let at = self.at(key.span().start);
-            if let Some(option) = self.findings.own_option(options::CALLOUTS, key.get_ref(), &at) {
+            if let Some(option) = self.findings.own_option(&section, key.get_ref(), &at) {
                 entries.insert((option.section, option.key), self.entry(value));
             }
         }

@@ -16,8 +16,7 @@ pub enum Known {
 }
 
 /// Keys that this release does not have yet.
-const KEYS_TO_COME: &[(&str, &str)] =
-    &[("server", "tls"), ("admin", "page"), ("limits", "requests_per_user")];
+const KEYS_TO_COME: &[(&str, &str)] = &[("server", "tls"), ("limits", "requests_per_user")];
 
 /// Options of Flask-AppBuilder's `AUTH_LDAP` that are no options here, and why.
 const NOT_OFFERED: &[(&str, &str)] = &[
@@ -38,7 +37,7 @@ const REGISTRATION: &str = "leave it out: airgate registers no users";
 
 /// What a section and key of our own sources mean.
 pub fn lookup(section: &str, key: &str) -> Known {
-    let section = if callout(section).is_some() { options::CALLOUTS } else { section };
+    let (shown, section) = (section, table(section));
     if section == BACKEND || section.starts_with("backend.") {
         return Known::Unknown(FREE.to_owned());
     }
@@ -56,7 +55,7 @@ pub fn lookup(section: &str, key: &str) -> Known {
     if let ("ldap", Some((_, reason))) = (section, NOT_OFFERED.iter().find(|(name, _)| *name == key)) {
         return Known::Unavailable(format!("[ldap] {key}: {reason}"));
     }
-    Known::Unknown(unknown(section, key))
+    Known::Unknown(unknown(shown, key))
 }
 
 /// The section of tables that belong to backends registered in Rust.
@@ -64,6 +63,11 @@ pub const BACKEND: &str = "backend";
 /// Why no option is one of a backend's own table.
 const FREE: &str =
     "[backend.NAME] is a table that the backend itself reads: write it into the configuration file";
+
+/// The section of the table of options that a section is one of.
+fn table(section: &str) -> &str {
+    if callout(section).is_some() { options::CALLOUTS } else { section }
+}
 
 /// The name in `callout.NAME`, if a section is one of these and the name is one.
 pub fn callout(section: &str) -> Option<&str> {
@@ -116,7 +120,7 @@ fn unknown(section_name: &str, key: &str) -> String {
         Ok(()) => {}
     }
     let elsewhere = options::ALL.iter().find(|o| o.key == key && !o.repeats());
-    let within = options::ALL.iter().filter(|o| o.section == section_name).map(|o| o.key);
+    let within = options::ALL.iter().filter(|o| o.section == table(section_name)).map(|o| o.key);
     let hint = match (nearest(key, within.clone()), elsewhere) {
         (Some(name), _) => format!("the nearest is {name}"),
         (None, Some(option)) => format!("there is {}", option.title()),
@@ -198,7 +202,7 @@ mod tests {
                 "misspelt key of a named section",
                 "callout.mine",
                 "ur",
-                "unknown key ur in [callout.NAME]; the nearest is url",
+                "unknown key ur in [callout.mine]; the nearest is url",
             ),
             (
                 "no name",

@@ -492,7 +492,7 @@ fn callouts_from_every_source() {
     assert_eq!(
         case.warnings(),
         [
-            "airgate.toml:7:11: [callout.NAME] headers: names one thing twice",
+            "airgate.toml:7:11: [callout.corp] headers: names one thing twice",
             "airgate.toml:12:10: [callout.unused] has no effect: [api] auth_backends does not name callout:unused",
         ]
     );

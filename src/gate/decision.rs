@@ -136,6 +136,8 @@ pub struct Outcome {
     pub refused: Option<&'static str>,
     /// What the log needs to know of the refusal and no client may see.
     pub cause: Option<String>,
+    /// What lacks a user who is not known to Airflow, for the audit log.
+    pub lacking: Option<&'static str>,
     /// Whether a page size was lowered.
     pub clamped: bool,
     /// The operation of Airflow 3's that the request was translated to.

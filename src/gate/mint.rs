@@ -68,9 +68,9 @@ pub enum Presented {
 /// Why the upstream cannot be told who it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
-    /// Accepted here, but nobody in Airflow.
-    #[error("{0} is not known to Airflow")]
-    Unknown(String),
+    /// Accepted here, but nobody in Airflow: who, and what lacks the name.
+    #[error("{0} is not known to Airflow: {1}")]
+    Unknown(String, &'static str),
     /// Accepted here, and a user of Airflow's who is deactivated.
     #[error("{0} is deactivated in Airflow")]
     Inactive(String),
@@ -87,6 +87,32 @@ pub enum MintError {
     #[error(transparent)]
     Sign(#[from] SignError),
 }
+
+impl MintError {
+    /// What lacks the user, if that is what is wrong.
+    pub fn lacking(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown(_, lacks) => Some(lacks),
+            Self::Inactive(_) => Some("deactivated in Airflow's database"),
+            Self::Several(_) => Some("several users in Airflow's database differ in case alone"),
+            Self::Ended(_) | Self::Unavailable(_) | Self::Sign(_) => None,
+        }
+    }
+}
+
+impl Directory {
+    /// What it means that a name is not in it.
+    fn lacks(&self) -> &'static str {
+        match self {
+            Self::Simple(_) => "not in [core] simple_auth_manager_users",
+            Self::Fab(_) => "no such user in Airflow's database",
+            Self::Empty => "no list of Airflow's users is configured",
+        }
+    }
+}
+
+/// Why nobody but the upstream can name a user.
+const NO_KEY: &str = "no signing key is configured";
 
 /// Gives accepted credentials the form that the upstream understands.
 pub struct Mint {
@@ -230,7 +256,7 @@ impl Mint {
         life: Duration,
         now: SystemTime,
     ) -> Result<Secret, MintError> {
-        let signer = self.signer.as_ref().ok_or_else(|| MintError::Unknown(shown(identity)))?;
+        let signer = self.signer.as_ref().ok_or_else(|| MintError::Unknown(shown(identity), NO_KEY))?;
         Ok(signer.sign(principal, jti, life, now)?)
     }
 
@@ -241,7 +267,7 @@ impl Mint {
         identity: &'a Identity,
         now: SystemTime,
     ) -> Result<Principal<'a>, MintError> {
-        let unknown = || MintError::Unknown(shown(identity));
+        let unknown = || MintError::Unknown(shown(identity), self.directory.lacks());
         match (&identity.origin, &self.directory) {
             (Origin::Unverified, _) | (_, Directory::Empty) => Err(unknown()),
             (

@@ -33,6 +33,8 @@ pub struct Settings {
     pub ca: Option<Vec<u8>>,
     /// The longest time that one call may take.
     pub timeout: Duration,
+    /// What becomes of what it is used for while it is down, for the log.
+    pub meanwhile: &'static str,
 }
 
 /// Where Redis listens.
@@ -209,7 +211,8 @@ impl Redis {
         let before = std::mem::replace(&mut *self.state(), State::Down(cause.into()));
         match before {
             State::New | State::Up(_) => {
-                tracing::warn!(redis = %self.settings.place, error = cause, "redis is down");
+                let meanwhile = self.settings.meanwhile;
+                tracing::warn!(redis = %self.settings.place, error = cause, meanwhile, "redis is down");
                 self.lost.notify_one();
             }
             State::Down(_) => {}

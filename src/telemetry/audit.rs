@@ -81,7 +81,7 @@ impl Event {
 
 /// Writes the event in a finished request, if there is one: at `info` what succeeded, at `warn`
 /// what did not. The fields are those of the access log, so that both join by `id`; `detail` says
-/// what is wrong with a token or a header.
+/// what is wrong with a token or a header, or what lacks a user whom Airflow does not know.
 pub fn write(exchange: &Exchange<'_>) {
     let Some(event) = Event::of(exchange) else { return };
     let name = event.name();
@@ -96,9 +96,9 @@ pub fn write(exchange: &Exchange<'_>) {
     let claimed = outcome.claimed.as_deref().map(|name| redact::text(name, 256));
     let claimed = claimed.as_deref();
     let (backend, detail) = match (outcome.backend, blame(&outcome.trail)) {
-        (Some(backend), _) => (Some(backend), None),
+        (Some(backend), _) => (Some(backend), outcome.lacking),
         (None, Some((backend, detail))) => (Some(backend), detail),
-        (None, None) => (None, None),
+        (None, None) => (None, outcome.lacking),
     };
     let route = outcome.route;
     let refused = outcome.refused;

@@ -68,6 +68,27 @@ fn help_and_version() {
 }
 
 #[test]
+fn check_says_what_will_not_work() {
+    const HASH: &str = "$2y$05$FCU1BIVUTPr1i3VwKXtrZuMkFqnPgSwLwIbeqWh4DPGZbzxZcEgYq";
+    let users = format!("[users]\nadmin = \"{HASH}\"\nzoe = \"{HASH}\"\nbob = \"{HASH}\"\n");
+    let config = "[basic]\nsources = \"file\"\nusers_file = \"users.toml\"\n[api_auth]\njwt_secret = \"s3cret-of-enough-bytes-for-any-taste\"\n\
+                  [core]\nsimple_auth_manager_users = \"admin:admin\"\n[database]\nsql_alchemy_conn = \"sqlite:////nonexistent/airflow.db\"\n\
+                  [kerberos]\nkeytab = \"k\"\n";
+    let here = folder(&[("airgate.toml", config), ("users.toml", &users)]);
+    let checked = airgate(here.path(), &[], &["check"], b"");
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    for warning in [
+        "airgate.toml:3:14: [basic] users_file: [core] simple_auth_manager_users does not name \"bob\", \"zoe\": \
+         whoever logs in so is refused with 403",
+        "airgate.toml:9:20: [database] sql_alchemy_conn: /nonexistent/airflow.db: there is no such file. Until there \
+         is, nobody is found in it",
+        "airgate.toml:11:10: [kerberos] has no effect: [api] auth_backends does not name kerberos_auth",
+    ] {
+        assert!(checked.err.contains(&format!("warning: {warning}\n")), "{warning}\n{}", checked.err);
+    }
+}
+
+#[test]
 fn a_wrong_command_line_is_2() {
     let nowhere = folder(&[]);
     for (arguments, told) in [

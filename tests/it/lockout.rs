@@ -321,6 +321,7 @@ async fn client() -> Arc<Client> {
         database: 2,
         ca: None,
         timeout: Duration::from_secs(10),
+        meanwhile: "",
     })
     .unwrap();
     tokio::spawn(Client::maintain(Arc::downgrade(&client)));

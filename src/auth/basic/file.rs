@@ -76,6 +76,11 @@ impl PasswordFile {
         })
     }
 
+    /// Who is in it now.
+    pub fn names(&self) -> Vec<Box<str>> {
+        self.table.load().names().map(Box::from).collect()
+    }
+
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path

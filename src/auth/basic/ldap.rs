@@ -264,7 +264,8 @@ impl Ldap {
             }
             Bound::No(refusal) => {
                 let Outcome { code, text, .. } = outcome;
-                let cause = format!("the directory refuses bind_user: {refusal} ({code} {text})");
+                let said = if text.is_empty() { code.to_string() } else { format!("{code} {text}") };
+                let cause = format!("the directory refuses bind_user: {refusal} ({said})");
                 *refused() = now.map(|now| (now, cause.clone()));
                 Err(Trouble { cause, try_next: false })
             }

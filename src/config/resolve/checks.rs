@@ -1,6 +1,7 @@
 //! What is right by itself and wrong together.
 
 mod keycloak;
+mod keytab;
 mod ldap;
 
 use crate::config::layer::Findings;
@@ -206,8 +207,11 @@ fn anonymous(settings: &Settings, findings: &mut Findings) {
 /// The backend `kerberos_auth`: a name that Airflow does not know by itself, and a keytab that may come.
 fn kerberos(settings: &Settings, findings: &mut Findings) {
     let backends = &settings.api.auth_backends;
-    let Some(backend) = backends.iter().find(|b| b.value == BackendName::KerberosAuth) else { return };
     let title = o::API_AUTH_BACKENDS.title();
+    let Some(backend) = backends.iter().find(|b| b.value == BackendName::KerberosAuth) else {
+        unused_kerberos(settings, findings);
+        return;
+    };
     let passes = settings.passes_on();
     match mintable(settings) {
         Err(reason) if !passes => {
@@ -215,13 +219,17 @@ fn kerberos(settings: &Settings, findings: &mut Findings) {
         }
         Ok(()) | Err(_) => {}
     }
-    if let Some(keytab) = &settings.kerberos.keytab
-        && let Err(error) = std::fs::File::open(&keytab.value)
-    {
+    if let Some(keytab) = &settings.kerberos.keytab {
         let option = o::KERBEROS_KEYTAB.title();
         let path = keytab.value.display();
-        findings
-            .warn(&keytab.at, format!("{option}: {path}: {error}. Until it can be read, tickets get 503"));
+        match keytab::look(&keytab.value, settings.kerberos.principal.as_ref().map(|p| &p.value)) {
+            Ok(None) => {}
+            Ok(Some(trouble)) => findings.warn(&keytab.at, format!("{option}: {path} {trouble}")),
+            Err(error) => findings.warn(
+                &keytab.at,
+                format!("{option}: {path}: {error}. Until it can be read, tickets get 503"),
+            ),
+        }
     }
     if let Some(folder) = &settings.kerberos.replay_cache
         && !folder.value.is_dir()
@@ -229,6 +237,30 @@ fn kerberos(settings: &Settings, findings: &mut Findings) {
         let option = o::KERBEROS_REPLAY_CACHE.title();
         let path = folder.value.display();
         findings.warn(&folder.at, format!("{option}: {path} is no folder. Until it is, tickets get 503"));
+    }
+}
+
+/// What our own sources say of Kerberos while nobody asks for it. Airflow's own configuration has a section
+/// `[kerberos]` for other uses.
+fn unused_kerberos(settings: &Settings, findings: &mut Findings) {
+    let kerberos = &settings.kerberos;
+    let places = [
+        kerberos.keytab.as_ref().map(|option| &option.at),
+        kerberos.principal.as_ref().map(|option| &option.at),
+        kerberos.replay_cache.as_ref().map(|option| &option.at),
+    ];
+    if let Some(at) = places.into_iter().flatten().find(|at| is_ours(at)) {
+        let title = o::API_AUTH_BACKENDS.title();
+        findings.warn(at, format!("[kerberos] has no effect: {title} does not name kerberos_auth"));
+    }
+}
+
+/// Whether a value was written for airgate, and not for Airflow.
+fn is_ours(at: &Location) -> bool {
+    match at {
+        Location::Column { .. } | Location::Set(_) => true,
+        Location::Variable(name) => name.starts_with("AIRGATE__"),
+        Location::Default | Location::File(_) | Location::Line { .. } => false,
     }
 }
 

@@ -29,7 +29,7 @@ pub use self::database::other_database;
 pub use self::kerberos::{realm, service_principal};
 pub use self::keycloak::keycloak_url;
 pub use self::redis::redis_url;
-pub use self::server::{listen, network};
+pub use self::server::{host_name, listen, network};
 pub use self::upstream::{auth_manager, release, server_name, upstream_url};
 pub use self::url::host_and_port;
 

@@ -28,6 +28,8 @@ pub struct Given {
 pub struct Reader<'a> {
     /// The values.
     pub entries: &'a BTreeMap<Key, Entry>,
+    /// The name of the `[callout.NAME]` that they are of, if they are of one.
+    pub table: Option<&'a str>,
     /// Where relative paths start.
     pub folders: &'a Folders,
     /// The environment, for commands.
@@ -43,6 +45,7 @@ impl Reader<'_> {
     pub fn again(&mut self) -> Reader<'_> {
         Reader {
             entries: self.entries,
+            table: self.table,
             folders: self.folders,
             environment: self.environment,
             findings: self.findings,
@@ -53,6 +56,14 @@ impl Reader<'_> {
     /// The value as read.
     pub fn entry(&self, option: &Opt) -> Option<&Entry> {
         self.entries.get(&(option.section, option.key))
+    }
+
+    /// The option as messages write it, by the name of its own table.
+    fn title(&self, option: &Opt) -> String {
+        match self.table {
+            Some(name) => format!("[callout.{name}] {}", option.key),
+            None => option.title(),
+        }
     }
 
     /// Where it was written.
@@ -118,7 +129,7 @@ impl Reader<'_> {
         let list = self.list(option, parse)?;
         if list.is_empty() {
             let at = self.at(option).unwrap_or(Location::Default);
-            let message = format!("{}: expected at least one: {}", option.title(), option.allowed);
+            let message = format!("{}: expected at least one: {}", self.title(option), option.allowed);
             self.findings.errors.push(&at, message);
             return Err(Failed);
         }
@@ -130,7 +141,7 @@ impl Reader<'_> {
         let mut once: Vec<Located<T>> = Vec::with_capacity(list.len());
         for item in list {
             if once.iter().any(|seen| seen.value == item.value) {
-                self.findings.warn(&item.at, format!("{}: names one thing twice", option.title()));
+                self.findings.warn(&item.at, format!("{}: names one thing twice", self.title(option)));
             } else {
                 once.push(item);
             }
@@ -170,11 +181,13 @@ impl Reader<'_> {
 
     fn fault(&mut self, option: &Opt, at: &Location, text: &str, fault: Fault) -> Failed {
         let message = match fault {
-            Fault::Expected if option.secret => format!("{}: expected {}", option.title(), option.allowed),
-            Fault::Expected => {
-                format!("{}: expected {}, found {text:?}", option.title(), option.allowed)
+            Fault::Expected if option.secret => {
+                format!("{}: expected {}", self.title(option), option.allowed)
             }
-            Fault::Because(reason) => format!("{}: {reason}", option.title()),
+            Fault::Expected => {
+                format!("{}: expected {}, found {text:?}", self.title(option), option.allowed)
+            }
+            Fault::Because(reason) => format!("{}: {reason}", self.title(option)),
         };
         self.findings.errors.push(at, message);
         Failed
@@ -229,7 +242,7 @@ impl Reader<'_> {
             }
         };
         let found = if option.secret { String::new() } else { format!(", found {found}") };
-        let message = format!("{}: expected {}{found}", option.title(), option.allowed);
+        let message = format!("{}: expected {}{found}", self.title(option), option.allowed);
         self.findings.errors.push(at, message);
         Err(Failed)
     }
@@ -242,7 +255,7 @@ impl Reader<'_> {
                 Ok(text)
             }
             Err(error) => {
-                let message = format!("{}: {} cannot be read: {error}", option.title(), path.display());
+                let message = format!("{}: {} cannot be read: {error}", self.title(option), path.display());
                 self.findings.errors.push(at, message);
                 Err(Failed)
             }
@@ -258,7 +271,7 @@ impl Reader<'_> {
                 Ok(text)
             }
             Err(error) => {
-                self.findings.errors.push(at, format!("{}: {error}", option.title()));
+                self.findings.errors.push(at, format!("{}: {error}", self.title(option)));
                 Err(Failed)
             }
         }

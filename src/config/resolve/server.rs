@@ -3,7 +3,10 @@
 use super::parse;
 use super::reader::{Reader, Resolved, values};
 use crate::config::options as o;
-use crate::config::settings::{Admin, Server};
+use crate::config::settings::{Admin, Server, StatusPage};
+
+const PAGE: &[(&str, StatusPage)] =
+    &[("off", StatusPage::Off), ("loopback", StatusPage::Loopback), ("all", StatusPage::All)];
 
 impl Reader<'_> {
     pub(super) fn server(&mut self) -> Resolved<Server> {
@@ -23,6 +26,8 @@ impl Reader<'_> {
 
     pub(super) fn admin(&mut self) -> Resolved<Admin> {
         let listen = self.one(&o::ADMIN_LISTEN, parse::listen);
-        Ok(Admin { listen: listen? })
+        let page = self.one(&o::ADMIN_PAGE, parse::word(PAGE));
+        let hosts = self.list(&o::ADMIN_HOSTS, parse::host_name);
+        Ok(Admin { listen: listen?, page: page?.value, hosts: values(hosts?) })
     }
 }

@@ -128,6 +128,11 @@ fn what_is_missing_is_said() {
             "airgate.toml:7:16: [kerberos] replay_cache: r is no folder. Until it is, tickets get 503",
         ]
     );
-    // What is not used need not be there.
-    assert_eq!(case.set("api.auth_backends=jwt").warnings(), Vec::<String>::new());
+    // What is not used need not be there, but is said to be of no use. Airflow has the section for itself.
+    assert_eq!(
+        case.set("api.auth_backends=jwt").warnings(),
+        ["airgate.toml:6:10: [kerberos] has no effect: [api] auth_backends does not name kerberos_auth"]
+    );
+    let case = Case::new().cfg("[kerberos]\nkeytab = airflow.keytab\nprincipal = airflow\n");
+    assert_eq!(case.warnings(), Vec::<String>::new());
 }

@@ -275,12 +275,12 @@ fn every_refusal_says_why() {
         (
             "a callout with a header that is no credential",
             "[callout.mine]\nurl = \"http://auth\"\nheaders = [\"Authorization\", \"X_Auth_User\"]",
-            "airgate.toml:3:29: [callout.NAME] headers: X_Auth_User is refused: any client can write it, and it is no credential",
+            "airgate.toml:3:29: [callout.mine] headers: X_Auth_User is refused: any client can write it, and it is no credential",
         ),
         (
             "a misspelt key of a callout",
             "[callout.mine]\nulr = \"http://auth\"\nurl = \"http://auth\"",
-            "airgate.toml:2:1: unknown key ulr in [callout.NAME]; the nearest is url",
+            "airgate.toml:2:1: unknown key ulr in [callout.mine]; the nearest is url",
         ),
         (
             "a callout that is no table",

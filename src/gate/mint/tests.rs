@@ -51,20 +51,35 @@ async fn each_origin_has_its_own_way_to_an_id() {
     for (name, origin, called, expected) in [
         ("a name of the file", Origin::File, "admin", Ok("1")),
         ("a name that looks like an id", Origin::File, "1", Ok("2")),
-        ("an id is no name", Origin::File, "2", Err("file:2 is not known to Airflow")),
+        (
+            "an id is no name",
+            Origin::File,
+            "2",
+            Err("file:2 is not known to Airflow: no such user in Airflow's database"),
+        ),
         ("a name of the file, in another case", Origin::File, "ADMIN", Ok("1")),
         ("an issuer's", issuer(), "admin", Ok("1")),
-        ("an issuer's, in another case", issuer(), "ADMIN", Err("issuer:ADMIN is not known to Airflow")),
+        (
+            "an issuer's, in another case",
+            issuer(),
+            "ADMIN",
+            Err("issuer:ADMIN is not known to Airflow: no such user in Airflow's database"),
+        ),
         (
             "a realm's, in another case",
             Origin::Kerberos,
             "Admin",
-            Err("kerberos:Admin is not known to Airflow"),
+            Err("kerberos:Admin is not known to Airflow: no such user in Airflow's database"),
         ),
         ("an issuer's, deactivated", issuer(), "gone", Err("issuer:gone is deactivated in Airflow")),
         ("nobody in particular", Origin::Anonymous, "admin", Ok("1")),
         ("Airflow's own, by its id", Origin::Airflow, "7", Ok("7")),
-        ("Airflow's own, no id", Origin::Airflow, "admin", Err("airflow:admin is not known to Airflow")),
+        (
+            "Airflow's own, no id",
+            Origin::Airflow,
+            "admin",
+            Err("airflow:admin is not known to Airflow: no such user in Airflow's database"),
+        ),
         ("whose password it was", Origin::Database(UserId(9)), "1", Ok("9")),
         (
             "one of two",
@@ -72,7 +87,12 @@ async fn each_origin_has_its_own_way_to_an_id() {
             "twin",
             Err("file:twin is the name of more than one user of Airflow's: they differ in case alone"),
         ),
-        ("not verified", Origin::Unverified, "admin", Err("unverified:admin is not known to Airflow")),
+        (
+            "not verified",
+            Origin::Unverified,
+            "admin",
+            Err("unverified:admin is not known to Airflow: no such user in Airflow's database"),
+        ),
     ] {
         let given = given(&mint, &grant(origin, called, Some("j")), now()).await;
         let expected = expected.map(|id| (id.to_owned(), "j".to_owned())).map_err(str::to_owned);

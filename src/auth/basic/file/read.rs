@@ -160,6 +160,10 @@ impl Table {
         Self { records, order, pick: RandomState::new() }
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.records.keys().map(|name| &**name)
+    }
+
     pub fn find(&self, username: &str) -> Option<Arc<Record>> {
         self.records.get(username).cloned()
     }

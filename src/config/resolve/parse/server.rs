@@ -24,6 +24,12 @@ pub fn network(text: &str) -> Parsed<IpNet> {
     network.or_else(|_| one()).map_err(|_| Fault::Expected)
 }
 
+/// A name that a request may be addressed to, without a port.
+pub fn host_name(text: &str) -> Parsed<String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text.bytes().all(fits) { Ok(text.to_owned()) } else { Err(Fault::Expected) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
