@@ -1,11 +1,17 @@
-//! The admin port: `/metrics`, `/healthz`, `/readyz`.
+//! The admin port: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
+
+pub mod page;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
@@ -13,6 +19,7 @@ use serde_json::{Value, json};
 use crate::auth::Health;
 use crate::metrics::{Gauges, Metrics, health_label};
 use crate::telemetry::redact;
+use page::{Details, Visible};
 
 /// Answers on `[admin] listen`. Whoever reaches that port may read everything here, so nothing is
 /// told that is secret, and nothing about clients.
@@ -30,6 +37,22 @@ pub trait Status: Send + Sync {
     /// Ages and counts that `/metrics` shows and nobody counts in [`Metrics`]. What
     /// [`Status::readiness`] tells as well (`ready`, `upstreams`, `backends`) is taken from there.
     fn gauges(&self) -> Gauges;
+
+    /// What only the status page tells, and who gets to see it.
+    fn details(&self) -> Details;
+}
+
+/// A request to the admin port. The query is without meaning here.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path.
+    pub path: &'a str,
+    /// The header `Host`.
+    pub host: Option<&'a str>,
+    /// Whether who asks is on this machine: at a loopback address, or a Unix socket.
+    pub near: bool,
 }
 
 /// The facts behind `/readyz`.
@@ -129,9 +152,11 @@ impl Admin {
         Self { metrics, status }
     }
 
-    /// The answer to a request, whose query is without meaning here.
-    pub fn answer(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
-        let page = match path {
+    /// The answer to a request.
+    pub fn answer(&self, asked: &Asked<'_>) -> Response<Vec<u8>> {
+        let method = asked.method;
+        let page = match asked.path {
+            "/" => Page::Status,
             "/metrics" => Page::Metrics,
             "/healthz" => Page::Healthz,
             "/readyz" => Page::Readyz,
@@ -144,6 +169,7 @@ impl Admin {
             return refusal;
         }
         match page {
+            Page::Status => self.status(asked),
             Page::Metrics => self.metrics(method),
             // That it answers is the news: the process lives, and its runtime turns.
             Page::Healthz => {
@@ -156,6 +182,42 @@ impl Admin {
                 reply(method, status, JSON, readiness.json().to_string().into())
             }
         }
+    }
+
+    fn status(&self, asked: &Asked<'_>) -> Response<Vec<u8>> {
+        let details = self.status.details();
+        let refused = |status, text| reply(asked.method, status, JSON, detail(text));
+        match details.visible {
+            Visible::Off => return refused(StatusCode::NOT_FOUND, "Not Found"),
+            Visible::Loopback if !asked.near => {
+                let text = "The status page is for this machine alone: see [admin] page";
+                return refused(StatusCode::FORBIDDEN, text);
+            }
+            Visible::Loopback | Visible::All => {}
+        }
+        if !page::host_is_ours(asked.host, &details) {
+            let text = "The status page is not asked for by this name: see [admin] hosts";
+            return refused(StatusCode::MISDIRECTED_REQUEST, text);
+        }
+        let html = page::Page {
+            now: SystemTime::now(),
+            readiness: &self.status.readiness(),
+            details: &details,
+            in_flight: self.metrics.requests_in_flight(),
+            readings: &self.metrics.readings(),
+            refusals: &self.metrics.refusals(),
+            routes: &self.metrics.routes(),
+        }
+        .html();
+        let mut answer = reply(asked.method, StatusCode::OK, HTML, html.into_bytes());
+        let headers = answer.headers_mut();
+        if let Ok(policy) = HeaderValue::from_str(&page::POLICY) {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+        answer
     }
 
     fn metrics(&self, method: &Method) -> Response<Vec<u8>> {
@@ -183,18 +245,33 @@ impl Admin {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let near = session.client_addr().is_some_and(|address| match address.as_inet() {
+            Some(address) => address.ip().to_canonical().is_loopback(),
+            None => true,
+        });
         let head = session.req_header();
-        self.answer(&head.method, head.uri.path())
+        // Two of them are none.
+        let mut hosts = head.headers.get_all(HOST).iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host.to_str().ok(),
+            (None, _) | (Some(_), Some(_)) => None,
+        };
+        self.answer(&Asked { method: &head.method, path: head.uri.path(), host, near })
     }
 }
 
 enum Page {
+    Status,
     Metrics,
     Healthz,
     Readyz,
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The text format of Prometheus, in the version that every scraper reads.
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -236,6 +313,13 @@ mod tests {
                 ..Gauges::default()
             }
         }
+        fn details(&self) -> Details {
+            Details::default()
+        }
+    }
+
+    fn asked<'a>(method: &'a Method, path: &'a str) -> Asked<'a> {
+        Asked { method, path, host: Some("localhost:9091"), near: true }
     }
 
     fn upstream(name: &str, healthy: bool) -> Upstream {
@@ -261,7 +345,7 @@ mod tests {
         let check = |name: &str, change: fn(&mut Readiness), ready_: bool, at: &str, expected: Value| {
             let mut readiness = ready();
             change(&mut readiness);
-            let response = admin(readiness).answer(&Method::GET, "/readyz");
+            let response = admin(readiness).answer(&asked(&Method::GET, "/readyz"));
             assert_eq!(response.status(), if ready_ { 200 } else { 503 }, "{name}");
             let body: Value = serde_json::from_slice(response.body()).unwrap();
             assert_eq!(body["ready"], json!(ready_), "{name}");
@@ -325,7 +409,7 @@ mod tests {
                 Some("GET, HEAD"),
                 Some(r#"{"detail":"Method Not Allowed"}"#),
             ),
-            ("the status page", "GET", "/", 404, "application/json", None, Some(r#"{"detail":"Not Found"}"#)),
+            ("the status page", "GET", "/", 200, "text/html; charset=utf-8", None, None),
             (
                 "unknown",
                 "POST",
@@ -336,7 +420,7 @@ mod tests {
                 Some(r#"{"detail":"Not Found"}"#),
             ),
         ] {
-            let response = admin(ready()).answer(&method.parse().unwrap(), path);
+            let response = admin(ready()).answer(&asked(&method.parse().unwrap(), path));
             let header = |name| response.headers().get(name).map(|v: &HeaderValue| v.to_str().unwrap());
             assert_eq!(response.status(), status, "{name}");
             assert_eq!(header(CONTENT_TYPE), Some(kind), "{name}");
@@ -352,7 +436,7 @@ mod tests {
     fn metrics_tell_what_readyz_tells() {
         let mut readiness = ready();
         readiness.upstreams = vec![upstream("http://u:s3cret@a", false)];
-        let response = admin(readiness).answer(&Method::GET, "/metrics");
+        let response = admin(readiness).answer(&asked(&Method::GET, "/metrics"));
         let text = std::str::from_utf8(response.body()).unwrap();
         for line in [
             "airgate_ready 0",

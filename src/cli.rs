@@ -1,6 +1,7 @@
 //! The command line: `run`, `check`, `config get-value`, `hash-password`.
 
 mod check;
+mod generate;
 mod get_value;
 mod hash_password;
 mod run;
@@ -10,10 +11,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::errors::Note;
-use crate::config::{Assignment, Errors, Loaded, Settings, Sources, options};
+use crate::config::{Assignment, Errors, Loaded, Settings, Sources, Warning, options};
 
 /// What the command line starts. The seam between it and the server, so that this module needs no
 /// server in its tests.
@@ -25,7 +26,7 @@ pub trait Program {
 
     /// Builds everything that a configuration asks for (key files, users files, …) and drops it again:
     /// what is wrong with it goes to `errors`. `check` calls it.
-    fn assemble(&self, settings: &Settings, errors: &mut Errors);
+    fn assemble(&self, settings: &Settings, warnings: &mut Vec<Warning>, errors: &mut Errors);
 
     /// Serves until told to stop. `sources` are for reading the configuration again.
     fn run(self, loaded: Loaded, sources: Sources) -> ExitCode;
@@ -56,6 +57,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: impl Program
         Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets } } => {
             let secrets = if show_secrets { get_value::Secrets::Shown } else { get_value::Secrets::Kept };
             get_value::get_value(&sources(), &section, &key, secrets, &mut out, &mut err).into()
+        }
+        Command::Generate { what } => {
+            generate::generate(what, Arguments::command(), &mut out, &mut err).into()
         }
         Command::HashPassword => hash_password::hash_password(io::stdin(), &mut out, &mut err).into(),
     }
@@ -158,6 +162,14 @@ enum Command {
     /// The password is read from standard input, up to the end of the line; without echo, and twice,
     /// from a terminal. The hash is argon2id, with a random salt.
     HashPassword,
+
+    /// Print the manual page, or completions for a shell
+    ///
+    /// From the program's own definition, for packages and images.
+    Generate {
+        /// What to print
+        what: generate::Artefact,
+    },
 }
 
 #[derive(Subcommand)]
@@ -242,7 +254,6 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        use clap::CommandFactory;
         Arguments::command().debug_assert();
     }
 
@@ -280,7 +291,6 @@ mod tests {
 
     #[test]
     fn the_long_help_has_every_option() {
-        use clap::CommandFactory;
         let help = Arguments::command().render_long_help().to_string();
         for option in options::ALL {
             assert!(help.contains(&format!("\n  {}\n", option.key)), "{}", option.title());
@@ -291,7 +301,7 @@ mod tests {
     struct Fake;
 
     impl Program for Fake {
-        fn assemble(&self, settings: &Settings, errors: &mut Errors) {
+        fn assemble(&self, settings: &Settings, _: &mut Vec<Warning>, errors: &mut Errors) {
             if settings.server.threads.is_some() {
                 errors.push(&Location::Set("server.threads".into()), "no thread to be had");
             }

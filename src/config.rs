@@ -14,6 +14,7 @@ pub mod names;
 pub mod options;
 pub mod resolve;
 pub mod settings;
+mod shown;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use environment::Assignment;
 pub use errors::{Errors, Warning};
 pub use location::{Located, Location};
 pub use settings::Settings;
+pub use shown::Shown;
 
 use airflow::FabSection;
 use airflow::expand::Environment;

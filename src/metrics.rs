@@ -7,9 +7,12 @@
 mod gauges;
 mod handles;
 mod process;
+pub mod recent;
+mod totals;
 
 pub use gauges::Gauges;
 pub(crate) use gauges::health_label;
+pub use totals::RouteTotals;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -47,6 +50,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     reload_good: IntGauge,
     reload_time: Gauge,
+    recent: recent::Recent,
 }
 
 /// A reload's end.
@@ -174,6 +178,7 @@ impl Metrics {
                 "airgate_config_last_reload_success_timestamp_seconds",
                 "When the configuration in force was loaded, in seconds since 1970.",
             )?,
+            recent: recent::Recent::default(),
             registry: make.0,
         };
         metrics.reload_good.set(1);
@@ -213,6 +218,7 @@ impl Metrics {
         }
         if let Some(reason) = outcome.refused {
             count(&self.rejections, &[reason]);
+            self.recent.refused(exchange, reason);
         }
         if exchange.fault() == Some(Fault::LockedOut) {
             self.lockouts.inc();

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
 use crate::assemble::{Kept, assemble, log_settings};
-use crate::config::{Loaded, Rejected, Settings};
+use crate::config::{Loaded, Rejected, Settings, Shown};
 use crate::metrics::{Metrics, Reload};
 use crate::proxy::{Shared, Snapshot};
 use crate::telemetry::Telemetry;
@@ -37,6 +38,24 @@ pub struct Reloader {
     /// Held for the whole of a reload: two at once might end in the wrong order.
     files: Mutex<Files>,
     failed: AtomicBool,
+    in_force: ArcSwap<InForce>,
+}
+
+/// What the status page tells of the configuration in force.
+pub struct InForce {
+    /// The settings.
+    pub settings: Settings,
+    /// The options that somebody has set.
+    pub shown: Vec<Shown>,
+    /// When they were loaded.
+    pub loaded: SystemTime,
+}
+
+impl InForce {
+    /// What was loaded at this time.
+    pub fn new(loaded: &Loaded, now: SystemTime) -> Self {
+        Self { settings: loaded.settings.clone(), shown: loaded.shown(), loaded: now }
+    }
 }
 
 /// The files that the configuration was read from, and what they looked like before they were read.
@@ -81,7 +100,7 @@ impl Reloader {
     /// A reloader of what was loaded at the start, from these files.
     pub fn new(
         source: Source,
-        first: Settings,
+        first: InForce,
         files: Files,
         kept: Arc<Kept>,
         shared: Shared,
@@ -94,16 +113,32 @@ impl Reloader {
             metrics: shared.metrics.clone(),
             shared,
             logs,
-            first,
+            first: first.settings.clone(),
             runtime,
             files: Mutex::new(files),
             failed: AtomicBool::new(false),
+            in_force: ArcSwap::from_pointee(first),
         }
     }
 
     /// Whether the last reload failed, so that what is in force is not what is written.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// The configuration in force.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+
+    /// The files that the configuration was read from, with the time of their last change. `None` while a
+    /// reload is under way.
+    pub fn files(&self) -> Option<Vec<(PathBuf, SystemTime)>> {
+        let files = self.files.try_lock().ok()?;
+        let mut all: Vec<_> =
+            files.0.iter().filter_map(|(path, stamp)| Some((path.clone(), (*stamp)?.0))).collect();
+        all.sort();
+        Some(all)
     }
 
     /// What must not be forgotten.
@@ -163,15 +198,19 @@ impl Reloader {
             Err(rejected) => &rejected.files,
         };
         *files = Files::new(paths.clone()).since(&before);
-        let Loaded { settings, warnings, .. } = read.map_err(|rejected| rejected.errors.to_string())?;
+        let loaded = read.map_err(|rejected| rejected.errors.to_string())?;
+        let in_force = InForce::new(&loaded, SystemTime::now());
+        let Loaded { settings, mut warnings, .. } = loaded;
+        let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|error| error.to_string())?;
+        let assembled = assemble(&settings, &self.kept, &mut warnings);
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|error| error.to_string())?;
-        let snapshot = assemble(&settings, &self.kept).map_err(|errors| errors.to_string())?;
+        let snapshot = assembled.map_err(|errors| errors.to_string())?;
         self.reach(&snapshot)?;
         self.kept.adopt(&snapshot);
         self.shared.snapshot.store(Arc::new(snapshot));
+        self.in_force.store(Arc::new(in_force));
         self.kept.forget_unused();
         self.logs.apply(logs);
         self.warn_of_the_fixed(&settings);

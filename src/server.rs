@@ -24,18 +24,19 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::admin::page::{Details, Material, Setting, Visible};
 use crate::admin::{self, Admin, Readiness, Status};
 use crate::assemble::{Kept, KeptError, assemble, cores, log_settings};
 use crate::auth::Health;
-use crate::config::settings::AccessLog;
-use crate::config::{Errors, Loaded, Location, Settings};
+use crate::config::settings::{AccessLog, StatusPage};
+use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
-use crate::metrics::{Gauges, Metrics};
+use crate::metrics::{Gauges, Metrics, recent};
 use crate::ports::redis::CallCounts;
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
 use crate::proxy::{MAX_TRIES, Proxy, Shared};
 use crate::registry::Registry;
-use crate::reload::{FIRST_LOOK, Files, Reloader, Source};
+use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Telemetry};
 use bind::Bound;
 use signals::{Signal, Signals};
@@ -46,6 +47,9 @@ const UPSTREAM_POOL: usize = 256;
 /// Connections to the admin port: scrapes and probes need a few, and more could use up the process's
 /// file descriptors.
 const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { all: Some(256), per_address: None };
+/// What says at `error` what any client of the admin port can cause, and what says once more, less plainly, which
+/// address of the upstream is healthy.
+const QUIET: &[&str] = &["pingora_core::apps::http_app", "pingora_load_balancing"];
 /// How long threads have to end when all is done.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
@@ -72,12 +76,13 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Builds all that the settings ask for, and drops it again. What is wrong goes to `errors`.
-pub fn check(settings: &Settings, registry: &Registry, errors: &mut Errors) {
+/// Builds all that the settings ask for, and drops it again. What is wrong goes to `errors`, what is worth
+/// saying to `warnings`.
+pub fn check(settings: &Settings, registry: &Registry, warnings: &mut Vec<Warning>, errors: &mut Errors) {
     let built = outbound().map_err(StartError::from).and_then(|outbound| {
         let _entered = outbound.enter();
         let kept = Kept::new(outbound.handle().clone(), registry.clone())?;
-        assemble(settings, &kept).map_err(StartError::Config)
+        assemble(settings, &kept, warnings).map_err(StartError::Config)
     });
     match built {
         Ok(_) => check_log(settings, errors),
@@ -106,16 +111,19 @@ fn outbound() -> std::io::Result<tokio::runtime::Runtime> {
 /// # Errors
 /// What keeps it from starting.
 pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), StartError> {
+    let started = SystemTime::now();
     let outbound = outbound()?;
     let entered = outbound.enter();
+    let in_force = InForce::new(&loaded, SystemTime::now());
     let files = Files::new(loaded.files);
     let settings = loaded.settings;
     let kept = Arc::new(Kept::new(outbound.handle().clone(), registry)?);
-    let snapshot = assemble(&settings, &kept).map_err(StartError::Config)?;
+    let mut warnings = loaded.warnings;
+    let snapshot = assemble(&settings, &kept, &mut warnings).map_err(StartError::Config)?;
     let serving = bind::all("[server] listen", settings.server.listen.iter().map(|place| &place.value))?;
     let admin = bind::all("[admin] listen", [&settings.admin.listen.value])?;
-    let logs = Arc::new(Telemetry::init(&log_settings(&settings.log))?);
-    for warning in &loaded.warnings {
+    let logs = Arc::new(Telemetry::init(&log_settings(&settings.log), QUIET)?);
+    for warning in &warnings {
         tracing::warn!("{warning}");
     }
     let signals = Signals::install()?;
@@ -134,7 +142,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     };
     let reloader = Arc::new(Reloader::new(
         source,
-        settings.clone(),
+        in_force,
         files,
         kept,
         shared.clone(),
@@ -142,6 +150,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         outbound.handle().clone(),
     ));
     outbound.spawn(reloader.clone().watch());
+    outbound.spawn(take_readings(metrics.clone()));
 
     let threads = settings.server.threads.map_or_else(cores, usize::from);
     let named = |name| move |bound: &Bound| (name, bound.to_string());
@@ -152,7 +161,8 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let app = proxy(&settings, threads, shared.clone());
     let accepting = listen("proxy", app, serving, proxy_runtime.get_handle(), stopping);
 
-    let facts = Facts { shared, drain: drain.clone(), reloader: reloader.clone(), logs: logs.clone() };
+    let facts =
+        Facts { started, shared, drain: drain.clone(), reloader: reloader.clone(), logs: logs.clone() };
     let admin_runtime = runtime("admin", 1);
     let (_admin_stop, admin_stopping) = watch::channel(false);
     let app = AdminPort(Admin::new(metrics.clone(), Arc::new(facts)));
@@ -171,6 +181,16 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     drop(entered);
     outbound.shutdown_timeout(LAST_MOMENT);
     Ok(())
+}
+
+/// Reads the counters every few seconds, for the status page. For ever.
+async fn take_readings(metrics: Arc<Metrics>) {
+    let mut ticks = tokio::time::interval(recent::EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        metrics.take_reading(SystemTime::now());
+    }
 }
 
 /// Answers signals until one of them ends it.
@@ -271,6 +291,7 @@ impl ServeHttp for AdminPort {
 
 /// What the admin port tells.
 struct Facts {
+    started: SystemTime,
     shared: Shared,
     drain: Arc<Drain>,
     reloader: Arc<Reloader>,
@@ -322,6 +343,42 @@ impl Status for Facts {
             access_log_dropped: self.logs.access().dropped(),
             log_dropped: self.logs.dropped(),
             ..Gauges::default()
+        }
+    }
+
+    fn details(&self) -> Details {
+        let in_force = self.reloader.in_force();
+        let now = SystemTime::now();
+        let key_sets = self.reloader.kept().key_sets().into_iter().map(|(name, status)| Material {
+            kind: "key set",
+            name,
+            since: status.fetched.and_then(|fetched| now.checked_sub(fetched.elapsed())),
+            until: None,
+        });
+        let files = self.reloader.files().unwrap_or_default().into_iter();
+        let files = files.map(|(path, changed)| Material {
+            kind: "file",
+            name: path.display().to_string(),
+            since: Some(changed),
+            until: None,
+        });
+        let shown = in_force.shown.iter().map(|shown| Setting {
+            section: shown.section.clone(),
+            key: shown.key.to_owned(),
+            value: shown.value.clone(),
+            at: shown.at.clone(),
+        });
+        Details {
+            visible: match in_force.settings.admin.page {
+                StatusPage::Off => Visible::Off,
+                StatusPage::Loopback => Visible::Loopback,
+                StatusPage::All => Visible::All,
+            },
+            hosts: in_force.settings.admin.hosts.clone(),
+            started: Some(self.started),
+            loaded: Some(in_force.loaded),
+            materials: key_sets.chain(files).collect(),
+            settings: shown.collect(),
         }
     }
 }

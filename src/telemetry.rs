@@ -103,16 +103,17 @@ pub const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 const ACCESS_DELAY: Duration = Duration::from_millis(100);
 
 impl Telemetry {
-    /// Sets up all logs of the process, and takes in what crates write by way of `log`.
+    /// Sets up all logs of the process, and takes in what crates write by way of `log`, but for the modules of
+    /// others that are `quiet`.
     ///
     /// # Errors
     /// See [`Failure`].
-    pub fn init(settings: &Settings) -> Result<Self, Failure> {
+    pub fn init(settings: &Settings, quiet: &'static [&'static str]) -> Result<Self, Failure> {
         let output = open(settings.file.as_deref())?;
         // The application log is not delayed: its last lines tell why a process died.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let log = Arc::new(LogWriter::start("log", Box::new(stderr), Duration::ZERO, |_| {})?);
-        let (subscriber, level) = subscriber(Arc::clone(&log), settings.level.clone());
+        let (subscriber, level) = subscriber(Arc::clone(&log), settings.level.clone(), quiet);
         subscriber.try_init().map_err(|_| Failure::Twice)?;
         let access = Arc::new(AccessLog::start(Box::new(output), ACCESS_DELAY)?);
         Ok(Self { access, log, level })
@@ -156,6 +157,7 @@ impl Drop for Telemetry {
 fn subscriber(
     log: Arc<LogWriter>,
     level: Level,
+    quiet: &'static [&'static str],
 ) -> (impl Subscriber + Send + Sync, reload::Handle<Targets, Registry>) {
     let (filter, handle) = reload::Layer::new(level.0);
     let lines = tracing_subscriber::fmt::layer()
@@ -167,7 +169,7 @@ fn subscriber(
         .with_ansi(false)
         .log_internal_errors(false)
         .with_writer(Lines(log));
-    (tracing_subscriber::registry().with(filter).with(NoiseFilter::default()).with(lines), handle)
+    (tracing_subscriber::registry().with(filter).with(NoiseFilter::new(quiet)).with(lines), handle)
 }
 
 fn open(file: Option<&Path>) -> Result<File, Failure> {
@@ -333,7 +335,7 @@ mod tests {
         let text = Text::default();
         let log = LogWriter::start("test", Box::new(text.clone()), Duration::ZERO, |_| {}).unwrap();
         let log = Arc::new(log);
-        let (subscriber, handle) = subscriber(Arc::clone(&log), level.parse().unwrap());
+        let (subscriber, handle) = subscriber(Arc::clone(&log), level.parse().unwrap(), &[]);
         tracing::subscriber::with_default(subscriber, || act(&handle));
         assert!(log.flush(Duration::from_secs(60)));
         let text = text.0.lock().unwrap();

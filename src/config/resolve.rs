@@ -62,7 +62,7 @@ pub fn resolve(
     files: &mut Vec<PathBuf>,
     registered: &[&'static str],
 ) -> Option<Settings> {
-    let mut r = Reader { entries: &layer.entries, folders, environment, findings, files };
+    let mut r = Reader { entries: &layer.entries, table: None, folders, environment, findings, files };
     let server = r.server();
     let admin = r.admin();
     let upstream = r.upstream();
@@ -88,7 +88,7 @@ pub fn resolve(
     let callouts: Vec<_> = layer
         .callouts
         .iter()
-        .map(|(name, (at, entries))| Reader { entries, ..r.again() }.callout(name, at))
+        .map(|(name, (at, entries))| Reader { entries, table: Some(name), ..r.again() }.callout(name, at))
         .collect();
     let backends = r.backends(&layer.backends);
     let settings = move || {
@@ -126,7 +126,7 @@ pub fn text_of(
     findings: &mut Findings,
 ) -> Option<String> {
     let files = &mut Vec::new();
-    let mut r = Reader { entries: &layer.entries, folders, environment, findings, files };
+    let mut r = Reader { entries: &layer.entries, table: None, folders, environment, findings, files };
     r.given(option).ok().flatten().map(|given| given.text)
 }
 

@@ -36,7 +36,7 @@ pub use self::limits::Limits;
 pub use self::lockout::{Lockout, WhenRedisIsDown};
 pub use self::log::{AccessLog, Log, LogLevel};
 pub use self::redis::{Redis, RedisPlace, RedisUrl};
-pub use self::server::{Admin, Listen, Server};
+pub use self::server::{Admin, Listen, Server, StatusPage};
 pub use self::upstream::{AuthManager, IdentityMode, Release, Scheme, Upstream, UpstreamUrl};
 use super::location::Located;
 use super::table::Table;

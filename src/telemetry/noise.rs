@@ -18,6 +18,7 @@ use tracing_subscriber::layer::Context;
 #[derive(Default)]
 pub(super) struct NoiseFilter {
     places: Mutex<HashMap<(String, u32), Window>>,
+    quiet: &'static [&'static str],
 }
 
 struct Window {
@@ -26,6 +27,11 @@ struct Window {
 }
 
 impl NoiseFilter {
+    /// Drops what these modules say, too.
+    pub(super) fn new(quiet: &'static [&'static str]) -> Self {
+        Self { quiet, ..Self::default() }
+    }
+
     const LINES: u32 = 10;
     const WINDOW: Duration = Duration::from_secs(60);
 
@@ -58,8 +64,10 @@ impl<S: Subscriber> Layer<S> for NoiseFilter {
         use tracing_log::NormalizeEvent;
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
+        let is_quiet = self.quiet.iter().any(|module| metadata.target().starts_with(module));
         is_ours(metadata.target())
-            || self.lets_pass(metadata.target(), metadata.line().unwrap_or_default(), Instant::now())
+            || !is_quiet
+                && self.lets_pass(metadata.target(), metadata.line().unwrap_or_default(), Instant::now())
     }
 }
 

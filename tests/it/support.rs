@@ -9,10 +9,11 @@ pub mod database;
 pub mod kdc;
 pub mod keycloak;
 pub mod ldap;
+pub mod prometheus;
 pub mod redis;
 pub mod token;
 pub mod upstream;
 
 pub use airgate::Airgate;
-pub use client::{Answer, Ask, Connection, delete, get, head, options, post, put};
+pub use client::{Answer, Ask, Connection, ask, delete, get, head, options, post, put};
 pub use upstream::{Closed, Upstream};

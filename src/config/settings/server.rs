@@ -40,6 +40,21 @@ pub enum Listen {
 pub struct Admin {
     /// `listen`. Default `127.0.0.1:9091`.
     pub listen: Located<Listen>,
+    /// `page`: who sees the status page. Default `loopback`.
+    pub page: StatusPage,
+    /// `hosts`: names that it may be asked for by. Default none.
+    pub hosts: Vec<String>,
+}
+
+/// `[admin] page`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusPage {
+    /// Nobody sees it.
+    Off,
+    /// Who asks from this machine.
+    Loopback,
+    /// Whoever reaches the port.
+    All,
 }
 
 impl fmt::Display for Listen {

@@ -83,6 +83,24 @@ impl Browser {
         ran["result"]["value"].clone()
     }
 
+    /// Has the page be seen as on a screen of this size, dark or light.
+    #[track_caller]
+    pub fn look_as(&mut self, width: u32, height: u32, scheme: &str) {
+        let mobile = width < 600;
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile});
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+    }
+
+    /// A picture of the whole page, in PNG.
+    #[track_caller]
+    pub fn picture(&mut self) -> Vec<u8> {
+        use base64::Engine;
+        let taken = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true}));
+        base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
+    }
+
     /// Waits for the page that a script or a form leads to.
     #[track_caller]
     pub fn arrives(&mut self) {

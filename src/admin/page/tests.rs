@@ -1,0 +1,112 @@
+use super::*;
+use crate::admin::Upstream;
+
+fn details() -> Details {
+    Details {
+        visible: Visible::Loopback,
+        hosts: vec!["gate.example.com".into()],
+        materials: vec![Material {
+            kind: "certificate",
+            name: "https://u:s3cret@idp/<keys>?s3cret".into(),
+            since: Some(SystemTime::UNIX_EPOCH),
+            until: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(3 * 86_400)),
+        }],
+        settings: vec![Setting {
+            section: "[api]".into(),
+            key: "anonymous_user".into(),
+            value: "<script>alert(1)</script>".into(),
+            at: "airgate.toml:1:2".into(),
+        }],
+        ..Details::default()
+    }
+}
+
+#[test]
+fn everything_is_escaped_and_nothing_is_secret() {
+    let readiness = Readiness {
+        listening: true,
+        stopping: false,
+        configuration: Configuration::ReloadFailed,
+        upstreams: vec![Upstream { name: "http://u:s3cret@a".into(), healthy: false }],
+        backends: vec![("jwt", Health::Down("<img src=x onerror=alert(1)>\n\u{202e}".into()))],
+    };
+    let reading = |seconds, requests| Reading {
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        requests,
+        client_errors: requests / 2,
+        server_errors: 0,
+        refused: 0,
+        own: Times { buckets: vec![(0.001, requests)], count: requests },
+        upstream: Times::default(),
+    };
+    let refusal = Refusal {
+        at: SystemTime::UNIX_EPOCH,
+        id: "\"><b>".into(),
+        peer: None,
+        route: "/api/v2/dags/{dag_id}",
+        status: Some(401),
+        reason: "no_credential",
+    };
+    let routes = RouteTotals { route: "/api/v2/dags/{dag_id}".into(), requests: 7, ..RouteTotals::default() };
+    let html = Page {
+        now: SystemTime::UNIX_EPOCH + Duration::from_secs(86_400),
+        readiness: &readiness,
+        details: &details(),
+        in_flight: 3,
+        readings: &[reading(0, 0), reading(5, 100), reading(10, 200)],
+        refusals: &[refusal],
+        routes: &[routes],
+    }
+    .html();
+    for part in [
+        "Not ready",
+        "No address of the upstream answers.",
+        "The last reload failed",
+        "<dt>requests a second<dd>20.0",
+        "<dt>in flight<dd>3",
+        "<code>http://a</code><td class=bad>down",
+        "<td>jwt<td class=bad>down<td>&lt;img src=x onerror=alert(1)&gt;",
+        "<code>no_credential</code><td class=number>401<td><code>/api/v2/dags/{dag_id}</code><td class=spare>a Unix socket",
+        "<code>&quot;&gt;&lt;b&gt;</code>",
+        "<code>https://idp/&lt;keys&gt;</code>",
+        "<td class=\"when fair\">in 2 days",
+        "&lt;script&gt;alert(1)&lt;/script&gt;",
+    ] {
+        assert!(html.contains(part), "{part}\n{html}");
+    }
+    for part in ["s3cret", "<script>alert", "<img", "<b>", "\u{1b}"] {
+        assert!(!html.contains(part), "{part}\n{html}");
+    }
+    assert_eq!(html.matches("<script").count(), 1);
+}
+
+#[test]
+fn hosts() {
+    let at = |visible| Details { visible, ..details() };
+    for (name, host, near, all) in [
+        ("none", None, false, false),
+        ("localhost", Some("localhost:9091"), true, true),
+        ("localhost, as a full name", Some("LOCALHOST."), true, true),
+        ("an address of this machine", Some("127.0.0.1:9091"), true, true),
+        ("the same in IPv6", Some("[::1]:9091"), true, true),
+        ("mapped", Some("[::ffff:127.0.0.1]"), true, true),
+        ("another address", Some("10.0.0.7:9091"), false, true),
+        ("a name that is allowed", Some("Gate.example.com:9091"), true, true),
+        ("a name that points here", Some("evil.example.com:9091"), false, false),
+        ("one that ends alike", Some("evil-localhost"), false, false),
+        ("a subdomain", Some("a.localhost"), false, false),
+        ("nothing", Some(""), false, false),
+    ] {
+        assert_eq!(host_is_ours(host, &at(Visible::Loopback)), near, "{name}");
+        assert_eq!(host_is_ours(host, &at(Visible::All)), all, "{name}, all");
+    }
+}
+
+#[test]
+fn spans() {
+    for (seconds, expected) in
+        [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 days")]
+    {
+        assert_eq!(Span(Duration::from_secs(seconds)).to_string(), expected);
+    }
+}
