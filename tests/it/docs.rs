@@ -76,7 +76,7 @@ fn every_series_is_described() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
         .collect();
-    let page = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
     let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let series = |word: &&str| word.starts_with("airgate_") || word.starts_with("process_");
     let described: BTreeSet<String> = words.filter(series).map(str::to_owned).collect();
