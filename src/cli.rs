@@ -401,7 +401,7 @@ mod tests {
                 "keycloak_auth_manager",
                 "realm",
                 Kept,
-                Err("airgate: section [keycloak_auth_manager] is not available in this release\n"),
+                Err("airgate: [keycloak_auth_manager] realm is not set\n"),
             ),
             (
                 "jwt.issuers",
