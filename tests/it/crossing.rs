@@ -181,6 +181,10 @@ fn who_is_nobody_in_airflow_gets_nothing() {
         assert_eq!(told(&gate.send(ask)), unknown, "{name}");
     }
     assert_eq!(gate.send(pools().basic("mallory", "another")).status, 401);
+    // It could be known from the start, and the audit log says which list it is.
+    gate.logs("simple_auth_manager_users does not name");
+    let denied = gate.logs("\"event\":\"denied\"");
+    assert!(denied.contains("\"detail\":\"not in [core] simple_auth_manager_users\""), "{denied}");
 }
 
 /// `passthrough`: who is accepted here is shown to the upstream as they came.
