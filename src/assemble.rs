@@ -5,6 +5,7 @@ mod kept;
 mod ldap;
 mod own;
 mod passwords;
+mod tls;
 mod tokens;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use crate::auth::basic::check::{CheckSettings, PasswordCheck};
 use crate::auth::chain::Chain;
 use crate::auth::database::AirflowDatabase;
 use crate::auth::fixed::{AllowAnonymous, DenyAll};
-use crate::auth::jwt::{Jwt, Tokens, Verifier};
+use crate::auth::jwt::{Jwt, Tokens};
 use crate::auth::kerberos::KerberosAuth;
 use crate::auth::probe::Probe;
 use crate::auth::session::Session;
@@ -31,16 +32,17 @@ use crate::gate::mint::{Directory, Member, Mint, Mode};
 use crate::gate::route::{self, BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
 use crate::gate::translate::{self, Translator};
-use crate::gate::{Gate, cors};
+use crate::gate::{Gate, cors, quota};
 use crate::ports::database::DatabaseUrl;
 use crate::ports::gssapi::{Acceptor, Keys, Service};
 use crate::ports::upstream::{self, Ca};
 use crate::proxy::Snapshot;
 use crate::telemetry;
 
+use kept::Remembered;
 pub use kept::{Kept, KeptError};
 use passwords::{counts, lockout, probe, redis, sources, token_endpoint};
-use tokens::{issuers, tokens};
+use tokens::{basis, issuers, tokens};
 
 fn at_least_one(limit: u32) -> NonZeroU32 {
     NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN)
@@ -77,10 +79,12 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     let database = database(settings, kept, warnings, &mut errors);
     let tokens = tokens(settings, kept, database.as_deref(), &mut errors);
     let issuers = issuers(settings, kept, &mut errors);
+    let remembered = kept.remembered(basis(settings, database.as_deref()));
     let kerberos = kerberos(settings, kept, &mut errors);
     let cors = policy(settings, &mut errors);
     let base_path = base_path(settings, &mut errors);
     let ca = ca(settings, &mut errors);
+    let tls = tls::tls(settings, &mut errors);
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
     let sources =
         sources(settings, kept, base_path.as_ref(), &upstreams, database.as_deref(), warnings, &mut errors);
@@ -99,8 +103,10 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     };
     let (relay, relay_cli) = (relay(Endpoint::Token), relay(Endpoint::Cli));
     let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
-    let session = session(settings, kept, probe(settings, base_path.as_ref(), &upstreams), &tokens);
-    let chain = chain(settings, &tokens, issuers, &passwords, session, kerberos, own);
+    let session =
+        session(settings, kept, probe(settings, base_path.as_ref(), &upstreams), &tokens, &remembered);
+    let bearer = Jwt::new(tokens.verifier.clone(), issuers).remembering(remembered.verified.clone());
+    let chain = chain(settings, Arc::new(bearer), &passwords, session, kerberos, own);
     let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
     let release = match settings.upstream.airflow {
         Release::Airflow2 => route::Release::Airflow2,
@@ -133,7 +139,11 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
                 life: settings.api_auth.jwt_expiration_time,
                 cli_life: settings.api_auth.jwt_cli_expiration_time,
             },
-            mint: mint(settings, tokens, database.as_deref()),
+            quota: settings.limits.requests_per_user.map(|rate| {
+                let rate = quota::Rate { requests: rate.requests, per: rate.per };
+                quota::Quota::new(rate, kept.spent.clone())
+            }),
+            mint: mint(settings, tokens, database.as_deref()).remembering(remembered.minted.clone()),
             translator: Translator::new(
                 translate::Settings {
                     stable: settings.api.enable_stable_v1,
@@ -146,6 +156,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         upstreams,
         redis,
         database,
+        tls,
         trusted_proxies: settings.server.trusted_proxies.clone(),
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,
@@ -221,17 +232,20 @@ fn ca(settings: &Settings, errors: &mut Errors) -> Option<Ca> {
 fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings {
     let from = &settings.upstream;
     upstream::Settings {
-        version_route: match from.airflow {
-            Release::Airflow2 => "/api/v1/version",
-            Release::Airflow3 => "/api/v2/version",
+        health_route: match from.airflow {
+            Release::Airflow2 => "/api/v1/health",
+            Release::Airflow3 => "/api/v2/monitor/health",
         },
         urls: from
             .urls
             .iter()
-            .map(|url| upstream::Url {
-                tls: url.scheme == settings::Scheme::Https,
-                host: url.host.clone(),
-                port: url.port,
+            .map(|url| match &url.value {
+                settings::UpstreamUrl::Tcp { scheme, host, port } => upstream::Url::Tcp {
+                    tls: *scheme == settings::Scheme::Https,
+                    host: host.clone(),
+                    port: *port,
+                },
+                settings::UpstreamUrl::Unix(path) => upstream::Url::Unix(path.clone()),
             })
             .collect(),
         ca,
@@ -279,20 +293,27 @@ fn acceptor(_keys: &Keys) -> Result<Arc<dyn Acceptor>, String> {
 }
 
 /// The backend `session`, for the cookie that the upstream has.
-fn session(settings: &Settings, kept: &Kept, asked: Probe, tokens: &Tokens) -> Arc<dyn Backend> {
+fn session(
+    settings: &Settings,
+    kept: &Kept,
+    asked: Probe,
+    tokens: &Tokens,
+    remembered: &Remembered,
+) -> Arc<dyn Backend> {
     match settings.upstream.airflow {
         Release::Airflow2 => {
             let ttl = settings.basic.cache_ttl.unwrap_or_default();
             Arc::new(FlaskSession::new(asked, ttl, kept.cache.clone(), kept.runtime.clone()))
         }
-        Release::Airflow3 => Arc::new(Session::new(tokens.verifier.clone())),
+        Release::Airflow3 => {
+            Arc::new(Session::new(tokens.verifier.clone()).remembering(remembered.sessions.clone()))
+        }
     }
 }
 
 fn chain(
     settings: &Settings,
-    tokens: &Tokens,
-    issuers: Vec<(Arc<str>, Arc<Verifier>)>,
+    bearer: Arc<dyn Backend>,
     passwords: &Arc<PasswordCheck>,
     session: Arc<dyn Backend>,
     kerberos: Option<Arc<KerberosAuth>>,
@@ -301,7 +322,7 @@ fn chain(
     let anonymous = settings.api.anonymous_user.as_ref().map_or("", |user| &user.value);
     let mut backend = |name: &BackendName| -> Option<Arc<dyn Backend>> {
         Some(match name {
-            BackendName::Jwt => Arc::new(Jwt::new(tokens.verifier.clone(), issuers.clone())),
+            BackendName::Jwt => bearer.clone(),
             BackendName::Session => session.clone(),
             BackendName::BasicAuth => Arc::new(BasicAuth::new(passwords.clone())),
             // None where it could not be made, which is an error of the configuration.

@@ -11,6 +11,7 @@ pub mod headers;
 pub mod limit;
 pub mod log_in;
 pub mod mint;
+pub mod quota;
 pub mod reply;
 pub mod route;
 pub mod target;
@@ -36,6 +37,7 @@ use decision::{Edits, ErrorForm, Forward, List, Outcome, Pending, ReplyPlan, Ste
 use limit::{Clamped, ClampedBody, Dialect, ListEndpoint, PageLimit};
 use log_in::LogIn;
 use mint::{Mint, MintError, Presented};
+use quota::Quota;
 use reply::{Problem, Reply};
 use route::{Access, Api, Effect, Operation, Paging, Passage, Release, Route, RouteKind, Routes};
 use target::Target;
@@ -57,6 +59,8 @@ pub struct Gate {
     pub chain: Chain,
     /// What the upstream is told.
     pub mint: Mint,
+    /// How many requests a user may make, where that is limited.
+    pub quota: Option<Quota>,
     /// Log-ins at the token endpoints.
     pub log_in: LogIn,
     /// The APIs of Airflow 2, in front of Airflow 3.
@@ -222,6 +226,9 @@ impl Gate {
         outcome.cached = cached;
         outcome.proof = proof;
         outcome.grant = Some(grant.clone());
+        if let Some(quota) = &self.quota {
+            quota.take(&grant.identity, attempt.request.now).map_err(Problem::TooManyRequests)?;
+        }
         match (grant.ambient, effect) {
             (true, Effect::Changes) => {
                 let request = attempt.request;

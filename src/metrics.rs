@@ -72,6 +72,8 @@ pub enum Rejected {
     TooManyPerAddress,
     /// The head was not complete within `[limits] header_timeout`.
     SlowHead,
+    /// TLS could not be agreed on: no certificate where one is needed, say, or something that is not TLS.
+    Handshake,
     /// The head cannot be read or is too large, or asks for a tunnel (`CONNECT`).
     BadHead,
 }
@@ -282,12 +284,14 @@ impl Reload {
 }
 
 impl Rejected {
-    const ALL: [Self; 4] = [Self::TooMany, Self::TooManyPerAddress, Self::SlowHead, Self::BadHead];
+    const ALL: [Self; 5] =
+        [Self::TooMany, Self::TooManyPerAddress, Self::Handshake, Self::SlowHead, Self::BadHead];
 
     fn label(self) -> &'static str {
         match self {
             Self::TooMany => "too_many",
             Self::TooManyPerAddress => "too_many_per_address",
+            Self::Handshake => "tls_handshake",
             Self::SlowHead => "slow_head",
             Self::BadHead => "bad_head",
         }

@@ -3,6 +3,7 @@
 mod convert;
 mod failure;
 pub mod front;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub database: Option<Arc<AirflowDatabase>>,
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// TLS with clients, where there is any.
+    pub tls: Option<Arc<tls::Tls>>,
     /// Most header lines of a request.
     pub max_headers: usize,
     /// Most bytes of a body that is read here.
@@ -75,8 +78,8 @@ pub struct Proxy {
 
 /// How often a request is tried at the upstream: once, and once more where nothing was sent.
 pub const MAX_TRIES: usize = 2;
-/// How long an idle connection of a client is kept, in seconds.
-const CLIENT_IDLE: u64 = 75;
+/// How long an idle connection of a client is kept.
+pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
 /// Longest silence of a client that sends a body or reads an answer.
 const CLIENT_STALL: Duration = Duration::from_secs(60);
 /// A body of at most so many bytes that nobody needs is read before the answer, so that the connection
@@ -305,9 +308,12 @@ impl ProxyHttp for Proxy {
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> pingora::Result<()> {
         front::head_is_read(session.as_downstream());
+        if session.is_http2() {
+            convert::say_as_http1(session.req_header_mut());
+        }
         // Without these an idle or stalling client holds its connection for ever.
         if session.get_keepalive().is_some() {
-            let keep = (!self.shared.drain.is_leaving()).then_some(CLIENT_IDLE);
+            let keep = (!self.shared.drain.is_leaving()).then_some(CLIENT_IDLE.as_secs());
             session.set_keepalive(keep);
         }
         session.set_read_timeout(Some(CLIENT_STALL));
@@ -405,6 +411,9 @@ impl ProxyHttp for Proxy {
             && let Some(replaced) = ctx.forward.as_ref().and_then(|forward| forward.body.as_ref())
         {
             *body = Some(replaced.clone());
+        } else if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            // It would be written to the upstream as a second end of the body.
+            *body = None;
         }
         Ok(())
     }
@@ -459,10 +468,11 @@ impl ProxyHttp for Proxy {
     fn fail_to_connect(
         &self,
         _session: &mut Session,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         ctx: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        ctx.snapshot.upstreams.unreachable(peer.address());
         error.set_retry(ctx.tries < MAX_TRIES);
         error
     }
@@ -575,6 +585,9 @@ impl Rest {
             Self::InDoubt
         } else if session.is_body_done() {
             Self::Nothing
+        } else if session.is_http2() {
+            // The stream is given up with its answer, and the connection goes on (RFC 9113, section 8.1).
+            Self::Nothing
         } else if session.req_header().headers.contains_key(EXPECT) {
             Self::InDoubt
         } else {
@@ -598,6 +611,7 @@ fn leaves_doubt(problem: &Problem) -> bool {
         | Problem::Refused(_)
         | Problem::CrossSite(_)
         | Problem::UnknownToAirflow
+        | Problem::TooManyRequests(_)
         | Problem::LargeBody
         | Problem::UpstreamDown
         | Problem::UpstreamSlow => false,

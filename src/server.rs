@@ -5,7 +5,10 @@
 //! request, and a configuration can be replaced while requests are served.
 
 mod bind;
+mod notify;
+mod polls;
 mod signals;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,8 +16,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::Response;
-use pingora::apps::ServerApp;
 use pingora::apps::http_app::{HttpServer, ServeHttp};
+use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
@@ -34,12 +37,15 @@ use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics, recent};
 use crate::ports::redis::CallCounts;
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
-use crate::proxy::{MAX_TRIES, Proxy, Shared};
+use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Telemetry};
 use bind::Bound;
+use notify::ServiceManager;
+use polls::LongestPoll;
 use signals::{Signal, Signals};
+use upgrade::{Handover, Inherited};
 
 /// Idle connections to the upstream that are kept, for each thread. Below the number of requests at
 /// a time, connections are made and closed all the time.
@@ -120,8 +126,13 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let kept = Arc::new(Kept::new(outbound.handle().clone(), registry)?);
     let mut warnings = loaded.warnings;
     let snapshot = assemble(&settings, &kept, &mut warnings).map_err(StartError::Config)?;
-    let serving = bind::all("[server] listen", settings.server.listen.iter().map(|place| &place.value))?;
-    let admin = bind::all("[admin] listen", [&settings.admin.listen.value])?;
+    let mut inherited = Inherited::take(std::env::var_os(upgrade::VARIABLE).is_some())?;
+    let places = settings.server.listen.iter().map(|place| &place.value);
+    let serving = bind::all("[server] listen", places, &mut inherited)?;
+    let admin = bind::all("[admin] listen", [&settings.admin.listen.value], &mut inherited)?;
+    let sockets: Result<_, _> = serving.iter().chain(&admin).map(Bound::again).collect();
+    let handover = Handover::new(std::env::args_os(), sockets?);
+    let manager = ServiceManager::new(std::env::var_os("NOTIFY_SOCKET").as_deref());
     let logs = Arc::new(Telemetry::init(&log_settings(&settings.log), QUIET)?);
     for warning in &warnings {
         tracing::warn!("{warning}");
@@ -158,13 +169,28 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         serving.iter().map(named("server")).chain(admin.iter().map(named("admin"))).collect();
     let proxy_runtime = runtime("proxy", threads);
     let (stop, stopping) = watch::channel(false);
-    let app = proxy(&settings, threads, shared.clone());
-    let accepting = listen("proxy", app, serving, proxy_runtime.get_handle(), stopping);
+    let plain = proxy(&settings, threads, shared.clone());
+    let in_force = shared.snapshot.clone();
+    let secure = plain.with_tls(Arc::new(move || in_force.load().tls.clone()));
+    let (sockets, ports): (Vec<_>, Vec<_>) = serving.into_iter().partition(|bound| bound.is_unix());
+    // A service without a listener would end at once, and take the other's connections with it.
+    let accepting = [(plain, sockets), (secure, ports)].into_iter().filter(|(_, bound)| !bound.is_empty());
+    let accepting = accepting
+        .map(|(app, bound)| listen("proxy", app, bound, proxy_runtime.get_handle(), stopping.clone()))
+        .collect();
 
-    let facts =
-        Facts { started, shared, drain: drain.clone(), reloader: reloader.clone(), logs: logs.clone() };
+    let polls = LongestPoll::new();
+    polls.watch(&proxy_runtime, threads);
+    let facts = Facts {
+        started,
+        shared,
+        drain: drain.clone(),
+        reloader: reloader.clone(),
+        logs: logs.clone(),
+        polls,
+    };
     let admin_runtime = runtime("admin", 1);
-    let (_admin_stop, admin_stopping) = watch::channel(false);
+    let (admin_stop, admin_stopping) = watch::channel(false);
     let app = AdminPort(Admin::new(metrics.clone(), Arc::new(facts)));
     let app = Deadlined::new(HttpServer::new_app(app));
     let app = Limited::new(app, ADMIN_CONNECTIONS, settings.limits.header_timeout, metrics);
@@ -174,7 +200,11 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         tracing::info!(listener, address, "listening");
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
-    outbound.block_on(serve(signals, &reloader, &drain, &settings, stop, accepting));
+    inherited.ready()?;
+    manager.ready();
+    let leave = outbound.block_on(until_it_ends(signals, &reloader, handover));
+    manager.stopping();
+    outbound.block_on(drained(leave, &drain, &settings, &manager, [stop, admin_stop], accepting));
 
     proxy_runtime.shutdown_timeout(LAST_MOMENT);
     admin_runtime.shutdown_timeout(LAST_MOMENT);
@@ -193,28 +223,85 @@ async fn take_readings(metrics: Arc<Metrics>) {
     }
 }
 
+/// Why it ends.
+enum Leave {
+    /// It is to stop.
+    Stop(Signals),
+    /// Another process serves in its place.
+    To(u32, Signals),
+}
+
 /// Answers signals until one of them ends it.
-async fn serve(
-    mut signals: Signals,
-    reloader: &Arc<Reloader>,
+async fn until_it_ends(mut signals: Signals, reloader: &Arc<Reloader>, handover: Handover) -> Leave {
+    let handover = Arc::new(handover);
+    let mut upgrade: Option<JoinHandle<std::io::Result<u32>>> = None;
+    loop {
+        let ended = async {
+            match &mut upgrade {
+                Some(upgrade) => upgrade.await,
+                None => std::future::pending().await,
+            }
+        };
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            ended = ended => {
+                upgrade = None;
+                match ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
+                    Ok(process) => return Leave::To(process, signals),
+                    Err(error) => {
+                        tracing::error!(%error, "the upgrade failed; this process goes on");
+                        continue;
+                    }
+                }
+            }
+        };
+        match signal {
+            // Not awaited: a command that hangs must not keep a stop from being heard.
+            Signal::Reload => {
+                let reloader = reloader.clone();
+                tokio::task::spawn_blocking(move || reloader.reload());
+            }
+            Signal::Upgrade if upgrade.is_some() => tracing::warn!("an upgrade is under way already"),
+            Signal::Upgrade => {
+                tracing::info!("starting the program anew");
+                let handover = handover.clone();
+                upgrade = Some(tokio::task::spawn_blocking(move || handover.begin()));
+            }
+            Signal::Stop => return Leave::Stop(signals),
+        }
+    }
+}
+
+/// Has the requests that run ended. Of two processes the new one takes what comes from now on.
+async fn drained(
+    leave: Leave,
     drain: &Drain,
     settings: &Settings,
-    stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    manager: &ServiceManager,
+    [stop, admin_stop]: [watch::Sender<bool>; 2],
+    accepting: Vec<JoinHandle<()>>,
 ) {
-    while signals.next().await == Signal::Reload {
-        // Not awaited: a command that hangs must not keep a stop from being heard.
-        let reloader = reloader.clone();
-        tokio::task::spawn_blocking(move || reloader.reload());
-    }
     drain.leave();
-    tracing::info!(requests = drain.requests(), "draining");
+    let (mut signals, delay) = match leave {
+        Leave::Stop(signals) => {
+            tracing::info!(requests = drain.requests(), "draining");
+            (signals, settings.server.drain_delay)
+        }
+        Leave::To(process, signals) => {
+            manager.handed_over(process);
+            // Fails only when nobody listens, and then there is nothing to stop.
+            let _ = admin_stop.send(true);
+            tracing::info!(process, requests = drain.requests(), "another process serves; draining");
+            (signals, Duration::ZERO)
+        }
+    };
     let leave = async {
-        tokio::time::sleep(settings.server.drain_delay).await;
-        // Fails only when nobody listens, and then there is nothing to stop.
+        tokio::time::sleep(delay).await;
         let _ = stop.send(true);
         let ended = async {
-            let _ = accepting.await;
+            for accepting in accepting {
+                let _ = accepting.await;
+            }
             drain.drained().await;
         };
         tokio::time::timeout(settings.server.grace_period, ended).await
@@ -229,7 +316,7 @@ async fn serve(
 }
 
 async fn stopped_again(signals: &mut Signals) {
-    while signals.next().await == Signal::Reload {}
+    while signals.next().await != Signal::Stop {}
 }
 
 fn runtime(name: &str, threads: usize) -> pingora_runtime::Runtime {
@@ -246,7 +333,10 @@ fn proxy(settings: &Settings, threads: usize, shared: Shared) -> Limited<Deadlin
         ..ServerConf::default()
     };
     let metrics = shared.metrics.clone();
-    let proxy = pingora_proxy::http_proxy(&Arc::new(conf), Proxy::new(shared));
+    let mut proxy = pingora_proxy::http_proxy(&Arc::new(conf), Proxy::new(shared));
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(CLIENT_IDLE);
+    proxy.server_options = Some(options);
     let proxy = Deadlined::new(proxy);
     let limits = ConnectionLimits {
         all: settings.limits.max_connections.map(usize::from),
@@ -296,6 +386,7 @@ struct Facts {
     drain: Arc<Drain>,
     reloader: Arc<Reloader>,
     logs: Arc<Telemetry>,
+    polls: Arc<LongestPoll>,
 }
 
 impl Status for Facts {
@@ -340,6 +431,13 @@ impl Status for Facts {
                 .filter_map(|(source, status)| Some((source, status.fetched?.elapsed())))
                 .collect(),
             revoked_tokens: revoked.map(|revoked| (revoked.len(), revoked.age(SystemTime::now()))),
+            certificates: snapshot
+                .tls
+                .iter()
+                .flat_map(|tls| tls.certificates())
+                .map(|one| (one.file.clone(), one.not_before, one.not_after))
+                .collect(),
+            longest_poll: self.polls.of_late(),
             access_log_dropped: self.logs.access().dropped(),
             log_dropped: self.logs.dropped(),
             ..Gauges::default()

@@ -11,9 +11,11 @@ use super::cores;
 use crate::auth::basic::hash::{HashLoad, HashWorkers};
 use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::database::AirflowDatabase;
-use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore};
+use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore, TokenCache};
 use crate::auth::kerberos::KerberosAuth;
 use crate::auth::lockout::Lockout;
+use crate::gate::mint::MintedTokens;
+use crate::gate::quota::Spent;
 use crate::ports::HttpClient;
 use crate::ports::database::{DatabaseUrl, Pools};
 use crate::ports::http::Client;
@@ -32,6 +34,8 @@ pub struct Kept {
     pub(super) registry: Registry,
     pub(super) cache: Arc<VerifiedCache>,
     pub(super) lockout: Arc<Lockout>,
+    pub(super) spent: Arc<Spent>,
+    remembered: Mutex<Vec<(Basis, Arc<Remembered>)>>,
     pub(super) workers: Arc<HashWorkers>,
     http: Arc<dyn HttpClient>,
     keys: Mutex<HashMap<JwksSource, KeptKeys>>,
@@ -40,6 +44,20 @@ pub struct Kept {
     /// The last one that was made, to be watched once it is in force.
     pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
     database: Mutex<Option<Arc<AirflowDatabase>>>,
+}
+
+/// All that the judgement of a token and the signing of one depend on, as a digest: it holds secrets.
+pub(super) type Basis = [u8; 32];
+
+/// What is remembered of tokens that were judged and signed on the same basis.
+#[derive(Default)]
+pub(super) struct Remembered {
+    /// Bearer tokens.
+    pub verified: Arc<TokenCache>,
+    /// Cookies.
+    pub sessions: Arc<TokenCache>,
+    /// Tokens for Airflow.
+    pub minted: Arc<MintedTokens>,
 }
 
 /// A store of keys, and the task that keeps it fresh once it is in use.
@@ -70,6 +88,8 @@ impl Kept {
         Ok(Self {
             cache: Arc::new(VerifiedCache::new(VerifiedCache::CAPACITY)?),
             lockout: Arc::new(Lockout::new()),
+            spent: Arc::default(),
+            remembered: Mutex::default(),
             workers: Arc::new(HashWorkers::new(cores())),
             http: Arc::new(Client::new(timeout, max, None)?),
             keys: Mutex::default(),
@@ -80,6 +100,17 @@ impl Kept {
             database: Mutex::default(),
             runtime,
         })
+    }
+
+    /// What is remembered of tokens on this basis. That of the last but one is kept as well: a configuration that
+    /// is refused in the end leaves it in force.
+    pub(super) fn remembered(&self, basis: Basis) -> Arc<Remembered> {
+        let mut kept = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().position(|(known, _)| *known == basis).map(|at| kept.remove(at).1);
+        let remembered = found.unwrap_or_default();
+        kept.insert(0, (basis, remembered.clone()));
+        kept.truncate(2);
+        remembered
     }
 
     /// The store of a source of keys: the one there is, else a new one.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
+
 use super::Kept;
+use super::kept::Basis;
 use crate::auth::database::AirflowDatabase;
 use crate::auth::jwt::{
     AuthManager as Claims, IssuerSettings, JwksSource, PrivateKey, Settings as JwtSettings, SettingsError,
@@ -53,6 +56,43 @@ pub(super) fn tokens(
         say(&found, &place, errors);
         Tokens { verifier: None, signer: None }
     })
+}
+
+/// What tokens are judged by and signed with: keys, rules, and whose list of revoked ones is followed. Where two
+/// are equal, what was found out about a token on the one holds on the other. Places in files play no part.
+pub(super) fn basis(settings: &Settings, database: Option<&AirflowDatabase>) -> Basis {
+    let auth = &settings.api_auth;
+    let mut digest = Context::new(&SHA256);
+    let mut add = |part: &[u8]| {
+        digest.update(&part.len().to_be_bytes());
+        digest.update(part);
+    };
+    for secret in &auth.jwt_secrets {
+        add(secret.value.expose().as_bytes());
+    }
+    // Read once more: what cannot be read is an error elsewhere.
+    let key = auth.jwt_private_key_path.as_ref().map(|path| std::fs::read(&path.value).unwrap_or_default());
+    add(&key.unwrap_or_default());
+    let algorithms: Vec<_> = auth.jwt_algorithms.iter().map(|algorithm| algorithm.value).collect();
+    let jwks = auth.trusted_jwks_url.as_ref().map(|source| &source.value);
+    let rules = (&auth.jwt_kid, &auth.jwt_issuers, &auth.jwt_audiences, auth.jwt_leeway);
+    let manager = (settings.upstream.auth_manager.value, settings.upstream.airflow);
+    add(format!("{jwks:?} {algorithms:?} {rules:?} {manager:?}").as_bytes());
+    for issuer in &settings.jwt_issuers {
+        let rules = (&issuer.algorithms, &issuer.username_claim, &issuer.username_prefix);
+        add(format!("{} {:?} {:?} {rules:?}", issuer.issuer, issuer.jwks.value, issuer.audiences).as_bytes());
+    }
+    let realm = &settings.keycloak;
+    let place = realm.server_url.as_ref().map(|url| &url.value.text);
+    let client =
+        (&realm.realm.as_ref().map(|name| &name.value), &realm.client_id.as_ref().map(|id| &id.value));
+    add(format!("{place:?} {client:?} {:?}", realm.federated_clients).as_bytes());
+    add(realm.client_secret.as_ref().map_or(&[][..], |secret| secret.value.expose().as_bytes()));
+    // The same list is the same place in memory: what is remembered keeps it there.
+    add(format!("{:?}", database.map(|database| Arc::as_ptr(database.revoked()))).as_bytes());
+    let mut basis = Basis::default();
+    basis.copy_from_slice(digest.finish().as_ref());
+    basis
 }
 
 pub(super) fn issuers(

@@ -28,7 +28,7 @@ pub use signer::{Principal, SignError, Signer};
 pub use token::Token;
 pub use verifier::{Fault, Refusal, SignedBy, Verified, Verifier};
 
-pub(super) use cache::TokenCache;
+pub use cache::TokenCache;
 
 use super::credentials::Authorization;
 use super::keycloak::Held;
@@ -44,7 +44,7 @@ pub struct Jwt {
     issuers: Vec<Issuer>,
     realm: Option<RealmTokens>,
     inside: Inside,
-    cache: TokenCache,
+    cache: Arc<TokenCache>,
     unverified: Arc<Grant>,
 }
 
@@ -71,7 +71,7 @@ impl Jwt {
             issuers: issuers.into_iter().map(|(name, verifier)| Issuer { name, verifier }).collect(),
             realm: None,
             inside: Inside::Nothing,
-            cache: TokenCache::new(),
+            cache: Arc::default(),
             unverified: Arc::new(unverified(false, Onward::Unchanged)),
         }
     }
@@ -87,6 +87,12 @@ impl Jwt {
     fn realm_of(&self, token: &Token<'_>) -> Option<&RealmTokens> {
         let realm = self.realm.as_ref()?;
         (token.claimed_issuer()? == realm.issuer()).then_some(realm)
+    }
+
+    /// Remembers verified tokens here: those of before a reload, where the keys and rules are the same.
+    #[must_use]
+    pub fn remembering(self, cache: Arc<TokenCache>) -> Self {
+        Self { cache, ..self }
     }
 
     /// Who judges the token, and for whom it vouches. `None`: nobody here can.

@@ -18,7 +18,7 @@ use super::{Attempt, Backend, Grant, Health, Identity, Onward, Origin, Reason, R
 /// none.
 pub struct Session {
     verifier: Option<Arc<Verifier>>,
-    cache: TokenCache,
+    cache: Arc<TokenCache>,
     unverified: Arc<Grant>,
 }
 
@@ -26,9 +26,15 @@ impl Session {
     /// The name of the cookie (`COOKIE_NAME_JWT_TOKEN`).
     pub const COOKIE: &'static str = "_token";
 
+    /// Remembers verified cookies here: those of before a reload, where the keys and rules are the same.
+    #[must_use]
+    pub fn remembering(self, cache: Arc<TokenCache>) -> Self {
+        Self { cache, ..self }
+    }
+
     /// Makes the backend. Without any key of Airflow's the cookie is passed on for the upstream to judge.
     pub fn new(verifier: Option<Arc<Verifier>>) -> Self {
-        Self { verifier, cache: TokenCache::new(), unverified: Arc::new(unverified(true, Onward::Cookies)) }
+        Self { verifier, cache: Arc::default(), unverified: Arc::new(unverified(true, Onward::Cookies)) }
     }
 }
 

@@ -114,10 +114,12 @@ fn insert(layer: &mut Layer, section: &str, option: &'static Opt, value: Value, 
     entries.insert(key, Entry { value, at: at.clone(), source: Source::Own, written: None });
 }
 
-/// `AIRGATE__CALLOUT__NAME__KEY` is `[callout.name]`.
+/// `AIRGATE__CALLOUT__NAME__KEY` is `[callout.name]`, and `AIRGATE__SERVER__TLS__KEY` is `[server.tls]`.
 fn named(section: String, key: String) -> (String, String) {
     match key.split_once("__") {
-        Some((name, key)) if section == "callout" => (format!("callout.{name}"), key.to_owned()),
+        Some((name, key)) if section == "callout" || names::has_table(&section, name) => {
+            (format!("{section}.{name}"), key.to_owned())
+        }
         Some(_) | None => (section, key),
     }
 }

@@ -137,6 +137,12 @@ impl Reader<'_> {
         for (key, value) in table {
             let at = self.at(key.span().start);
             let name = key.get_ref().as_ref();
+            if let DeValue::Table(table) = value.get_ref()
+                && names::has_table(section, name)
+            {
+                self.section(&format!("{section}.{name}"), table);
+                continue;
+            }
             let Some(option) = self.findings.own_option(section, name, &at) else { continue };
             let id = (option.section, option.key);
             let written = format!("[{section}] {name}");

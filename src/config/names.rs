@@ -15,9 +15,6 @@ pub enum Known {
     Unknown(String),
 }
 
-/// Keys that this release does not have yet.
-const KEYS_TO_COME: &[(&str, &str)] = &[("server", "tls"), ("limits", "requests_per_user")];
-
 /// Options of Flask-AppBuilder's `AUTH_LDAP` that are no options here, and why.
 const NOT_OFFERED: &[(&str, &str)] = &[
     ("tls_demand", "leave it out: certificates are always verified"),
@@ -49,11 +46,13 @@ pub fn lookup(section: &str, key: &str) -> Known {
             return Known::Alias(option, alias);
         }
     }
-    if KEYS_TO_COME.contains(&(section, key)) {
-        return Known::Unavailable(format!("[{section}] {key} is not available in this release"));
-    }
     if let ("ldap", Some((_, reason))) = (section, NOT_OFFERED.iter().find(|(name, _)| *name == key)) {
         return Known::Unavailable(format!("[ldap] {key}: {reason}"));
+    }
+    if has_table(section, key) {
+        return Known::Unknown(format!(
+            "[{section}] {key} is a table: write {key} = {{ … }} or [{section}.{key}]"
+        ));
     }
     Known::Unknown(unknown(shown, key))
 }
@@ -63,6 +62,14 @@ pub const BACKEND: &str = "backend";
 /// Why no option is one of a backend's own table.
 const FREE: &str =
     "[backend.NAME] is a table that the backend itself reads: write it into the configuration file";
+
+/// Tables in sections, which are sections of their own: `tls` in `[server]` is `[server.tls]`.
+const TABLES: &[(&str, &str)] = &[("server", "tls")];
+
+/// Whether a key of a section is a table, and a section of its own.
+pub fn has_table(section: &str, key: &str) -> bool {
+    TABLES.contains(&(section, key))
+}
 
 /// The section of the table of options that a section is one of.
 fn table(section: &str) -> &str {
@@ -183,7 +190,7 @@ mod tests {
                 "section not near",
                 "zzzzzz",
                 "x",
-                "unknown section [zzzzzz]; there are [server], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [database], [kerberos], [keycloak_auth_manager], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
+                "unknown section [zzzzzz]; there are [server], [server.tls], [admin], [upstream], [basic], [ldap], [gate], [core], [api], [api_auth], [database], [kerberos], [keycloak_auth_manager], [lockout], [redis], [limits], [log], [jwt.issuers], [callout.NAME]",
             ),
             (
                 "not offered",
@@ -216,12 +223,12 @@ mod tests {
                 "url",
                 "[backend.NAME] is a table that the backend itself reads: write it into the configuration file",
             ),
-            ("key to come", "server", "tls", "[server] tls is not available in this release"),
+            ("a table", "server", "tls", "[server] tls is a table: write tls = { … } or [server.tls]"),
             (
-                "key to come",
-                "limits",
-                "requests_per_user",
-                "[limits] requests_per_user is not available in this release",
+                "misspelt key of a table",
+                "server.tls",
+                "certificat",
+                "unknown key certificat in [server.tls]; the nearest is certificate",
             ),
         ];
         for (name, section, key, expected) in rows {

@@ -31,6 +31,7 @@ mod log;
 mod redis;
 pub mod reference;
 mod server;
+mod tls;
 mod upstream;
 
 pub use self::admin::*;
@@ -50,6 +51,7 @@ pub use self::lockout::*;
 pub use self::log::*;
 pub use self::redis::*;
 pub use self::server::*;
+pub use self::tls::*;
 pub use self::upstream::*;
 
 /// One option of the configuration.
@@ -147,6 +149,7 @@ pub const ALL: &[Opt] = &all::<{ count() }>();
 /// The sections, in the order of the table.
 const TABLES: &[&[Opt]] = &[
     server::SECTION,
+    tls::SECTION,
     admin::SECTION,
     upstream::SECTION,
     basic::SECTION,
@@ -199,6 +202,7 @@ pub const CALLOUTS: &str = "callout.NAME";
 /// What the introduction of a section says, in the order of the sections.
 pub const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how airgate listens."),
+    ("server.tls", "TLS with clients: also written tls = { certificate = \"…\", key = \"…\" } in [server]."),
     ("admin", "Metrics and health: a port of its own."),
     ("upstream", "The Airflow behind airgate."),
     ("basic", "Name and password, on the API and on the token endpoints."),

@@ -163,6 +163,7 @@ fn nothing_configured_is_the_documented_default() {
             max_body: 128 << 10,
             max_connections: std::num::NonZeroUsize::new(10_000),
             max_connections_per_address: None,
+            requests_per_user: None,
         }
     );
     assert_eq!(s.log.level, LogLevel::Info);

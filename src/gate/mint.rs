@@ -119,25 +119,72 @@ pub struct Mint {
     mode: Mode,
     signer: Option<Signer>,
     directory: Directory,
-    minted: Cache<(Identity, Option<Box<str>>), Arc<Minted>>,
+    minted: Arc<MintedTokens>,
     /// What keeps Keycloak's tokens alive.
     sessions: Option<Arc<Sessions>>,
     /// Tells what this one made from what another did, which may have had another key.
     maker: Arc<()>,
 }
 
+/// Tokens that were minted, each for whom it names.
+pub struct MintedTokens(Cache<(Identity, Option<Box<str>>), Arc<Minted>>);
+
+impl Default for MintedTokens {
+    fn default() -> Self {
+        Self(Cache::new(CACHED))
+    }
+}
+
 struct Minted {
-    /// Whom it names: who has the name by now may be another.
-    user: Option<i64>,
+    /// Whom it names, and as what: by now the name may be another's, or the user may have another role.
+    of: Of,
     header: HeaderValue,
     renew: SystemTime,
 }
 
+/// Whom a token names.
+enum Of {
+    Simple {
+        role: Box<str>,
+        teams: Vec<String>,
+    },
+    Fab(i64),
+    /// With Keycloak's tokens inside, which have a life of their own.
+    Keycloak,
+}
+
+impl Of {
+    fn new(principal: &Principal<'_>) -> Self {
+        match principal {
+            Principal::Simple { role, teams, .. } => {
+                Self::Simple { role: (*role).into(), teams: teams.to_vec() }
+            }
+            Principal::Fab { id } => Self::Fab(*id),
+            Principal::Keycloak { .. } => Self::Keycloak,
+        }
+    }
+
+    fn is(&self, principal: &Principal<'_>) -> bool {
+        match (self, principal) {
+            (Self::Simple { role, teams }, Principal::Simple { role: now, teams: today, .. }) => {
+                **role == **now && teams[..] == today[..]
+            }
+            (Self::Fab(user), Principal::Fab { id }) => user == id,
+            (Self::Simple { .. } | Self::Fab(_) | Self::Keycloak, _) => false,
+        }
+    }
+}
+
 impl Mint {
+    /// Keeps minted tokens here: those of before a reload, where the signing key is the same.
+    #[must_use]
+    pub fn remembering(self, minted: Arc<MintedTokens>) -> Self {
+        Self { minted, ..self }
+    }
+
     /// `signer` is there whenever a signing key is configured.
     pub fn new(mode: Mode, signer: Option<Signer>, directory: Directory) -> Self {
-        let minted = Cache::new(CACHED);
-        Self { mode, signer, directory, minted, sessions: None, maker: Arc::default() }
+        Self { mode, signer, directory, minted: Arc::default(), sessions: None, maker: Arc::default() }
     }
 
     /// With Keycloak's sessions, so that tokens go on working when the Keycloak token inside them has ended.
@@ -233,18 +280,15 @@ impl Mint {
     ) -> Result<HeaderValue, MintError> {
         // Looked up each time, though mostly in memory: a name may be another's by now.
         let principal = self.principal(identity, now).await?;
-        let user = match principal {
-            Principal::Fab { id } => Some(id),
-            Principal::Simple { .. } | Principal::Keycloak { .. } => None,
-        };
         let key = (identity.clone(), jti.map(Box::from));
-        if let Some(minted) = self.minted.get(&key).filter(|m| now < m.renew && m.user == user) {
+        if let Some(minted) = self.minted.0.get(&key).filter(|m| now < m.renew && m.of.is(&principal)) {
             return Ok(minted.header.clone());
         }
+        let of = Of::new(&principal);
         let token = self.sign(identity, principal, jti, MINTED_FOR, now)?;
         let header = bearer(&token)?;
         let renew = now + (MINTED_FOR - RENEW_BEFORE);
-        self.minted.insert(key, Arc::new(Minted { user, header: header.clone(), renew }));
+        self.minted.0.insert(key, Arc::new(Minted { of, header: header.clone(), renew }));
         Ok(header)
     }
 

@@ -50,6 +50,8 @@ pub enum Problem {
     CrossSite(CrossSite),
     /// Accepted here, but unknown to Airflow, or not to be given an identity there.
     UnknownToAirflow,
+    /// More requests of one user than `[limits] requests_per_user`; when there may be another.
+    TooManyRequests(Duration),
     /// The body did not come in time.
     SlowBody,
     /// The body is longer than what is read here.
@@ -91,6 +93,7 @@ impl Problem {
             },
             Self::CrossSite(_) => "cross_site",
             Self::UnknownToAirflow => "unknown_to_airflow",
+            Self::TooManyRequests(_) => "too_many_requests",
             Self::SlowBody => "slow_body",
             Self::LargeBody => "large_body",
             Self::BrokenBody => "broken_body",
@@ -153,6 +156,9 @@ impl Reply {
                 Self::detail(S::FORBIDDEN, "A change that another site asks for needs a Bearer token")
             }
             Problem::UnknownToAirflow => Self::detail(S::FORBIDDEN, "The user is not known to Airflow"),
+            Problem::TooManyRequests(wait) => {
+                Self::detail(S::TOO_MANY_REQUESTS, "Too many requests").retry_after(*wait)
+            }
             Problem::SlowBody => Self::detail(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
             Problem::LargeBody => Self::detail(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
             Problem::BrokenBody => Self::detail(S::BAD_REQUEST, "The request body is incomplete"),

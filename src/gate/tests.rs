@@ -77,6 +77,7 @@ fn gate(airflow: &Arc<Airflow>, mode: Mode, signer: Option<Signer>) -> Gate {
     let admin = Member { role: "admin".into(), teams: Vec::new() };
     let page = NonZeroU32::new(100).unwrap();
     Gate {
+        quota: None,
         routes: Routes::new(RouteSettings {
             base_path: None,
             other_routes: OtherRoutes::Deny,

@@ -1,11 +1,11 @@
 //! What is read anew for each scrape.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::{Error, GaugeVec, Opts, Registry};
 
-use super::{Maker, process};
+use super::{Maker, process, seconds_since_1970};
 use crate::auth::Health;
 use crate::telemetry::redact;
 
@@ -21,6 +21,9 @@ pub struct Gauges {
     /// Each set of keys by its URL or file, and the time since it was last read with success. Of a
     /// URL, user, password and query are not shown.
     pub key_sets: Vec<(String, Duration)>,
+    /// Each certificate that clients are shown, by its file: when it began to be valid, and when it ends to
+    /// be.
+    pub certificates: Vec<(String, SystemTime, SystemTime)>,
     /// Hash checks being computed, and those that wait.
     pub hash_checks: [usize; 2],
     /// Hash checks refused since the start.
@@ -30,6 +33,8 @@ pub struct Gauges {
     /// With a metadata database: how many tokens are known to be revoked, and the time since the list was
     /// last compared with Airflow's, if ever.
     pub revoked_tokens: Option<(usize, Option<Duration>)>,
+    /// The longest time of late that a thread that serves requests was kept from its next task.
+    pub longest_poll: Duration,
     /// Access log lines dropped since the start.
     pub access_log_dropped: u64,
     /// Lines of the application log dropped since the start.
@@ -69,6 +74,9 @@ impl Gauges {
             "source",
             &self.key_sets,
         )?;
+        if !self.certificates.is_empty() {
+            self.certificates(&make)?;
+        }
         if let Some((number, age)) = self.revoked_tokens {
             make.gauge("airgate_revoked_tokens", "Tokens known to be revoked in Airflow.")?
                 .set(i64::try_from(number).unwrap_or(i64::MAX));
@@ -95,12 +103,34 @@ impl Gauges {
                 calls.get_metric_with_label_values(&[*result])?.inc_by(*count);
             }
         }
+        make.float_gauge(
+            "airgate_longest_poll_seconds",
+            "The longest time within the last half minute or minute that a thread that serves requests was kept from its next task.",
+        )?
+        .set(self.longest_poll.as_secs_f64());
         make.counter("airgate_access_log_dropped_total", "Lines of the access log that were dropped.")?
             .inc_by(self.access_log_dropped);
         make.counter("airgate_log_dropped_total", "Lines of the application log that were dropped.")?
             .inc_by(self.log_dropped);
         process::register(&make.0, proc)?;
         Ok(make.0)
+    }
+
+    fn certificates(&self, make: &Maker) -> Result<(), Error> {
+        let labelled = |name, help| make.add(GaugeVec::new(Opts::new(name, help), &["certificate"])?);
+        let begins = labelled(
+            "airgate_certificate_not_before_timestamp_seconds",
+            "When a certificate of [server.tls] began to be valid, in seconds since 1970.",
+        )?;
+        let ends = labelled(
+            "airgate_certificate_not_after_timestamp_seconds",
+            "When a certificate of [server.tls] ends to be valid, in seconds since 1970.",
+        )?;
+        for (file, not_before, not_after) in self.certificates.iter().take(Self::MAX) {
+            begins.get_metric_with_label_values(&[bounded(file)])?.set(seconds_since_1970(*not_before));
+            ends.get_metric_with_label_values(&[bounded(file)])?.set(seconds_since_1970(*not_after));
+        }
+        Ok(())
     }
 }
 

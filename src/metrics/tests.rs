@@ -215,6 +215,12 @@ fn gauges_are_those_of_the_scrape_alone() {
         hash_checks_rejected: 5,
         redis_calls: vec![("answered", 6)],
         revoked_tokens: Some((7, Some(Duration::from_secs(2)))),
+        certificates: vec![(
+            "a.pem".to_owned(),
+            UNIX_EPOCH + Duration::from_secs(5),
+            UNIX_EPOCH + Duration::from_secs(9),
+        )],
+        longest_poll: Duration::from_millis(250),
         access_log_dropped: 3,
         log_dropped: 4,
     };
@@ -231,6 +237,9 @@ fn gauges_are_those_of_the_scrape_alone() {
         ("airgate_redis_calls_total{result=\"answered\"}", 6.0),
         ("airgate_revoked_tokens", 7.0),
         ("airgate_revoked_tokens_age_seconds", 2.0),
+        ("airgate_certificate_not_before_timestamp_seconds{certificate=\"a.pem\"}", 5.0),
+        ("airgate_certificate_not_after_timestamp_seconds{certificate=\"a.pem\"}", 9.0),
+        ("airgate_longest_poll_seconds", 0.25),
         ("airgate_access_log_dropped_total", 3.0),
         ("airgate_log_dropped_total", 4.0),
     ] {

@@ -7,7 +7,8 @@ use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::ToSocketAddrs;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -37,8 +38,8 @@ use super::{Chunks, HttpClient, SendError, StreamClient, read_whole};
 pub struct Settings {
     /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`].
     pub urls: Vec<Url>,
-    /// The route that tells Airflow's version without a credential: asked for the health of an address.
-    pub version_route: &'static str,
+    /// Airflow's own health, which it tells without a credential: asked for the health of an address.
+    pub health_route: &'static str,
     /// Certificate authorities for `https`, instead of the system's.
     pub ca: Option<Ca>,
     /// The name that the certificate must bear, instead of the URL's host.
@@ -52,15 +53,20 @@ pub struct Settings {
     pub idle_timeout: Duration,
 }
 
-/// Scheme, host and port of an upstream.
+/// Where an upstream listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    /// Whether it is `https`.
-    pub tls: bool,
-    /// A name or an address, without brackets.
-    pub host: String,
-    /// The port, the scheme's own if none was written.
-    pub port: u16,
+pub enum Url {
+    /// At the addresses of a host.
+    Tcp {
+        /// Whether it is `https`.
+        tls: bool,
+        /// A name or an address, without brackets.
+        host: String,
+        /// The port, the scheme's own if none was written.
+        port: u16,
+    },
+    /// At a Unix socket.
+    Unix(PathBuf),
 }
 
 /// Certificate authorities that are trusted for the upstream, and no others.
@@ -140,7 +146,7 @@ impl Upstreams {
         let client =
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
         let mut backends = Backends::new(Box::new(Discovery { settings: settings.clone() }));
-        backends.set_health_check(Box::new(Check { client: client.clone(), route: settings.version_route }));
+        backends.set_health_check(Box::new(Check { client: client.clone(), route: settings.health_route }));
         Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client })
     }
 
@@ -186,6 +192,20 @@ impl Upstreams {
         Some(peer)
     }
 
+    /// Takes note that no connection could be made to an address: until its health is known anew it has no
+    /// turn, where another has one.
+    pub fn unreachable(&self, address: &SocketAddr) {
+        let known = self.backends.get_backend();
+        if known.len() < 2 {
+            return;
+        }
+        if let Some(backend) = known.iter().find(|backend| backend.addr == *address)
+            && let Some(template) = backend.ext.get::<Arc<Template>>()
+        {
+            template.unreachable.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// What is next in turn, among the healthy ones if there are any.
     fn choose(&self) -> Option<Arc<Template>> {
         let known = self.backends.get_backend();
@@ -195,10 +215,15 @@ impl Upstreams {
             several => {
                 let first = self.turn.fetch_add(1, Ordering::Relaxed) % several;
                 let mut in_turn = known.iter().skip(first).chain(known.iter().take(first));
-                in_turn.clone().find(|backend| self.backends.ready(backend)).or_else(|| in_turn.next())
+                in_turn.clone().find(|backend| self.is_good(backend)).or_else(|| in_turn.next())
             }
         };
         next?.ext.get::<Arc<Template>>().cloned()
+    }
+
+    fn is_good(&self, backend: &Backend) -> bool {
+        let unreachable = |template: &Arc<Template>| template.unreachable.load(Ordering::Relaxed);
+        self.backends.ready(backend) && !backend.ext.get::<Arc<Template>>().is_some_and(unreachable)
     }
 
     /// Each address, and whether it is healthy.
@@ -244,6 +269,8 @@ thread_local! {
 struct Template {
     peer: Box<HttpPeer>,
     host: HeaderValue,
+    /// No connection could be made since its health was last looked at.
+    unreachable: AtomicBool,
 }
 
 struct Discovery {
@@ -256,12 +283,18 @@ impl ServiceDiscovery for Discovery {
         let mut found = BTreeSet::new();
         let mut failed = None;
         for url in &self.settings.urls {
-            let (host, port) = (url.host.clone(), url.port);
+            let (host, port) = match url {
+                Url::Tcp { host, port, .. } => (host.clone(), *port),
+                Url::Unix(path) => {
+                    found.insert(self.socket(path)?);
+                    continue;
+                }
+            };
             let resolved = tokio::task::spawn_blocking(move || (host.as_str(), port).to_socket_addrs());
             match resolved.await.or_err(ErrorType::InternalError, "the resolver panicked")? {
                 Ok(addresses) => found.extend(addresses.map(|a| self.backend(url, a))),
                 Err(error) => {
-                    tracing::warn!(host = url.host, %error, "cannot resolve an upstream");
+                    tracing::warn!(host = authority(url), %error, "cannot resolve an upstream");
                     failed = Some(error);
                 }
             }
@@ -278,10 +311,24 @@ impl ServiceDiscovery for Discovery {
 
 impl Discovery {
     fn backend(&self, url: &Url, address: std::net::SocketAddr) -> Backend {
+        let name = match url {
+            // An empty name would switch the verification of certificates off; `check` refuses it.
+            Url::Tcp { tls: true, host, .. } => self.settings.server_name.as_ref().unwrap_or(host).clone(),
+            Url::Tcp { tls: false, .. } | Url::Unix(_) => String::new(),
+        };
+        let peer = HttpPeer::new(address, !name.is_empty(), name);
+        self.one(SocketAddr::Inet(address), peer, &authority(url))
+    }
+
+    fn socket(&self, path: &Path) -> pingora::Result<Backend> {
+        let peer = HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())?;
+        let address = std::os::unix::net::SocketAddr::from_pathname(path)
+            .or_err(ErrorType::SocketError, "no path of a socket")?;
+        Ok(self.one(SocketAddr::Unix(address), peer, "localhost"))
+    }
+
+    fn one(&self, address: SocketAddr, mut peer: HttpPeer, host: &str) -> Backend {
         let settings = &self.settings;
-        // An empty name would switch the verification of certificates off; `check` refuses it.
-        let name = settings.server_name.as_deref().unwrap_or(&url.host);
-        let mut peer = HttpPeer::new(address, url.tls, if url.tls { name.into() } else { String::new() });
         peer.options.connection_timeout = Some(settings.connect_timeout);
         peer.options.total_connection_timeout = Some(settings.connect_timeout);
         peer.options.read_timeout = Some(settings.read_timeout);
@@ -292,25 +339,32 @@ impl Discovery {
             peer.options.ca = Some(ca.certificates.clone());
             peer.group_key = ca.fingerprint;
         }
-        let mut backend =
-            Backend { addr: SocketAddr::Inet(address), weight: 1, ext: http::Extensions::new() };
-        let host = HeaderValue::from_str(&authority(url)).unwrap_or(HeaderValue::from_static("localhost"));
-        backend.ext.insert(Arc::new(Template { peer: Box::new(peer), host }));
+        let mut backend = Backend { addr: address, weight: 1, ext: http::Extensions::new() };
+        let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static("localhost"));
+        backend.ext.insert(Arc::new(Template {
+            peer: Box::new(peer),
+            host,
+            unreachable: AtomicBool::new(false),
+        }));
         backend
     }
 }
 
 /// `host:port` as in a `Host` header: brackets around IPv6, no port where the scheme implies it.
 fn authority(url: &Url) -> String {
-    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
-    match (url.tls, url.port) {
+    let (tls, host, port) = match url {
+        Url::Tcp { tls, host, port } => (*tls, host, *port),
+        Url::Unix(_) => return "localhost".to_owned(),
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    match (tls, port) {
         (true, 443) | (false, 80) => host,
         (_, port) => format!("{host}:{port}"),
     }
 }
 
-/// An address is healthy while its version route answers anything but a server error: another release of
-/// Airflow answers 404 there.
+/// An address is healthy while Airflow's health route answers anything but a server error. What it says of the
+/// scheduler is Airflow's affair: an API that answers is of use without one. Another release answers 404.
 struct Check {
     client: Arc<Client>,
     route: &'static str,
@@ -322,12 +376,15 @@ impl HealthCheck for Check {
         let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?.clone();
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = http::Uri::from_static(self.route);
-        let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template, request)).await;
+        let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template.clone(), request)).await;
         match answer.unwrap_or(Err(SendError::Timeout)) {
-            Ok(answer) if !answer.status().is_server_error() => Ok(()),
+            Ok(answer) if !answer.status().is_server_error() => {
+                template.unreachable.store(false, Ordering::Relaxed);
+                Ok(())
+            }
             Ok(answer) => Error::e_explain(
                 ErrorType::HTTPStatus(answer.status().as_u16()),
-                "the version route answers an error",
+                "the health route answers an error",
             ),
             Err(error) => Error::e_because(ErrorType::ConnectError, "no answer", error),
         }
@@ -499,7 +556,7 @@ mod tests {
             (true, "airflow", 80, "airflow:80"),
             (false, "::1", 8080, "[::1]:8080"),
         ] {
-            assert_eq!(authority(&Url { tls, host: host.into(), port }), expected);
+            assert_eq!(authority(&Url::Tcp { tls, host: host.into(), port }), expected);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use pingora::ErrorType;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -139,6 +139,32 @@ pub fn has_hop_headers(request: &RequestHeader) -> bool {
                 | "upgrade"
         )
     })
+}
+
+/// Gives a request of HTTP/2 the headers that one of HTTP/1 has: `Host` in place of `:authority` (RFC 9113,
+/// section 8.3.1), and one `Cookie` in place of several (section 8.2.3).
+pub fn say_as_http1(request: &mut RequestHeader) {
+    let cookies = || request.headers.get_all(COOKIE).iter();
+    let cookie = match cookies().nth(1) {
+        Some(_) => {
+            let all: Vec<_> = cookies().map(HeaderValue::as_bytes).collect();
+            HeaderValue::from_bytes(&all.join(&b"; "[..])).ok()
+        }
+        None => None,
+    };
+    let authority = request.uri.authority().filter(|_| !request.headers.contains_key(HOST));
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if cookie.is_none() && host.is_none() {
+        return;
+    }
+    let mut head = take_request(request);
+    if let Some(cookie) = cookie {
+        head.headers.insert(COOKIE, cookie);
+    }
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    }
+    *request = head.into();
 }
 
 /// Gives up how the names of a request's headers were spelled.

@@ -13,13 +13,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 
+use super::tls::Tls;
 use crate::metrics::{Metrics, Rejected};
 use watched::{Facts, Watched};
+
+/// How long connections that are idle when it ends are kept for a request that may be on its way.
+const LAST_HEADS: Duration = Duration::from_millis(200);
 
 /// The head of this session's request has been read: the deadline is met.
 pub fn head_is_read(session: &ServerSession) {
@@ -84,7 +88,11 @@ pub struct Limited<A> {
     inner: Arc<A>,
     open: Arc<Open>,
     header_timeout: Duration,
+    tls: Option<TlsInForce>,
 }
+
+/// Says how TLS is spoken on a new connection; `None` is not at all.
+pub type TlsInForce = Arc<dyn Fn() -> Option<Arc<Tls>> + Send + Sync>;
 
 struct Open {
     limits: ConnectionLimits,
@@ -109,7 +117,27 @@ impl<A> Limited<A> {
     pub fn new(inner: A, limits: ConnectionLimits, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
         let by_address = Mutex::default();
         let open = Open { limits, by_address, metrics, all: 0.into() };
-        Self { inner: Arc::new(inner), open: Arc::new(open), header_timeout }
+        Self { inner: Arc::new(inner), open: Arc::new(open), header_timeout, tls: None }
+    }
+
+    /// The same application, with the same limits for both together, for listeners that may have TLS. The
+    /// client has `header_timeout` to agree on it, and then as long again for its first head.
+    pub fn with_tls(&self, tls: TlsInForce) -> Self {
+        let (inner, open) = (self.inner.clone(), self.open.clone());
+        Self { inner, open, header_timeout: self.header_timeout, tls: Some(tls) }
+    }
+
+    async fn secured(&self, tls: Arc<Tls>, stream: Stream) -> Option<Stream> {
+        let rejected = match tokio::time::timeout(self.header_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no TLS with a client");
+                Rejected::Handshake
+            }
+            Err(_) => Rejected::SlowHead,
+        };
+        self.open.metrics.connection_rejected(rejected);
+        None
     }
 }
 
@@ -120,11 +148,26 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
         let _place = self.open.take(address)?;
+        let stream = match self.tls.as_ref().and_then(|tls| tls()) {
+            Some(tls) => Box::pin(self.secured(tls, stream)).await?,
+            None => stream,
+        };
+        let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let watched = Watched::new(stream, address, self.header_timeout, self.open.metrics.clone());
+        if is_http2 {
+            // Of HTTP/2 nobody else waits for the first head. After it an idle connection is closed.
+            watched.await_request();
+        }
         self.inner.process_new(Box::new(watched), shutdown).await
     }
 
+    /// Nothing is accepted any more, and then idle connections are closed. Heads that are on their way get a
+    /// moment to arrive: such a request is answered, and its connection closed with the answer.
     async fn cleanup(&self) {
+        let waited = tokio::time::Instant::now();
+        while self.open.all.load(std::sync::atomic::Ordering::Relaxed) > 0 && waited.elapsed() < LAST_HEADS {
+            tokio::time::sleep(LAST_HEADS / 20).await;
+        }
         self.inner.cleanup().await;
     }
 }

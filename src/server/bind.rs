@@ -1,8 +1,8 @@
 //! Binds the listeners before anything else starts, so that an address in use is a clear error, and
-//! port 0 is known by its number.
+//! port 0 is known by its number. What the process before has left is taken over.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use pingora::server::{Fds, ListenFds};
 
+use super::upgrade::{Inherited, Named};
 use crate::config::settings::Listen;
 
 /// How many connections may wait to be accepted. The system's own limit is usually 4096.
@@ -19,7 +20,23 @@ const BACKLOG: u32 = 4096;
 pub struct Bound {
     /// Where it really listens: the port has a number.
     pub at: Listen,
+    name: String,
     socket: OwnedFd,
+}
+
+impl Bound {
+    /// The same socket once more, for the process that may follow.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn again(&self) -> std::io::Result<Named> {
+        Ok(Named { name: self.name.clone(), socket: self.socket.try_clone()? })
+    }
+
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.at, Listen::Unix(_))
+    }
 }
 
 impl fmt::Display for Bound {
@@ -42,15 +59,34 @@ pub enum BindError {
     Other(&'static str, String, std::io::Error),
 }
 
-/// Binds all, or says which cannot be.
+/// Takes over or binds all, or says which cannot be.
 ///
 /// # Errors
 /// The first address that cannot be bound.
 pub fn all<'a>(
     option: &'static str,
     places: impl IntoIterator<Item = &'a Listen>,
+    inherited: &mut Inherited,
 ) -> Result<Vec<Bound>, BindError> {
-    places.into_iter().map(|place| bind(option, place)).collect()
+    let one = |place: &Listen| {
+        let name = format!("{option} {place}");
+        match inherited.socket(&name) {
+            Some(socket) => taken_over(place, socket).map_err(|e| failed(option, place.to_string(), e)),
+            None => bind(option, place),
+        }
+        .map(|(at, socket)| Bound { at, name, socket })
+    };
+    places.into_iter().map(one).collect()
+}
+
+fn taken_over(place: &Listen, socket: OwnedFd) -> std::io::Result<(Listen, OwnedFd)> {
+    match place {
+        Listen::Tcp(_) => {
+            let listener = TcpListener::from(socket);
+            Ok((Listen::Tcp(listener.local_addr()?), listener.into()))
+        }
+        Listen::Unix(path) => Ok((Listen::Unix(path.clone()), socket)),
+    }
 }
 
 /// The listeners in the form in which Pingora takes over those of another process. They are Pingora's
@@ -71,7 +107,7 @@ pub fn key(at: &Listen) -> String {
     }
 }
 
-fn bind(option: &'static str, place: &Listen) -> Result<Bound, BindError> {
+fn bind(option: &'static str, place: &Listen) -> Result<(Listen, OwnedFd), BindError> {
     match place {
         Listen::Tcp(address) => tcp(*address).map_err(|e| failed(option, address.to_string(), e)),
         Listen::Unix(path) => unix(path).map_err(|e| failed(option, format!("unix:{}", path.display()), e)),
@@ -86,7 +122,7 @@ fn failed(option: &'static str, place: String, error: std::io::Error) -> BindErr
     }
 }
 
-fn tcp(address: SocketAddr) -> std::io::Result<Bound> {
+fn tcp(address: SocketAddr) -> std::io::Result<(Listen, OwnedFd)> {
     let socket = match address {
         SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
         SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
@@ -94,16 +130,16 @@ fn tcp(address: SocketAddr) -> std::io::Result<Bound> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?.into_std()?;
-    Ok(Bound { at: Listen::Tcp(listener.local_addr()?), socket: listener.into() })
+    Ok((Listen::Tcp(listener.local_addr()?), listener.into()))
 }
 
-fn unix(path: &PathBuf) -> std::io::Result<Bound> {
+fn unix(path: &PathBuf) -> std::io::Result<(Listen, OwnedFd)> {
     if is_abandoned(path) {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
-    Ok(Bound { at: Listen::Unix(path.clone()), socket: listener.into() })
+    Ok((Listen::Unix(path.clone()), listener.into()))
 }
 
 /// A socket that a process left behind: it is there, and nobody answers.

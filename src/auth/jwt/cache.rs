@@ -17,7 +17,7 @@ use crate::auth::Grant;
 /// A token is found by all of its bytes. It counts until its `exp` and leeway, and only while the keys that
 /// verified it are the ones in force, and it is not revoked. Bounded to 10,000 tokens and 64 MiB, whichever
 /// is less.
-pub(in crate::auth) struct TokenCache(Cache<Box<[u8]>, Arc<Entry>, TokenWeight, SignatureHash>);
+pub struct TokenCache(Cache<Box<[u8]>, Arc<Entry>, TokenWeight, SignatureHash>);
 
 struct Entry {
     grant: Arc<Grant>,
@@ -65,14 +65,16 @@ impl Hasher for SignatureHasher {
     }
 }
 
-impl TokenCache {
-    pub fn new() -> Self {
+impl Default for TokenCache {
+    fn default() -> Self {
         let (hash, lifecycle) = (SignatureHash::default(), DefaultLifecycle::default());
         Self(Cache::with(TOKENS, BYTES, TokenWeight, hash, lifecycle))
     }
+}
 
+impl TokenCache {
     /// The grant of a token that is still good.
-    pub fn get(&self, token: &[u8], now: SystemTime) -> Option<Arc<Grant>> {
+    pub(in crate::auth) fn get(&self, token: &[u8], now: SystemTime) -> Option<Arc<Grant>> {
         if token.len() > Token::MAX {
             return None;
         }
@@ -84,7 +86,13 @@ impl TokenCache {
     }
 
     /// Remembers a token.
-    pub fn insert(&self, token: &[u8], verifier: &Arc<Verifier>, verified: &Verified, grant: &Arc<Grant>) {
+    pub(in crate::auth) fn insert(
+        &self,
+        token: &[u8],
+        verifier: &Arc<Verifier>,
+        verified: &Verified,
+        grant: &Arc<Grant>,
+    ) {
         let entry = Entry {
             grant: Arc::clone(grant),
             lifetime: verified.lifetime,
@@ -96,7 +104,7 @@ impl TokenCache {
     }
 
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(in crate::auth) fn len(&self) -> usize {
         self.0.len()
     }
 }

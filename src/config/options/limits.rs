@@ -19,6 +19,10 @@ options! {
         section: "limits", key: "max_connections", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "10000",
         help: "Connections at a time. 0 is no limit"
     }
+    LIMITS_REQUESTS_PER_USER {
+        section: "limits", key: "requests_per_user", allowed: "requests in a time, such as \"20/s\", \"600/m\" or \"5000/h\"", example: "600/m",
+        help: "Requests that one user may make; more are 429. All of them may come at once. Each replica counts by itself. No limit by default"
+    }
     LIMITS_MAX_CONNECTIONS_PER_ADDRESS {
         section: "limits", key: "max_connections_per_address", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "0",
         help: "Connections at a time from one address. 0 is no limit, which is right behind a proxy: there all connections have its address"

@@ -4,8 +4,8 @@ use super::{BLANK, Opt, SECONDS, Shape};
 
 options! {
     UPSTREAM_URL {
-        section: "upstream", key: "url", shape: Shape::List, allowed: "a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment", default: "http://127.0.0.1:8080",
-        help: "The Airflow behind airgate: scheme, host and port. Several are balanced, with health checks; names are resolved again and again"
+        section: "upstream", key: "url", shape: Shape::List, allowed: "a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment, or \"unix:\" and an absolute path", default: "http://127.0.0.1:8080",
+        help: "The Airflow behind airgate: scheme, host and port, or unix:/run/airflow/api.sock. Several are balanced, with health checks; names are resolved again and again"
     }
     UPSTREAM_AIRFLOW {
         section: "upstream", key: "airflow", shape: Shape::Integer, allowed: "2 or 3", default: "3",

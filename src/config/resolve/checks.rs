@@ -349,7 +349,7 @@ fn redis(settings: &Settings, findings: &mut Findings) {
 /// Settings of TLS where there is none.
 fn upstream_tls(settings: &Settings, findings: &mut Findings) {
     let upstream = &settings.upstream;
-    if upstream.urls.iter().any(|url| url.scheme == Scheme::Https) {
+    if upstream.urls.iter().any(|url| url.is_https()) {
         return;
     }
     let places: [(&o::Opt, Option<&Location>); 2] = [

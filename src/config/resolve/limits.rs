@@ -12,12 +12,14 @@ impl Reader<'_> {
         let max_body = self.one(&o::LIMITS_MAX_BODY, parse::number::<usize>(1, 1 << 30));
         let connections = self.one(&o::LIMITS_MAX_CONNECTIONS, parse::number_or_none(10_000_000));
         let per_address = self.one(&o::LIMITS_MAX_CONNECTIONS_PER_ADDRESS, parse::number_or_none(10_000_000));
+        let requests_per_user = self.optional(&o::LIMITS_REQUESTS_PER_USER, parse::request_rate);
         Ok(Limits {
             header_timeout: header_timeout?.value,
             max_headers: max_headers?.value,
             max_body: max_body?.value,
             max_connections: connections?.value,
             max_connections_per_address: per_address?.value,
+            requests_per_user: requests_per_user?.map(|rate| rate.value),
         })
     }
 }

@@ -166,6 +166,20 @@ impl Reader<'_> {
         Ok(path)
     }
 
+    /// Several of these.
+    pub fn files_read_once(&mut self, option: &Opt) -> Resolved<Vec<Located<PathBuf>>> {
+        let paths = self.list(option, parse::any)?;
+        let paths: Vec<_> = paths
+            .into_iter()
+            .map(|path| {
+                let folder = self.folders.of(&path.at);
+                path.map(|text| folder.join(text))
+            })
+            .collect();
+        self.files.extend(paths.iter().map(|path| path.value.clone()));
+        Ok(paths)
+    }
+
     /// A text, parsed.
     pub fn parsed<T>(
         &mut self,

@@ -1,6 +1,6 @@
 //! `[limits]`.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// `[limits]`.
@@ -18,4 +18,15 @@ pub struct Limits {
     /// `max_connections_per_address` at a time. `None` (0, the default) is no limit: behind a proxy
     /// all connections have its address.
     pub max_connections_per_address: Option<NonZeroUsize>,
+    /// `requests_per_user`. `None`, the default, is no limit.
+    pub requests_per_user: Option<RequestRate>,
+}
+
+/// `[limits] requests_per_user`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestRate {
+    /// So many.
+    pub requests: NonZeroU32,
+    /// In this time: a second, a minute or an hour.
+    pub per: Duration,
 }

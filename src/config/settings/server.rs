@@ -24,6 +24,26 @@ pub struct Server {
     /// `trusted_proxies`, whose `X-Forwarded-*` are believed. Default none. A single address is a
     /// network of one.
     pub trusted_proxies: Vec<IpNet>,
+    /// `[server.tls]`. `None` without a certificate: clients come without TLS.
+    pub tls: Option<ServerTls>,
+}
+
+/// `[server.tls]`.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// `certificate` and `key`, at least one pair. The first is for who asks for no name.
+    pub certificates: Vec<CertificateFiles>,
+    /// `client_ca`: who must vouch for clients. Default: they need no certificate.
+    pub client_ca: Option<Located<PathBuf>>,
+}
+
+/// A certificate and its private key.
+#[derive(Debug, Clone)]
+pub struct CertificateFiles {
+    /// The chain, in PEM.
+    pub certificate: Located<PathBuf>,
+    /// The key, in PEM.
+    pub key: Located<PathBuf>,
 }
 
 /// A place to listen. Port 0 lets the system choose.

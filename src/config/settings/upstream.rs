@@ -41,15 +41,30 @@ pub enum Release {
     Airflow3,
 }
 
-/// An upstream's URL: scheme, host and port, nothing else.
+/// Where an upstream listens: scheme, host and port, nothing else, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UpstreamUrl {
+pub enum UpstreamUrl {
+    /// `http://` or `https://`.
+    Tcp {
+        /// Whether the connection is encrypted.
+        scheme: Scheme,
+        /// Name or address. An IPv6 address comes without its brackets. Never empty.
+        host: String,
+        /// The port; the scheme's own where none is written.
+        port: u16,
+    },
+    /// `unix:/run/airflow.sock`; the path is absolute.
+    Unix(PathBuf),
+}
+
+impl UpstreamUrl {
     /// Whether the connection is encrypted.
-    pub scheme: Scheme,
-    /// Name or address. An IPv6 address comes without its brackets. Never empty.
-    pub host: String,
-    /// The port; the scheme's own where none is written.
-    pub port: u16,
+    pub fn is_https(&self) -> bool {
+        match self {
+            Self::Tcp { scheme, .. } => *scheme == Scheme::Https,
+            Self::Unix(_) => false,
+        }
+    }
 }
 
 /// `http` or `https`.
@@ -87,13 +102,14 @@ pub enum AuthManager {
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
+        let (scheme, host, port) = match self {
+            Self::Tcp { scheme: Scheme::Http, host, port } => ("http", host, port),
+            Self::Tcp { scheme: Scheme::Https, host, port } => ("https", host, port),
+            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
         };
-        match self.host.contains(':') {
-            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
-            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        match host.contains(':') {
+            true => write!(f, "{scheme}://[{host}]:{port}"),
+            false => write!(f, "{scheme}://{host}:{port}"),
         }
     }
 }

@@ -150,7 +150,7 @@ fn every_refusal_says_why() {
         (
             "an upstream without scheme",
             "[upstream]\nurl = \"h:8080\"",
-            "airgate.toml:2:7: [upstream] url: expected a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment, found \"h:8080\"",
+            "airgate.toml:2:7: [upstream] url: expected a URL such as \"http://127.0.0.1:8080\", without user, path, query or fragment, or \"unix:\" and an absolute path, found \"h:8080\"",
         ),
         (
             "no server name",
@@ -378,9 +378,9 @@ fn every_refusal_says_why() {
             "airgate.toml:2:14: [keycloak_auth_manager] server_url: expected a URL such as \"https://sso.example.com\", without user, query or fragment, found \"sso.example.com\"",
         ),
         (
-            "a key to come",
+            "a certificate without a key",
             "[server]\ntls = { certificate = \"x\" }",
-            "airgate.toml:2:1: [server] tls is not available in this release",
+            "airgate.toml:2:23: [server.tls] certificate and [server.tls] key: there must be one key for each certificate, found 1 and 0",
         ),
         (
             "an option twice, by two names",

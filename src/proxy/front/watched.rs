@@ -86,6 +86,11 @@ impl Watched {
         Self { inner, facts, digest, peer, header_timeout, late: None, refusal: None, metrics }
     }
 
+    /// Has the time begin for the first head.
+    pub(super) fn await_request(&self) {
+        self.facts.await_request();
+    }
+
     fn inner(self: Pin<&mut Self>) -> Pin<&mut Stream> {
         Pin::new(&mut self.get_mut().inner)
     }

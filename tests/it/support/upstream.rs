@@ -54,6 +54,7 @@ pub struct Upstream {
 #[derive(Default)]
 struct Log {
     seen: Mutex<Vec<Seen>>,
+    wires: Mutex<Vec<TcpStream>>,
     more: Condvar,
 }
 
@@ -97,6 +98,7 @@ impl Upstream {
                 if its_stop.load(Ordering::SeqCst) {
                     return;
                 }
+                its_log.wires.lock().unwrap().extend(wire.try_clone());
                 let number = connections.fetch_add(1, Ordering::SeqCst);
                 let (log, stop, manner) = (its_log.clone(), its_stop.clone(), manner.clone());
                 std::thread::spawn(move || serve(wire, number, &log, &stop, &manner));
@@ -107,6 +109,19 @@ impl Upstream {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Ends as a process does that is killed: nobody listens, and open connections are closed.
+    pub fn kill(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        for wire in self.log.wires.lock().unwrap().drain(..) {
+            let _ = wire.shutdown(Shutdown::Both);
+        }
+        // The listener is closed by its thread.
+        while TcpStream::connect(self.address).is_ok() {
+            std::thread::yield_now();
+        }
     }
 
     /// Everything that was sent so far.
@@ -154,8 +169,14 @@ pub struct Closed {
 
 impl Closed {
     pub fn port() -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap())
+    }
+
+    /// The port of one that was killed.
+    pub fn at(address: SocketAddr) -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
         Self { socket }
     }
 
@@ -179,8 +200,8 @@ fn serve(connection: TcpStream, number: usize, log: &Log, stop: &AtomicBool, man
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let version = ["/api/v1/version", "/api/v2/version"].contains(&seen.target.as_str());
-        let bytes = if version && seen.header("x-request-id").is_none() {
+        let health = ["/api/v1/health", "/api/v2/monitor/health"].contains(&seen.target.as_str());
+        let bytes = if health && seen.header("x-request-id").is_none() {
             answer(200, &[], "{}") // a check of the gate's own
         } else {
             match manner {

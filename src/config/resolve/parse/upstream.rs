@@ -4,8 +4,15 @@ use super::url::url;
 use super::{Fault, Parsed, because, python_int};
 use crate::config::settings::{AuthManager, Release, Scheme, UpstreamUrl};
 
-/// An upstream: no path but `/`.
+/// The bytes that the path of a Unix socket must stay below, on Linux.
+const MOST_OF_A_SOCKET: usize = 108;
+
+/// An upstream: no path but `/`, or a Unix socket.
 pub fn upstream_url(text: &str) -> Parsed<UpstreamUrl> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let fits = path.starts_with('/') && !path.ends_with('/') && path.len() < MOST_OF_A_SOCKET;
+        return if fits { Ok(UpstreamUrl::Unix(path.into())) } else { Err(Fault::Expected) };
+    }
     let parts = url(text)?;
     if !matches!(parts.path, "" | "/") {
         return because(
@@ -17,7 +24,7 @@ pub fn upstream_url(text: &str) -> Parsed<UpstreamUrl> {
         Scheme::Http => 80,
         Scheme::Https => 443,
     });
-    Ok(UpstreamUrl { scheme: parts.scheme, host: parts.host.to_owned(), port })
+    Ok(UpstreamUrl::Tcp { scheme: parts.scheme, host: parts.host.to_owned(), port })
 }
 
 /// The name in a certificate. Never empty: without a name, the certificate would not be checked.
@@ -60,7 +67,7 @@ mod tests {
 
     #[test]
     fn upstream_urls() {
-        let url = |scheme, host: &str, port| Ok(UpstreamUrl { scheme, host: host.to_owned(), port });
+        let url = |scheme, host: &str, port| Ok(UpstreamUrl::Tcp { scheme, host: host.to_owned(), port });
         let user = "a URL with a user or password in it is refused: it would end up in logs";
         let query = "a URL with a query or fragment is refused";
         let path = "a URL with a path is refused: requests are forwarded with the path they came with. If Airflow \
@@ -72,6 +79,10 @@ mod tests {
             ("HTTPS://airflow.example.com", url(Scheme::Https, "airflow.example.com", 443)),
             ("http://[::1]:8080", url(Scheme::Http, "::1", 8080)),
             ("https://[::1]", url(Scheme::Https, "::1", 443)),
+            ("unix:/run/airflow.sock", Ok(UpstreamUrl::Unix("/run/airflow.sock".into()))),
+            ("unix:run/airflow.sock", Err(Fault::Expected)),
+            ("unix:/", Err(Fault::Expected)),
+            ("unix:", Err(Fault::Expected)),
             ("http://u:p@h", reason(user)),
             ("http://h/airflow", reason(path)),
             ("http://h?x=1", reason(query)),

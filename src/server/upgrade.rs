@@ -1,0 +1,205 @@
+//! The program replaced while requests are served: the process that follows is given the listening sockets.
+//!
+//! The one that serves starts the program anew, with the arguments it was started with itself, and hands its
+//! sockets over on the other's standard input, a socket pair (`SCM_RIGHTS`): there is no file that somebody else
+//! could connect to, and nothing to be cleaned up. When the other one serves it says so, and the first drains.
+//! When it does not, nothing has changed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Error, IoSlice, IoSliceMut, Result};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+/// Tells a process that its standard input is where it gets its sockets.
+pub const VARIABLE: &str = "AIRGATE_INHERIT_SOCKETS";
+/// Longest time until the other one serves. It may have to look at its upstream first.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Most sockets that are handed over, and most bytes of their names.
+const MOST: usize = 64;
+const NAMES: usize = 16 * 1024;
+/// What is said once requests are served.
+const READY: &[u8] = b"ready";
+
+/// A listening socket, by what it was asked for: the option that names it and the place as it is written there.
+pub struct Named {
+    /// `[server] listen 127.0.0.1:8081`.
+    pub name: String,
+    /// The socket.
+    pub socket: OwnedFd,
+}
+
+/// What the process before has left.
+#[derive(Default)]
+pub struct Inherited {
+    sockets: Vec<Named>,
+    wire: Option<OwnedFd>,
+}
+
+impl Inherited {
+    /// Takes over what stands ready on standard input, where the environment says so.
+    ///
+    /// # Errors
+    /// There is nothing of the kind.
+    pub fn take(announced: bool) -> Result<Self> {
+        if !announced {
+            return Ok(Self::default());
+        }
+        let wire = rustix::io::fcntl_dupfd_cloexec(std::io::stdin().as_fd(), 3)?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        let mut names = vec![0; NAMES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::net::recvmsg(
+            &wire,
+            &mut [IoSliceMut::new(&mut names)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        names.truncate(received.bytes);
+        let names = String::from_utf8(names).map_err(Error::other)?;
+        let mut sockets = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                sockets.extend(rights);
+            }
+        }
+        if names.lines().count() != sockets.len() {
+            return Err(Error::other("the process before has handed over something else than sockets"));
+        }
+        let sockets = names.lines().zip(sockets);
+        let sockets = sockets.map(|(name, socket)| Named { name: name.to_owned(), socket }).collect();
+        Ok(Self { sockets, wire: Some(wire) })
+    }
+
+    /// The socket of this name, if there was one.
+    pub fn socket(&mut self, name: &str) -> Option<OwnedFd> {
+        let at = self.sockets.iter().position(|named| named.name == name)?;
+        Some(self.sockets.swap_remove(at).socket)
+    }
+
+    /// Tells the process before that requests are served here. What it has handed over and nobody asked for is
+    /// closed.
+    ///
+    /// # Errors
+    /// There is nobody any more: it was stopped meanwhile, and so must this process be.
+    pub fn ready(self) -> Result<()> {
+        let Some(wire) = self.wire else { return Ok(()) };
+        rustix::net::send(&wire, READY, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}
+
+/// How this process was started, and what the next one is given.
+pub struct Handover {
+    program: OsString,
+    arguments: Vec<OsString>,
+    sockets: Vec<Named>,
+}
+
+impl Handover {
+    /// `command` is how this process was started: the program, then its arguments. The program is looked for
+    /// anew, by the name that it was started by.
+    pub fn new(command: impl IntoIterator<Item = OsString>, sockets: Vec<Named>) -> Self {
+        let mut command = command.into_iter();
+        let program = command.next().unwrap_or_else(|| "airgate".into());
+        Self { program, arguments: command.collect(), sockets }
+    }
+
+    /// Starts the next process, gives it the sockets, and waits until it serves: its id. Blocks.
+    ///
+    /// # Errors
+    /// It does not serve. It is gone then.
+    pub fn begin(&self) -> Result<u32> {
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env(VARIABLE, "1")
+            .stdin(Stdio::from(theirs))
+            .spawn()?;
+        match self.hand_over(&ours) {
+            Ok(()) => Ok(child.id()),
+            Err(error) => Err(ended(&mut child, error)),
+        }
+    }
+
+    fn hand_over(&self, wire: &OwnedFd) -> Result<()> {
+        let names: String = self.sockets.iter().map(|named| format!("{}\n", named.name)).collect();
+        if self.sockets.len() > MOST || names.len() > NAMES {
+            return Err(Error::other(format!("there are more than {MOST} listeners")));
+        }
+        let rights: Vec<_> = self.sockets.iter().map(|named| named.socket.as_fd()).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&rights)) {
+            return Err(Error::other("the sockets do not fit into one message"));
+        }
+        let bytes = [IoSlice::new(names.as_bytes())];
+        rustix::net::sendmsg(wire, &bytes, &mut control, SendFlags::NOSIGNAL)?;
+        let patience = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+        if poll(&mut [PollFd::new(wire, PollFlags::IN)], Some(&patience))? == 0 {
+            return Err(Error::other(format!("it does not serve within {PATIENCE:?}")));
+        }
+        let mut said = [0; READY.len()];
+        let (length, _) = rustix::net::recv(wire, &mut said, RecvFlags::empty())?;
+        match said.get(..length) == Some(READY) {
+            true => Ok(()),
+            false => Err(Error::other("it ended: its log says why")),
+        }
+    }
+}
+
+/// Ends a process that does not serve, and says why it does not.
+fn ended(child: &mut Child, error: Error) -> Error {
+    let began = Instant::now();
+    // One that ended by itself has a status worth telling.
+    while began.elapsed() < Duration::from_secs(1) {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Error::other(format!("{error} ({status})"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    fn named(name: &str) -> (Named, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (Named { name: name.into(), socket: listener.into() }, address)
+    }
+
+    #[test]
+    fn without_an_announcement_nothing_is_inherited() {
+        let mut inherited = Inherited::take(false).unwrap();
+        assert!(inherited.socket("[server] listen 127.0.0.1:0").is_none());
+        inherited.ready().unwrap();
+    }
+
+    #[test]
+    fn one_that_does_not_serve_is_told_and_the_sockets_go_on() {
+        let (socket, address) = named("[server] listen 127.0.0.1:0");
+        let handover = Handover::new(["false".into()], vec![socket]);
+        let said = handover.begin().unwrap_err().to_string();
+        assert!(said.contains("exit status: 1"), "{said}");
+        assert!(TcpStream::connect(address).is_ok());
+
+        let missing = Handover::new(["/nowhere/airgate".into()], Vec::new());
+        assert_eq!(missing.begin().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    }
+}
