@@ -3,7 +3,7 @@
 # make run PORT=… ADMIN_PORT=…, make fuzz FUZZ_SECONDS=…
 export PORT ADMIN_PORT FUZZ_SECONDS
 
-.PHONY: help run test test-all bench flood fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
+.PHONY: help run test test-all load bench flood fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -16,6 +16,9 @@ test: ## every test, against real Airflow servers (ARGS='--test it cors' for som
 
 test-all: ## what takes longer, too: the tests that need Airflow 2 (Python 3.11 or 3.12)
 	@scripts/test.sh --all $(ARGS)
+
+load: ## what must hold under load, at full length: minutes, alone on the machine
+	@scripts/load.sh $(ARGS)
 
 bench: ## how fast, beside a bare Pingora, in one run
 	@scripts/setup.sh bench

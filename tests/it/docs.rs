@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Airgate, Upstream, get, post};
+use crate::support::{Airgate, Upstream, get, post, tls};
 
 const HASH: &str = "$2y$05$FCU1BIVUTPr1i3VwKXtrZuMkFqnPgSwLwIbeqWh4DPGZbzxZcEgYq";
 
@@ -30,7 +30,13 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 
 #[track_caller]
 fn check(name: &str, config: &str) {
-    let gate = Airgate::with(config).file("users.toml", format!("[users]\nrobot = \"{HASH}\"\n"));
+    let gate = Airgate::with(config)
+        .file("users.toml", format!("[users]\nrobot = \"{HASH}\"\n"))
+        .file("tls.crt", tls::read("airflow.pem"))
+        .file("tls.key", tls::read("airflow.key"))
+        .file("apps.crt", tls::read("wildcard.pem"))
+        .file("apps.key", tls::read("wildcard.key"))
+        .file("ca.pem", tls::read("ca.pem"));
     let (code, out) = gate.says(&["check", "--conf", "airgate.toml"]);
     assert_eq!(code, Some(0), "{name}:\n{config}\n{out}");
 }

@@ -9,8 +9,10 @@ pub mod database;
 pub mod kdc;
 pub mod keycloak;
 pub mod ldap;
+pub mod load;
 pub mod prometheus;
 pub mod redis;
+pub mod tls;
 pub mod token;
 pub mod upstream;
 

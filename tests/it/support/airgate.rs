@@ -133,6 +133,7 @@ impl Setup {
         let mut command = self.with_arguments(&["run", "--conf", "airgate.toml"]);
         command
             .args(["--set", "server.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"])
+            .args(super::tls::arguments())
             .args(&self.arguments);
         command
     }
@@ -167,6 +168,7 @@ impl Setup {
             })
         };
         let (server, admin) = (address("server"), address("admin"));
+        super::tls::note(server);
         Airgate { child, home: self.home, server, admin, log, access }
     }
 
@@ -276,6 +278,17 @@ impl Airgate {
     #[track_caller]
     pub fn logs(&self, text: &str) -> String {
         self.log.wait(text, |line| line.contains(text).then(|| line.to_owned()))
+    }
+
+    /// Waits for the line of the log that is the nth of those that have this text.
+    #[track_caller]
+    pub fn nth_log(&self, text: &str, n: usize) -> String {
+        let seen = std::cell::Cell::new(0);
+        self.log.wait(text, |line| {
+            let fits = line.contains(text);
+            seen.set(seen.get() + usize::from(fits));
+            (fits && seen.get() == n).then(|| line.to_owned())
+        })
     }
 
     /// Waits for a line of the access log that has this text.

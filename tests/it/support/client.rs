@@ -81,6 +81,39 @@ impl Ask {
         self.with("Content-Type", "application/json").body(body.to_string())
     }
 
+    /// The request as HTTP/2 has it. `None` where that cannot be said in HTTP/2.
+    pub fn as_http2(&self, host: SocketAddr) -> Option<(http::Request<()>, Vec<u8>)> {
+        let named = |name: &str| self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        let host = match named("host") {
+            Some((_, value)) => String::from_utf8(value.clone()).ok()?,
+            None => host.to_string(),
+        };
+        let target = std::str::from_utf8(&self.target).ok().filter(|target| target.starts_with('/'))?;
+        let uri: http::Uri = format!("https://{host}{target}").parse().ok()?;
+        if uri.path_and_query().map(|given| given.as_str()) != Some(target) {
+            return None;
+        }
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(uri);
+        for (name, value) in &self.headers {
+            let for_one_hop = ["connection", "transfer-encoding", "upgrade", "keep-alive", "expect"];
+            if for_one_hop.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+                return None;
+            }
+            if !name.eq_ignore_ascii_case("host") {
+                request = request.header(name.as_str(), value.trim_ascii());
+            }
+        }
+        let body = self.body.clone().unwrap_or_default();
+        if self.body.is_some() && named("content-length").is_none() {
+            request = request.header("content-length", body.len());
+        }
+        Some((request.body(()).ok()?, body))
+    }
+
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// The bytes of the request.
     pub fn bytes(&self, host: SocketAddr) -> Vec<u8> {
         let mut bytes = format!("{} ", self.method).into_bytes();
@@ -124,6 +157,9 @@ impl Ask {
 
     /// Likewise, where it may go wrong.
     pub fn try_send(&self, to: SocketAddr) -> std::io::Result<Answer> {
+        if super::tls::is_spoken_at(to) {
+            return super::tls::Client::default().send_as_asked(self, to);
+        }
         let mut connection = Connection::open(to)?;
         connection.write(&self.bytes(to))?;
         connection.read(&self.method)
@@ -193,9 +229,22 @@ impl Connection {
 
     /// Reads one answer to a request with this method.
     pub fn read(&mut self, method: &str) -> std::io::Result<Answer> {
+        read_answer(&mut self.reader, method)
+    }
+}
+
+/// Reads one answer to a request with this method.
+pub fn read_answer(reader: &mut impl BufRead, method: &str) -> std::io::Result<Answer> {
+    Reading(reader).answer(method)
+}
+
+struct Reading<'a, R>(&'a mut R);
+
+impl<R: BufRead> Reading<'_, R> {
+    fn answer(&mut self, method: &str) -> std::io::Result<Answer> {
         let broken = |text: &str| std::io::Error::other(text.to_owned());
         let mut line = String::new();
-        self.reader.read_line(&mut line)?;
+        self.0.read_line(&mut line)?;
         let status = line
             .split(' ')
             .nth(1)
@@ -204,13 +253,13 @@ impl Connection {
         let mut headers = Vec::new();
         loop {
             let mut line = Vec::new();
-            self.reader.read_until(b'\n', &mut line)?;
+            self.0.read_until(b'\n', &mut line)?;
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let Some((name, value)) = line.split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         if status == 100 {
-            return self.read(method);
+            return self.answer(method);
         }
         let mut answer = Answer { status, headers, body: Vec::new() };
         if method != "HEAD" && status != 204 && status != 304 {
@@ -224,11 +273,11 @@ impl Connection {
         if answer.header("transfer-encoding") == Some("chunked") {
             loop {
                 let mut line = String::new();
-                self.reader.read_line(&mut line)?;
+                self.0.read_line(&mut line)?;
                 let length = usize::from_str_radix(line.trim(), 16)
                     .map_err(|_| std::io::Error::other(format!("not a chunk: {line:?}")))?;
                 let mut chunk = vec![0; length + 2];
-                self.reader.read_exact(&mut chunk)?;
+                self.0.read_exact(&mut chunk)?;
                 if length == 0 {
                     return Ok(body);
                 }
@@ -238,10 +287,10 @@ impl Connection {
         match answer.header("content-length") {
             Some(length) => {
                 body.resize(length.parse().map_err(std::io::Error::other)?, 0);
-                self.reader.read_exact(&mut body)?;
+                self.0.read_exact(&mut body)?;
             }
             None => {
-                self.reader.read_to_end(&mut body)?;
+                self.0.read_to_end(&mut body)?;
             }
         }
         Ok(body)

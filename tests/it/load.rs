@@ -1,0 +1,531 @@
+//! What must hold under load: reloads, upgrades, stops, an upstream that dies, clients that idle or trickle, and
+//! a number of series that nothing changes. Short here; at full length by `make load`, which `make test-all` calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::load::{Ended, Load};
+use crate::support::tls::read;
+use crate::support::token::{self, SECRET};
+use crate::support::upstream::{Seen, answer};
+use crate::support::{Airgate, Ask, Closed, Connection, Upstream, get, post};
+
+fn config(upstream: &str, more: &str) -> String {
+    format!("[upstream]\nurl = \"{upstream}\"\n[api_auth]\njwt_secret = {{ file = \"secret\" }}\n{more}")
+}
+
+fn start(upstream: &str, more: &str) -> Airgate {
+    Airgate::with(config(upstream, more)).file("secret", SECRET).start()
+}
+
+/// A request of this name.
+fn named(name: &str) -> Ask {
+    get(format!("/api/v2/dags/{name}")).bearer(&token::good("admin"))
+}
+
+/// Fails for requests that the upstream has seen, and whose clients have no answer.
+#[track_caller]
+fn none_failed(ended: &Ended, upstream: &Upstream) {
+    let seen: Vec<String> = upstream
+        .seen()
+        .into_iter()
+        .filter_map(|seen| seen.target.rsplit('/').next().map(str::to_owned))
+        .collect();
+    let failed: Vec<_> = seen.iter().filter(|name| ended.lost.contains(*name)).collect();
+    assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), ended.answered());
+    assert_eq!(ended.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", ended.statuses);
+    assert!(ended.answered() > 0);
+}
+
+// --- Reload
+
+/// Settings, secrets and certificates change with each reload; the first secret signs and verifies all along.
+fn reloads(rounds: u32, every: Duration) {
+    let upstream = Upstream::start();
+    let text = |round: u32| {
+        format!(
+            "[upstream]\nurl = \"{}\"\nread_timeout = \"{}s\"\n[api_auth]\njwt_secret = [{{ file = \"secret\" }}, {{ file = \
+             \"other\" }}]\n[api]\nmaximum_page_limit = {}\n[server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n",
+            upstream.url(),
+            60 + round,
+            100 + round
+        )
+    };
+    let airgate = Airgate::with(text(0))
+        .file("secret", SECRET)
+        .file("other", "x".repeat(64))
+        .file("tls.crt", read("airflow.pem"))
+        .file("tls.key", read("airflow.key"))
+        .start();
+    let write = |name: &str, content: &[u8]| {
+        std::fs::write(airgate.home().join("new"), content).unwrap();
+        std::fs::rename(airgate.home().join("new"), airgate.home().join(name)).unwrap();
+    };
+    let load = Load::new(airgate.address(), &named).with_tls();
+    let reloaded = "airgate_config_reloads_total{result=\"success\"}";
+    let ((), ended) = load.during(4, Duration::from_millis(2), || {
+        for round in 1..=rounds {
+            let began = Instant::now();
+            let pair = if round % 2 == 0 { "airflow" } else { "renewed" };
+            // Between the two files the pair does not match: a reload in that moment is refused, and changes nothing.
+            write("tls.crt", &read(&format!("{pair}.pem")));
+            write("tls.key", &read(&format!("{pair}.key")));
+            write("other", format!("{round}").repeat(64).as_bytes());
+            write("airgate.toml", text(round).as_bytes());
+            let before = airgate.metric(reloaded);
+            airgate.signal("HUP");
+            airgate.until("it is reloaded", |airgate| airgate.metric(reloaded) > before);
+            let served = load.answered();
+            airgate.until("requests are served", |_| load.answered() > served + 8);
+            std::thread::sleep(every.saturating_sub(began.elapsed()));
+        }
+    });
+    none_failed(&ended, &upstream);
+    assert!(ended.lost.is_empty(), "{:?}", ended.lost);
+}
+
+#[test]
+fn no_request_fails_while_settings_secrets_and_certificates_change() {
+    reloads(3, Duration::ZERO);
+}
+
+// --- Upgrade
+
+/// A process that took over, ended with the test.
+struct Successor(u32);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = Command::new("kill")
+            .args(["-KILL", &self.0.to_string()])
+            .stderr(std::process::Stdio::null())
+            .status();
+    }
+}
+
+impl Successor {
+    fn signal(&self, name: &str) {
+        assert!(
+            Command::new("kill").args([&format!("-{name}"), &self.0.to_string()]).status().unwrap().success()
+        );
+    }
+}
+
+fn upgrades(rounds: usize) {
+    let upstream = Upstream::start();
+    let mut airgate = start(&upstream.url(), "");
+    let load = Load::new(airgate.address(), &named);
+    let mut successors: Vec<Successor> = Vec::new();
+    let ((), ended) = load.during(4, Duration::from_millis(2), || {
+        for round in 1..=rounds {
+            match successors.last() {
+                Some(successor) => successor.signal("USR2"),
+                None => airgate.signal("USR2"),
+            }
+            let line = airgate.nth_log("another process serves; draining", round);
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let process = u32::try_from(line["process"].as_u64().unwrap()).unwrap();
+            successors.push(Successor(process));
+            airgate.nth_log("\"drained\"", round);
+            let served = load.answered();
+            airgate.until("requests are served", |_| load.answered() > served + 8);
+        }
+    });
+    none_failed(&ended, &upstream);
+    // The last one answers for health and metrics, too, and ends as told.
+    assert!(airgate.is_ready());
+    successors.last().unwrap().signal("TERM");
+    airgate.nth_log("\"drained\"", rounds + 1);
+    assert!(airgate.wait().success(), "the first one has ended by itself");
+    assert!(TcpStream::connect(airgate.address()).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn no_request_fails_while_the_program_is_upgraded() {
+    upgrades(2);
+}
+
+#[test]
+fn an_upgrade_that_fails_changes_nothing() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream.url(), "");
+    let good = std::fs::read_to_string(airgate.config()).unwrap();
+    std::fs::write(airgate.config(), format!("{good}[nonsense]\n")).unwrap();
+    airgate.signal("USR2");
+    airgate.logs("the upgrade failed; this process goes on");
+    assert_eq!(airgate.send(named("a")).status, 200);
+    assert_eq!(airgate.admin("/healthz").status, 200);
+    // And it can be tried again.
+    std::fs::write(airgate.config(), good).unwrap();
+    airgate.signal("USR2");
+    let line = airgate.logs("another process serves; draining");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let _successor = Successor(u32::try_from(line["process"].as_u64().unwrap()).unwrap());
+    assert_eq!(airgate.send(named("b")).status, 200);
+}
+
+// --- Stop
+
+#[test]
+fn a_stop_under_load_serves_through_the_delay_and_ends_with_the_last_answer() {
+    let upstream = Upstream::answering(|seen| {
+        if seen.target.ends_with("/slow") {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        answer(200, &[], "{}")
+    });
+    let mut airgate = start(&upstream.url(), "[server]\ndrain_delay = \"1s\"\n");
+    let mut slow = Connection::open(airgate.address()).unwrap();
+    slow.write(&named("slow").bytes(airgate.address())).unwrap();
+    upstream.wait_for(1);
+    let load = Load::new(airgate.address(), &named);
+    let ((), ended) = load.during(4, Duration::from_millis(2), || {
+        airgate.until("requests are served", |_| load.answered() > 20);
+        airgate.signal("TERM");
+        airgate.logs("\"draining\"");
+        let served = load.answered();
+        airgate.until("requests are served on", |_| load.answered() > served + 20);
+        airgate.until("nobody is let in any more", |airgate| TcpStream::connect(airgate.address()).is_err());
+    });
+    none_failed(&ended, &upstream);
+    assert_eq!(slow.read("GET").unwrap().status, 200);
+    let last = Instant::now();
+    assert!(airgate.wait().success());
+    assert!(last.elapsed() < Duration::from_secs(1), "{:?}", last.elapsed());
+}
+
+// --- Upstream
+
+/// Requests that change something, by name, and how often each has come.
+fn sends_nothing_twice(rounds: usize) {
+    let counted = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
+    let script = || {
+        let counted = counted.clone();
+        move |seen: &Seen| {
+            *counted.lock().unwrap().entry(seen.target.clone()).or_default() += 1;
+            answer(200, &[], "{}")
+        }
+    };
+    let port = Closed::port();
+    let url = port.url();
+    let mut upstream = Some(port.open(script()));
+    let airgate = start(&url, "");
+    let target = |name: &str| format!("/api/v2/dags/{name}/dagRuns");
+    let change = |name: &str| post(target(name)).bearer(&token::good("admin")).json(serde_json::json!({}));
+    let load = Load::new(airgate.address(), &change);
+    let ((), ended) = load.during(4, Duration::from_millis(2), || {
+        for _ in 0..rounds {
+            let served = load.answered();
+            airgate.until("requests are served", |_| load.answered() > served + 20);
+            let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
+            upstream.take().unwrap().kill();
+            airgate.until("it is not ready", |airgate| !airgate.is_ready());
+            upstream = Some(Closed::at(address).open(script()));
+            airgate.until("it is ready by itself", Airgate::is_ready);
+        }
+    });
+    let counted = counted.lock().unwrap();
+    let twice: Vec<_> = counted.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    assert!(counted.len() > 20);
+    // The answer 502 ends its connection, on which a client may have sent on: nothing of that came here.
+    let lost: Vec<_> = ended.lost.iter().filter(|name| counted.contains_key(&target(name))).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert!(ended.statuses.keys().all(|status| [200, 502, 504].contains(status)), "{:?}", ended.statuses);
+}
+
+#[test]
+fn an_upstream_that_dies_under_load_is_sent_nothing_twice() {
+    sends_nothing_twice(1);
+}
+
+#[test]
+fn of_two_upstreams_a_dead_one_is_out_and_comes_back_by_itself() {
+    let (first, second) = (Upstream::start(), Closed::port());
+    let (urls, address) = (format!("{}\", \"{}", first.url(), second.url()), second.url());
+    let text = config("X", "").replace("\"X\"", &format!("[\"{urls}\"]"));
+    let airgate = Airgate::with(text).file("secret", SECRET).start();
+    // From the very first request on: what could not be sent to the one goes to the other.
+    for i in 0..20 {
+        assert_eq!(airgate.send(named(&format!("a{i}"))).status, 200);
+    }
+    assert_eq!(first.seen().len(), 20);
+    let second = second.open(|_| answer(200, &[], "{}"));
+    let healthy =
+        format!("airgate_upstream_healthy{{upstream=\"{}\"}}", address.trim_start_matches("http://"));
+    airgate.counts(&healthy, 1.0);
+    for i in 0..20 {
+        assert_eq!(airgate.send(named(&format!("b{i}"))).status, 200);
+    }
+    assert_eq!((first.seen().len(), second.seen().len()), (30, 10), "by turns");
+    let began = Instant::now();
+    second.kill();
+    for i in 0..20 {
+        assert_eq!(airgate.send(named(&format!("c{i}"))).status, 200);
+    }
+    airgate.counts(&healthy, 0.0);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn an_upstream_at_a_unix_socket() {
+    use std::io::{Read, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("airflow.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let heads = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+    let its_heads = heads.clone();
+    std::thread::spawn(move || {
+        for mut wire in listener.incoming().flatten() {
+            let its_heads = its_heads.clone();
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while wire.read(&mut byte).is_ok_and(|n| n == 1) {
+                    head.push(byte[0]);
+                    if head.ends_with(b"\r\n\r\n") {
+                        its_heads.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+                        head.clear();
+                        let _ = wire.write_all(&answer(200, &[], "{\"by\": \"socket\"}"));
+                    }
+                }
+            });
+        }
+    });
+    let airgate = start(&format!("unix:{}", path.display()), "");
+    let answered = airgate.send(named("a"));
+    assert_eq!(answered.told(), (200, "{\"by\": \"socket\"}".into()));
+    airgate.until("it is ready", Airgate::is_ready);
+    let heads = heads.lock().unwrap().join("");
+    assert!(
+        heads.contains("GET /api/v2/monitor/health HTTP/1.1\r\nhost: localhost")
+            || heads.contains("Host: localhost"),
+        "{heads}"
+    );
+    assert_eq!(airgate.metric(&format!("airgate_upstream_healthy{{upstream=\"{}\"}}", path.display())), 1.0);
+}
+
+// --- Clients that do nothing, or little
+
+/// So many that say nothing, and so many that send a byte now and then.
+fn idlers(idle: usize, trickling: usize, asked: usize) -> (Duration, Duration, usize) {
+    let upstream = Upstream::start();
+    let all = idle + trickling + 100;
+    let airgate = start(
+        &upstream.url(),
+        &format!("[limits]\nheader_timeout = \"20s\"\nmax_connections = {all}\n[log]\naccess = false\n"),
+    );
+    let measure = || {
+        let load = Load::new(airgate.address(), &named);
+        let wait = || airgate.until("enough is measured", |_| load.answered() >= asked);
+        let ((), ended) = load.during(2, Duration::from_millis(1), wait);
+        assert!(ended.lost.is_empty(), "{:?}", ended.lost);
+        ended.p99()
+    };
+    let before = measure();
+    // From many addresses, of which each has ports enough.
+    let open = |i: usize| {
+        let from = SocketAddr::from((
+            [127, 0, 1 + u8::try_from(i / 10_000).unwrap(), 1 + u8::try_from(i % 200).unwrap()],
+            0,
+        ));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(from).unwrap();
+            let stream = socket.connect(airgate.address()).await.unwrap().into_std().unwrap();
+            stream.set_nonblocking(false).unwrap();
+            stream
+        })
+    };
+    // Those who have asked before are idle; those who have not must ask in time.
+    let bytes = named("idle").bytes(airgate.address());
+    let mut idlers: Vec<TcpStream> = (0..idle).map(open).collect();
+    for stream in &mut idlers {
+        use std::io::{Read, Write};
+        stream.write_all(&bytes).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+    }
+    upstream.forget();
+    let tricklers: Vec<TcpStream> = (0..trickling).map(|i| open(idle + i)).collect();
+    let head = b"GET /api/v2/dags HTTP/1.1\r\nHost: a\r\nX-Slow: ";
+    let sent = AtomicUsize::new(0);
+    let trickle = || {
+        use std::io::Write;
+        let at = sent.fetch_add(1, Ordering::SeqCst);
+        let byte = [head.get(at).copied().unwrap_or(b'x')];
+        for mut stream in &tricklers {
+            let _ = stream.write_all(&byte);
+        }
+    };
+    trickle();
+    let during = measure();
+    let memory = airgate.memory();
+    let closed = "airgate_connections_rejected_total{reason=\"slow_head\"}";
+    airgate.until("those that trickle are closed", |airgate| {
+        trickle();
+        std::thread::sleep(Duration::from_millis(200));
+        airgate.metric(closed) == trickling as f64
+    });
+    assert_eq!(airgate.send(named("last")).status, 200);
+    (before, during, memory)
+}
+
+#[test]
+fn clients_that_idle_or_trickle_do_not_disturb_the_others() {
+    let (before, during, memory) = idlers(300, 100, 400);
+    assert!(memory < 100 << 20, "{memory}");
+    // In a debug build beside other tests a time says little: the long form measures.
+    assert!(during < before * 20 + Duration::from_millis(200), "{before:?} {during:?}");
+}
+
+// --- Series
+
+fn random_requests(number: usize) {
+    let upstream = Upstream::start();
+    let airgate = start(
+        &upstream.url(),
+        "[log]\naccess = false\n[gate]\nother_routes = \"all\"\n[lockout]\nattempts = 0\n",
+    );
+    let text = |airgate: &Airgate| airgate.admin("/metrics").text();
+    // Numbers that look like chance and are always the same (xorshift).
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut ask = |wire: &mut Option<Connection>| {
+        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "PROPFIND", "X"];
+        let method = match random(4) {
+            0 => format!("M{}", random(1_000_000)),
+            _ => methods[usize::try_from(random(10)).unwrap()].to_owned(),
+        };
+        let n = random(u64::MAX);
+        let path = match random(6) {
+            0 => format!("/api/v2/dags/{n}"),
+            1 => format!("/api/v2/{n}"),
+            2 => format!("/{n}"),
+            3 => format!("/api/v2/dags?limit={n}&x={n}"),
+            4 => "/auth/token".to_owned(),
+            _ => format!("/api/experimental/{n}"),
+        };
+        let ask = crate::support::client::ask(&method, path)
+            .with(&format!("X-{n}"), format!("{n}"))
+            .with("Origin", format!("https://{n}"));
+        let ask = match random(4) {
+            0 => ask.basic(&format!("user{n}"), "x"),
+            1 => ask.bearer(&format!("{n}.{n}.{n}")),
+            2 => ask.bearer(&token::good(&format!("user{n}"))),
+            _ => ask,
+        };
+        let ask = if method == "POST" {
+            ask.json(serde_json::json!({ "username": format!("u{n}"), "password": "x" }))
+        } else {
+            ask
+        };
+        let mut open = wire.take().unwrap_or_else(|| Connection::open(airgate.address()).unwrap());
+        open.write(&ask.bytes(airgate.address())).unwrap();
+        if let Ok(answer) = open.read(&method)
+            && answer.header("connection") != Some("close")
+        {
+            *wire = Some(open);
+        }
+    };
+    let mut wire = None;
+    for _ in 0..number / 2 {
+        ask(&mut wire);
+    }
+    let series = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.rsplit_once(' ').map(|(series, _)| series.to_owned())).collect()
+    };
+    // What comes between quotes.
+    let values = |series: &BTreeSet<String>| -> BTreeSet<String> {
+        series.iter().flat_map(|series| series.split('"').skip(1).step_by(2).map(str::to_owned)).collect()
+    };
+    let before = series(&text(&airgate));
+    for _ in number / 2..number {
+        ask(&mut wire);
+    }
+    let after = series(&text(&airgate));
+    let (known, now) = (values(&before), values(&after));
+    let new: Vec<_> = now.difference(&known).collect();
+    assert!(new.is_empty(), "{new:?}");
+    // Of a few requests not every combination of these has come up.
+    if number >= 100_000 {
+        let new: Vec<_> = after.difference(&before).collect();
+        assert!(new.is_empty(), "{new:?}");
+    }
+}
+
+#[test]
+fn no_request_makes_a_series_of_its_own() {
+    random_requests(2_000);
+}
+
+// --- A user's share
+
+#[test]
+fn requests_per_user_are_limited() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream.url(), "[limits]\nrequests_per_user = \"5/h\"\n");
+    let ask = |user: &str| airgate.send(get("/api/v2/dags/x").bearer(&token::good(user)));
+    for _ in 0..5 {
+        assert_eq!(ask("admin").status, 200);
+    }
+    let refused = ask("admin");
+    assert_eq!(refused.told(), (429, "{\"detail\":\"Too many requests\"}".into()));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=720).contains(&wait), "{wait}");
+    assert_eq!(ask("viewer").status, 200, "another user has a share of its own");
+    assert_eq!(airgate.send(get("/api/v2/version")).status, 200, "what is open is nobody's");
+    airgate.counts("airgate_rejections_total{reason=\"too_many_requests\"}", 1.0);
+    // A reload is no way to a new share.
+    airgate.signal("HUP");
+    airgate.logs("configuration reloaded");
+    assert_eq!(ask("admin").status, 429);
+    assert_eq!(upstream.seen().len(), 7);
+}
+
+/// The same at full length, alone on the machine: `make load`.
+mod long {
+    use super::*;
+
+    #[test]
+    #[ignore = "a minute: make load"]
+    fn no_request_fails_in_a_minute_of_reloads() {
+        reloads(60, Duration::from_secs(1));
+    }
+
+    #[test]
+    #[ignore = "half a minute: make load"]
+    fn no_request_fails_in_ten_upgrades() {
+        upgrades(10);
+    }
+
+    #[test]
+    #[ignore = "half a minute: make load"]
+    fn an_upstream_that_dies_again_and_again_is_sent_nothing_twice() {
+        sends_nothing_twice(10);
+    }
+
+    #[test]
+    #[ignore = "a minute, and 12,000 open files: make load"]
+    fn ten_thousand_idle_and_two_thousand_trickling_clients() {
+        let (before, during, memory) = idlers(10_000, 2_000, 4_000);
+        eprintln!("p99 {before:?} without, {during:?} with them; {} MiB", memory >> 20);
+        assert!(memory <= 100 << 20, "{memory}");
+        assert!(during <= before * 2, "{before:?} {during:?}");
+    }
+
+    #[test]
+    #[ignore = "minutes: make load"]
+    fn a_hundred_thousand_requests_leave_the_number_of_series_unchanged() {
+        random_requests(100_000);
+    }
+}

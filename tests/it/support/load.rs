@@ -1,0 +1,150 @@
+//! Many clients at a time, and what became of each request.
+//!
+//! A request has a name of its own, which its target carries, so that the upstream knows it too. Of a request
+//! that the upstream has seen the client must have an answer: its head was read. One that got lost before, on
+//! a connection that was closed in that very moment, a client sends again, as HTTP clients do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::client::{Answer, Ask, Connection};
+use super::tls::{Client, Secure};
+
+/// Clients at work.
+pub struct Load<'a> {
+    to: SocketAddr,
+    ask: &'a (dyn Fn(&str) -> Ask + Sync),
+    tls: bool,
+    stop: AtomicBool,
+    next: AtomicUsize,
+    ended: Mutex<Ended>,
+}
+
+/// What became of the requests.
+#[derive(Default, Clone)]
+pub struct Ended {
+    /// How many answers of each status.
+    pub statuses: BTreeMap<u16, usize>,
+    /// The names of requests without an answer.
+    pub lost: BTreeSet<String>,
+    /// How long each answer took.
+    pub times: Vec<Duration>,
+}
+
+impl Ended {
+    pub fn answered(&self) -> usize {
+        self.statuses.values().sum()
+    }
+
+    /// The time within which 99 of 100 were answered.
+    pub fn p99(&self) -> Duration {
+        let mut times = self.times.clone();
+        times.sort();
+        times[times.len() * 99 / 100]
+    }
+}
+
+enum Wire {
+    Plain(Connection),
+    Tls(Box<Secure>),
+}
+
+impl Wire {
+    fn open(load: &Load<'_>) -> std::io::Result<Self> {
+        match load.tls {
+            true => Ok(Self::Tls(Box::new(Client::default().connect(load.to)?))),
+            false => Connection::open(load.to).map(Self::Plain),
+        }
+    }
+
+    fn exchange(&mut self, ask: &Ask, to: SocketAddr) -> std::io::Result<Answer> {
+        let (bytes, method) = (ask.bytes(to), ask.method().to_owned());
+        match self {
+            Self::Plain(wire) => wire.write(&bytes).and_then(|()| wire.read(&method)),
+            Self::Tls(wire) => wire.write(&bytes).and_then(|()| wire.read(&method)),
+        }
+    }
+}
+
+impl<'a> Load<'a> {
+    /// Clients that send what `ask` makes of a request's name.
+    pub fn new(to: SocketAddr, ask: &'a (dyn Fn(&str) -> Ask + Sync)) -> Self {
+        Self {
+            to,
+            ask,
+            tls: false,
+            stop: AtomicBool::new(false),
+            next: AtomicUsize::new(0),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// Over TLS.
+    pub fn with_tls(self) -> Self {
+        Self { tls: true, ..self }
+    }
+
+    /// Has so many clients ask while something happens, half of them on connections that they keep. Between two
+    /// requests each has a rest.
+    pub fn during<T>(&self, clients: usize, rest: Duration, happens: impl FnOnce() -> T) -> (T, Ended) {
+        std::thread::scope(|scope| {
+            for client in 0..clients {
+                scope.spawn(move || self.client(client % 2 == 0, rest));
+            }
+            // However it ends: else a test that fails would go on for ever.
+            let _stop = Stop(&self.stop);
+            happens()
+        })
+        .with(|| self.ended.lock().unwrap().clone())
+    }
+
+    /// How many answers there are by now.
+    pub fn answered(&self) -> usize {
+        self.ended.lock().unwrap().answered()
+    }
+
+    fn client(&self, keeps: bool, rest: Duration) {
+        let mut kept = None;
+        while !self.stop.load(Ordering::SeqCst) {
+            let name = format!("r{}", self.next.fetch_add(1, Ordering::SeqCst));
+            let ask = (self.ask)(&name);
+            let began = Instant::now();
+            let wire = kept.take().map_or_else(|| Wire::open(self), Ok);
+            let answer = wire.and_then(|mut wire| Ok((wire.exchange(&ask, self.to)?, wire)));
+            let mut ended = self.ended.lock().unwrap();
+            match answer {
+                Ok((answer, wire)) => {
+                    *ended.statuses.entry(answer.status).or_default() += 1;
+                    ended.times.push(began.elapsed());
+                    let closes =
+                        answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+                    kept = Some(wire).filter(|_| keeps && !closes);
+                }
+                Err(_) => {
+                    ended.lost.insert(name);
+                }
+            }
+            drop(ended);
+            std::thread::sleep(rest);
+        }
+    }
+}
+
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+trait With: Sized {
+    fn with<U>(self, also: impl FnOnce() -> U) -> (Self, U) {
+        (self, also())
+    }
+}
+
+impl<T> With for T {}
