@@ -2,6 +2,7 @@
 //! `check` passes also starts.
 
 mod kept;
+mod keycloak;
 mod ldap;
 mod own;
 mod passwords;
@@ -89,6 +90,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     let sources =
         sources(settings, kept, base_path.as_ref(), &upstreams, database.as_deref(), warnings, &mut errors);
     let redis = redis(settings, kept, &mut errors);
+    let keycloak = keycloak::keycloak(settings, kept, &mut errors);
     let own = own::own_backends(settings, kept, &mut errors);
     errors.into_result()?;
 
@@ -103,6 +105,10 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     };
     let (relay, relay_cli) = (relay(Endpoint::Token), relay(Endpoint::Cli));
     let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
+    let grants = keycloak.as_ref().filter(|_| settings.mints()).map(|keycloak| {
+        let count = |source| check(vec![source], settings.basic.cache_ttl.unwrap_or_default());
+        keycloak.grants(settings, kept, count)
+    });
     let session =
         session(settings, kept, probe(settings, base_path.as_ref(), &upstreams), &tokens, &remembered);
     let bearer = Jwt::new(tokens.verifier.clone(), issuers).remembering(remembered.verified.clone());
@@ -134,6 +140,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
                     settings::AuthManager::Keycloak => AuthManager::Keycloak,
                 },
                 passwords,
+                keycloak: grants,
                 relay,
                 relay_cli,
                 life: settings.api_auth.jwt_expiration_time,

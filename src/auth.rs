@@ -251,6 +251,11 @@ pub enum Reason {
     TokenExpired,
     /// Any other fault of a token: 403 `Invalid JWT token`. The text says which fault, for the log.
     TokenInvalid(&'static str),
+    /// `client_credentials` of a client that is not allowed, or with a wrong secret: 403 `Client credentials
+    /// authentication failed`.
+    WrongClient,
+    /// A Keycloak token that is not exchanged: 403 `Invalid Keycloak assertion`. The text says why, for the log.
+    WrongAssertion(&'static str),
     /// Wrong name or password, or an account that may not log in: 401 `Invalid credentials`.
     WrongPassword,
     /// A Kerberos ticket that is not accepted: 401 `Invalid Kerberos ticket`. The text says why, for the

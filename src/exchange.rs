@@ -56,6 +56,8 @@ impl Exchange<'_> {
             "token_expired"
             | "token_invalid"
             | "wrong_password"
+            | "wrong_client"
+            | "wrong_assertion"
             | "ticket_refused"
             | "malformed_credential"
             | "refused"
@@ -198,6 +200,8 @@ mod tests {
             ("expired", Cause::Unauthorized(Some(Reason::TokenExpired)), Some(Fault::Bad)),
             ("invalid", Cause::Forbidden(Reason::TokenInvalid("x")), Some(Fault::Bad)),
             ("password", Cause::Unauthorized(Some(Reason::WrongPassword)), Some(Fault::Bad)),
+            ("client", Cause::Forbidden(Reason::WrongClient), Some(Fault::Bad)),
+            ("assertion", Cause::Forbidden(Reason::WrongAssertion("x")), Some(Fault::Bad)),
             ("ticket", Cause::Unauthorized(Some(Reason::TicketRefused("x"))), Some(Fault::Bad)),
             ("malformed", Cause::Unauthorized(Some(Reason::Malformed("x"))), Some(Fault::Bad)),
             ("by a backend of one's own", Cause::Unauthorized(Some(Reason::Refused)), Some(Fault::Bad)),

@@ -19,10 +19,14 @@ use crate::gate::quota::Spent;
 use crate::ports::HttpClient;
 use crate::ports::database::{DatabaseUrl, Pools};
 use crate::ports::http::Client;
+use crate::ports::keycloak::{self, HttpKeycloak, InvalidKeycloak};
 use crate::ports::redis::{self, Redis};
 use crate::ports::upstream::{self, Upstreams};
 use crate::proxy::Snapshot;
 use crate::registry::Registry;
+
+/// How long keys of Keycloak's are good: a key that was taken away there counts no longer.
+const REALM_KEYS: Duration = Duration::from_secs(60);
 
 /// Longest time and largest answer of a fetch of keys.
 const FETCH: (Duration, usize) = (Duration::from_secs(10), 1 << 20);
@@ -38,12 +42,14 @@ pub struct Kept {
     remembered: Mutex<Vec<(Basis, Arc<Remembered>)>>,
     pub(super) workers: Arc<HashWorkers>,
     http: Arc<dyn HttpClient>,
-    keys: Mutex<HashMap<JwksSource, KeptKeys>>,
+    keys: Mutex<HashMap<KeysOf, KeptKeys>>,
     upstreams: Mutex<Option<Arc<Upstreams>>>,
     redis: Mutex<Option<Arc<Redis>>>,
     /// The last one that was made, to be watched once it is in force.
     pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
     database: Mutex<Option<Arc<AirflowDatabase>>>,
+    /// The last one that was made.
+    keycloak: Mutex<Weak<HttpKeycloak>>,
 }
 
 /// All that the judgement of a token and the signing of one depend on, as a digest: it holds secrets.
@@ -59,6 +65,9 @@ pub(super) struct Remembered {
     /// Tokens for Airflow.
     pub minted: Arc<MintedTokens>,
 }
+
+/// Where keys come from, and by which client: the address of one that its store keeps alive.
+type KeysOf = (JwksSource, usize);
 
 /// A store of keys, and the task that keeps it fresh once it is in use.
 struct KeptKeys {
@@ -98,6 +107,7 @@ impl Kept {
             kerberos: Mutex::default(),
             registry,
             database: Mutex::default(),
+            keycloak: Mutex::default(),
             runtime,
         })
     }
@@ -115,12 +125,40 @@ impl Kept {
 
     /// The store of a source of keys: the one there is, else a new one.
     pub(super) fn store(&self, source: &JwksSource) -> Arc<JwksStore> {
+        self.store_by(source, &self.http, JwksStore::new)
+    }
+
+    /// Likewise of the keys of a realm, which are fetched as the realm itself is asked.
+    pub(super) fn realm_keys(&self, source: &JwksSource, keycloak: &HttpKeycloak) -> Arc<JwksStore> {
+        self.store_by(source, keycloak.client(), |source, client| {
+            JwksStore::refreshed_every(REALM_KEYS, source, client)
+        })
+    }
+
+    fn store_by(
+        &self,
+        source: &JwksSource,
+        client: &Arc<dyn HttpClient>,
+        new: impl FnOnce(JwksSource, Arc<dyn HttpClient>) -> Arc<JwksStore>,
+    ) -> Arc<JwksStore> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = keys.entry(source.clone()).or_insert_with(|| KeptKeys {
-            store: JwksStore::new(source.clone(), self.http.clone()),
-            task: None,
-        });
-        kept.store.clone()
+        let key = (source.clone(), Arc::as_ptr(client).cast::<()>().addr());
+        let new = || KeptKeys { store: new(source.clone(), client.clone()), task: None };
+        keys.entry(key).or_insert_with(new).store.clone()
+    }
+
+    /// The client of the realm with these settings: the one there is, with its connections, else a new one.
+    pub(super) fn keycloak(
+        &self,
+        settings: keycloak::Settings,
+    ) -> Result<Arc<HttpKeycloak>, InvalidKeycloak> {
+        let mut kept = self.keycloak.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = kept.upgrade().filter(|kept| *kept.settings() == settings) {
+            return Ok(same);
+        }
+        let new = Arc::new(HttpKeycloak::new(settings)?);
+        *kept = Arc::downgrade(&new);
+        Ok(new)
     }
 
     /// Takes over what a configuration that is put in force needs in the background: keys are kept

@@ -207,6 +207,8 @@ impl Heard {
             reason @ (Reason::TokenExpired
             | Reason::TokenInvalid(_)
             | Reason::WrongPassword
+            | Reason::WrongClient
+            | Reason::WrongAssertion(_)
             | Reason::TicketRefused(_)
             | Reason::Malformed(_)
             | Reason::Refused
@@ -238,6 +240,8 @@ impl Heard {
                 Some(
                     reason @ (Reason::TokenExpired
                     | Reason::WrongPassword
+                    | Reason::WrongClient
+                    | Reason::WrongAssertion(_)
                     | Reason::TicketRefused(_)
                     | Reason::Malformed(_)
                     | Reason::Refused),

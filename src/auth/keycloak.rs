@@ -5,6 +5,7 @@
 //! the inner token is renewed, for as long as its session lives.
 
 pub mod bearer;
+pub mod grants;
 mod realm;
 pub mod sessions;
 pub mod shared;
@@ -22,6 +23,7 @@ use serde::de::IgnoredAny;
 
 pub use realm::Realm;
 
+use crate::auth::jwt::Principal;
 use crate::secret::Secret;
 
 /// A Keycloak access token that a credential came with, or was exchanged for, and what renews it.
@@ -140,6 +142,15 @@ impl Held {
             renew: expires - margin,
             presented: ArcSwapOption::empty(),
         })
+    }
+
+    /// Whom a token is for that a client keeps: with all that renews what is inside.
+    pub fn principal(&self) -> Principal<'_> {
+        let refresh = match &self.renewal {
+            Renewal::Session { refresh, .. } => Some(refresh),
+            Renewal::Client { .. } | Renewal::Never => None,
+        };
+        Principal::Keycloak { id: &self.user_id, name: &self.name, access: &self.access, refresh }
     }
 
     /// With the `jti` of the client's token.

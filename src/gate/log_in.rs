@@ -9,14 +9,16 @@ use http::{HeaderValue, Method, StatusCode};
 use super::decision::Outcome;
 use super::reply::{Problem, Reply};
 use super::route::Effect;
-use super::token::{self, Asked, AuthManager, Endpoint, Invalid};
+use super::token::{self, Asked, AuthManager, Client, Endpoint, Invalid};
 use super::{Gate, mint_problem, refused};
 use crate::auth::basic::Scratch;
 use crate::auth::basic::check::{Login, PasswordCheck};
 use crate::auth::chain::Cause;
 use crate::auth::credentials::{Authorization, Credentials};
-use crate::auth::{Attempt, Grant, Identity, Onward, Origin, Reason, Scope, Verdict};
+use crate::auth::keycloak::grants::Grants;
+use crate::auth::{Attempt, Grant, Onward, Origin, Reason, Scope, Verdict};
 use crate::request::Request;
+use crate::secret::Secret;
 
 /// Log-ins at the token endpoints.
 pub struct LogIn {
@@ -24,6 +26,8 @@ pub struct LogIn {
     pub auth_manager: AuthManager,
     /// Checks passwords where tokens are minted here. Shared with `basic_auth`.
     pub passwords: Arc<PasswordCheck>,
+    /// Keycloak's grants, where its auth manager is in use and tokens are issued here.
+    pub keycloak: Option<Grants>,
     /// Has the upstream's own `/auth/token` check the password and issue the token.
     pub relay: PasswordCheck,
     /// Likewise, `/auth/token/cli`.
@@ -52,15 +56,15 @@ impl Gate {
             }
         }
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let login = match token::read(self.log_in.auth_manager, endpoint, content_type, body) {
-            Ok(Asked::Password(login)) => login,
-            Ok(Asked::Client(_) | Asked::Assertion(_)) => return Err(Problem::Internal),
-            Err(invalid) => return Ok(self.invalid(&invalid, outcome)),
-        };
-        match Login::new(&login.username, login.password.expose()) {
-            Ok(login) => self.log_in(endpoint, request, login, outcome).await,
-            // Nobody's name, nobody's password: what Airflow says of any wrong one.
-            Err(_) => Err(rejected()),
+        match token::read(self.log_in.auth_manager, endpoint, content_type, body) {
+            Ok(Asked::Password(login)) => match Login::new(&login.username, login.password.expose()) {
+                Ok(login) => self.log_in(endpoint, request, login, outcome).await,
+                // Nobody's name, nobody's password: what Airflow says of any wrong one.
+                Err(_) => Err(self.log_in.refusal(Reason::WrongPassword)),
+            },
+            Ok(Asked::Client(client)) => self.client(endpoint, request, &client, outcome).await,
+            Ok(Asked::Assertion(assertion)) => self.assertion(endpoint, request, assertion, outcome).await,
+            Err(invalid) => Ok(self.invalid(&invalid, outcome)),
         }
     }
 
@@ -106,13 +110,38 @@ impl Gate {
         if let (false, Some(login)) = (mints, scratch.login(&attempt.credentials)) {
             return self.log_in(endpoint, request, login, outcome).await.map(Some);
         }
-        let whole = self.log_in.life(endpoint);
-        let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
-        let life = left.map_or(whole, |left| left.min(whole));
-        if life.is_zero() {
-            return Err(rejected());
-        }
-        self.issue(endpoint, request, &grant.identity, life, outcome).await.map(Some)
+        self.issue(endpoint, request, &grant, outcome).await.map(Some)
+    }
+
+    /// `client_credentials`.
+    async fn client(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        client: &Client,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
+        let keycloak = self.log_in.keycloak.as_ref().ok_or_else(not_here)?;
+        let Ok(login) = Login::new(&client.id, client.secret.expose()) else {
+            return Err(self.log_in.refusal(Reason::WrongClient));
+        };
+        outcome.claimed = Some(client.id.as_str().into());
+        let verdict = keycloak.client(login, request.peer, request.now).await;
+        let grant = self.grant_of(verdict, outcome)?;
+        self.issue(endpoint, request, &grant, outcome).await
+    }
+
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer`.
+    async fn assertion(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        assertion: Secret,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
+        let keycloak = self.log_in.keycloak.as_ref().ok_or_else(not_here)?;
+        let grant = self.grant_of(keycloak.assertion(assertion, request.now).await, outcome)?;
+        self.issue(endpoint, request, &grant, outcome).await
     }
 
     async fn log_in(
@@ -122,12 +151,17 @@ impl Gate {
         login: Login<'_>,
         outcome: &mut Outcome,
     ) -> Result<Reply, Problem> {
+        if let Some(keycloak) = &self.log_in.keycloak {
+            outcome.claimed = Some(login.username().into());
+            let verdict = keycloak.password(login, request.peer, request.now).await;
+            let grant = self.grant_of(verdict, outcome)?;
+            return self.issue(endpoint, request, &grant, outcome).await;
+        }
         if self.mint.issues() {
             let grant = self.accepted(&self.log_in.passwords, request, login, outcome).await?;
             // Who only the upstream knows gets the upstream's own token.
             if self.mint.knows(&grant.identity) || grant.identity.origin != Origin::Upstream {
-                let life = self.log_in.life(endpoint);
-                return self.issue(endpoint, request, &grant.identity, life, outcome).await;
+                return self.issue(endpoint, request, &grant, outcome).await;
             }
         }
         let grant = self.accepted(self.log_in.relay(endpoint), request, login, outcome).await?;
@@ -151,33 +185,48 @@ impl Gate {
         login: Login<'_>,
         outcome: &mut Outcome,
     ) -> Result<Arc<Grant>, Problem> {
-        let cause = match passwords.check(login, request.peer, request.now).await {
-            Verdict::Accepted(grant) | Verdict::Mutual(grant, _) => {
-                outcome.grant = Some(grant.clone());
-                return Ok(grant);
-            }
-            Verdict::Rejected(rejection) => Cause::Unauthorized(Some(rejection.reason)),
-            Verdict::NotMine => Cause::Unauthorized(Some(Reason::WrongPassword)),
-            Verdict::Throttled(wait) => Cause::Throttled(wait),
-            Verdict::Unavailable(outage) => Cause::Unavailable {
-                retry_after: outage.retry_after,
-                outages: std::iter::once(("token endpoint", outage.cause)).collect(),
-            },
-        };
         outcome.claimed = Some(login.username().into());
-        Err(refused(cause))
+        self.grant_of(passwords.check(login, request.peer, request.now).await, outcome)
     }
 
-    /// A token of our own for an accepted credential.
+    /// The grant, or why there is none.
+    fn grant_of(&self, verdict: Verdict, outcome: &mut Outcome) -> Result<Arc<Grant>, Problem> {
+        Err(match verdict {
+            Verdict::Accepted(grant) | Verdict::Mutual(grant, _) => {
+                (outcome.grant, outcome.claimed) = (Some(grant.clone()), None);
+                return Ok(grant);
+            }
+            Verdict::Rejected(rejection) => {
+                if let Reason::WrongAssertion(why) = rejection.reason {
+                    outcome.cause = Some(why.to_owned());
+                }
+                self.log_in.refusal(rejection.reason)
+            }
+            Verdict::NotMine => self.log_in.refusal(Reason::WrongPassword),
+            Verdict::Throttled(wait) => refused(Cause::Throttled(wait)),
+            Verdict::Unavailable(outage) => refused(Cause::Unavailable {
+                retry_after: outage.retry_after,
+                outages: std::iter::once(("token endpoint", outage.cause)).collect(),
+            }),
+        })
+    }
+
+    /// A token of our own for an accepted credential, which it does not outlive.
     async fn issue(
         &self,
         endpoint: Endpoint,
         request: &Request<'_>,
-        identity: &Identity,
-        life: Duration,
+        grant: &Grant,
         outcome: &mut Outcome,
     ) -> Result<Reply, Problem> {
-        let issued = self.mint.token(identity, life, request.now).await;
+        let whole = self.log_in.life(endpoint);
+        let left = grant.expires.map(|end| end.duration_since(request.now).unwrap_or_default());
+        let life = left.map_or(whole, |left| left.min(whole));
+        // A token ends at a whole second.
+        if life < Duration::from_secs(1) {
+            return Err(self.log_in.refusal(Reason::WrongPassword));
+        }
+        let issued = self.mint.token(grant, life, request.now).await;
         let token = issued.map_err(|error| mint_problem(error, outcome))?;
         outcome.issued = Some(endpoint.path());
         Ok(Reply::json(StatusCode::CREATED, token::success_body(token.expose())))
@@ -190,6 +239,14 @@ impl LogIn {
             Endpoint::Token => self.life,
             Endpoint::Cli => self.cli_life,
         }
+    }
+
+    /// How a log-in is refused: Airflow says 401, but with keycloak 403.
+    fn refusal(&self, reason: Reason) -> Problem {
+        refused(match self.auth_manager {
+            AuthManager::Simple | AuthManager::Fab => Cause::Unauthorized(Some(reason)),
+            AuthManager::Keycloak => Cause::Forbidden(reason),
+        })
     }
 
     fn relay(&self, endpoint: Endpoint) -> &PasswordCheck {
@@ -223,6 +280,11 @@ fn shows_nothing(attempt: &Attempt<'_>, problem: &Problem) -> bool {
         }
 }
 
-fn rejected() -> Problem {
-    refused(Cause::Unauthorized(Some(Reason::WrongPassword)))
+/// A grant that takes a key of our own, and a client of Keycloak's.
+fn not_here() -> Problem {
+    let why = "this grant needs a signing key and [keycloak_auth_manager]";
+    refused(Cause::Unavailable {
+        retry_after: Duration::from_secs(60),
+        outages: std::iter::once(("token endpoint", why.into())).collect(),
+    })
 }

@@ -262,13 +262,14 @@ impl Mint {
     ///
     /// # Errors
     /// As [`Mint::present`].
-    pub async fn token(
-        &self,
-        identity: &Identity,
-        life: Duration,
-        now: SystemTime,
-    ) -> Result<Secret, MintError> {
-        let principal = self.principal(identity, now).await?;
+    pub async fn token(&self, grant: &Grant, life: Duration, now: SystemTime) -> Result<Secret, MintError> {
+        let identity = &grant.identity;
+        let principal = match &grant.onward {
+            Onward::Keycloak(held) => held.principal(),
+            Onward::Unchanged | Onward::Cookies | Onward::Issued(_) | Onward::Minted { .. } => {
+                self.principal(identity, now).await?
+            }
+        };
         self.sign(identity, principal, None, life, now)
     }
 

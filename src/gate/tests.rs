@@ -91,6 +91,7 @@ fn gate(airflow: &Arc<Airflow>, mode: Mode, signer: Option<Signer>) -> Gate {
         log_in: LogIn {
             auth_manager: AuthManager::Simple,
             passwords,
+            keycloak: None,
             relay: check(Duration::ZERO),
             relay_cli: check(Duration::ZERO),
             life: Duration::from_secs(3600),

@@ -116,10 +116,17 @@ pub fn write(exchange: &Exchange<'_>) {
 fn blame(trail: &Trail) -> Option<(&'static str, Option<&'static str>)> {
     trail.iter().find_map(|(backend, said)| match said {
         Said::Rejected(
-            Reason::TokenInvalid(detail) | Reason::TicketRefused(detail) | Reason::Malformed(detail),
+            Reason::TokenInvalid(detail)
+            | Reason::TicketRefused(detail)
+            | Reason::WrongAssertion(detail)
+            | Reason::Malformed(detail),
         ) => Some((backend, Some(detail))),
         Said::Rejected(
-            Reason::TokenExpired | Reason::WrongPassword | Reason::Refused | Reason::Forbidden,
+            Reason::TokenExpired
+            | Reason::WrongPassword
+            | Reason::WrongClient
+            | Reason::Refused
+            | Reason::Forbidden,
         )
         | Said::Throttled => Some((backend, None)),
         Said::Rejected(Reason::Denied)

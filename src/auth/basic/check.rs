@@ -184,24 +184,39 @@ impl PasswordCheck {
     pub async fn check(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
         let network = Network::of(peer.address);
         let key = self.key(login, network);
-        let begin = || {
-            if let Some(grant) = self.known(&key, login, now) {
-                return Err(Verdict::Accepted(grant));
-            }
-            let (username, password) = (login.username.into(), Secret::new(login.password));
-            let look = Look {
-                sources: Arc::clone(&self.sources),
-                lockout: Arc::clone(&self.lockout),
-                settings: self.settings.lockout,
-                network,
-                now,
-            };
-            Ok(look.ask(username, password))
+        let begin = || match self.known(&key, login, now) {
+            Some(grant) => Err(Verdict::Accepted(grant)),
+            None => Ok(self.look(login, network, now)),
         };
         if !self.settings.cache_ttl.is_zero() {
             return self.cache.share(key, &self.runtime, begin).await;
         }
         self.cache.check_alone(&self.runtime, begin).await
+    }
+
+    /// Checks a password as [`PasswordCheck::check`] does, whatever is remembered of it: what a log-in begins is
+    /// new. The same credentials sent many times at once are checked once, even where nothing is remembered.
+    pub async fn check_anew(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
+        let network = Network::of(peer.address);
+        let key = self.key(login, network);
+        self.cache.share(key, &self.runtime, || Ok(self.look(login, network, now))).await
+    }
+
+    fn look(
+        &self,
+        login: Login<'_>,
+        network: Network,
+        now: SystemTime,
+    ) -> impl Future<Output = Checked> + Send + use<> {
+        let (username, password) = (login.username.into(), Secret::new(login.password));
+        let look = Look {
+            sources: Arc::clone(&self.sources),
+            lockout: Arc::clone(&self.lockout),
+            settings: self.settings.lockout,
+            network,
+            now,
+        };
+        look.ask(username, password)
     }
 
     /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;

@@ -93,6 +93,7 @@ impl fmt::Debug for JwksSource {
 /// only read, or wait for a fetch that `run` makes.
 pub struct JwksStore {
     source: JwksSource,
+    interval: Duration,
     client: Arc<dyn HttpClient>,
     current: ArcSwapOption<Loaded>,
     generations: AtomicU64,
@@ -139,9 +140,15 @@ impl JwksStore {
     /// Makes a store. A file is read at once, so that it serves the first request; a URL is first fetched
     /// by [`JwksStore::run`]. That the source does not answer is no error: see [`JwksStore::status`].
     pub fn new(source: JwksSource, client: Arc<dyn HttpClient>) -> Arc<Self> {
+        Self::refreshed_every(source.interval(), source, client)
+    }
+
+    /// Likewise, where a good answer is good for another time than Airflow's 3600 s.
+    pub fn refreshed_every(interval: Duration, source: JwksSource, client: Arc<dyn HttpClient>) -> Arc<Self> {
         let status = JwksStatus { attempts: 0, attempted: None, fetched: None, failure: None, keys: 0 };
         let store = Self {
             source,
+            interval,
             client,
             current: ArcSwapOption::empty(),
             generations: AtomicU64::new(0),
@@ -178,7 +185,7 @@ impl JwksStore {
         match status.fetched {
             None => Health::Down(failure()),
             Some(_) if status.failure.is_some() => Health::Degraded(failure()),
-            Some(at) if at.elapsed() > self.source.interval() * 3 => {
+            Some(at) if at.elapsed() > self.interval * 3 => {
                 Health::Degraded("the keys are not being refreshed".into())
             }
             Some(_) => Health::Up,
@@ -191,7 +198,7 @@ impl JwksStore {
         loop {
             self.refresh().await;
             let failed = self.status.borrow().failure.is_some();
-            let pause = if failed { self.source.spacing() } else { self.source.interval() };
+            let pause = if failed { self.source.spacing() } else { self.interval };
             let next = Instant::now() + pause;
             loop {
                 tokio::select! {
