@@ -11,7 +11,7 @@ pub mod experimental;
 pub mod fault;
 mod form;
 pub mod path;
-mod python;
+pub mod python;
 pub mod query;
 pub mod row;
 pub mod shape;

@@ -11,7 +11,7 @@ use super::body::{Members, Read};
 use super::calls::{Answered, Call, Calls};
 use super::fault::{Fault, Refusal};
 use super::path::Params;
-use super::query::{Query, pairs};
+use super::query::{Kind, Query, pairs};
 use super::row::{Answer, Body, Row, Work};
 use super::shape::{Object, Shape};
 use crate::ports::Chunks;
@@ -24,6 +24,8 @@ pub struct Asked {
     pub params: Params,
     /// Its query.
     pub query: Query,
+    /// The fields that it wants of the answer, if not all.
+    pub fields: Vec<String>,
     /// Its body, as properties. Empty where the row takes none, or reads it itself.
     pub body: Read,
     /// Its body, as it came.
@@ -62,6 +64,8 @@ pub struct Told {
     pub content_type: Option<HeaderValue>,
     /// The body.
     pub body: Content,
+    /// Whether it is a smaller page than the one asked for, beyond what the query and the body say of it.
+    pub lowered: bool,
 }
 
 /// The body of an answer.
@@ -76,17 +80,18 @@ impl Told {
     /// An answer in JSON.
     pub fn json(status: StatusCode, json: impl Into<Bytes>) -> Self {
         let content_type = Some(HeaderValue::from_static("application/json"));
-        Self { status, content_type, body: Content::Whole(json.into()) }
+        Self { status, content_type, body: Content::Whole(json.into()), lowered: false }
     }
 
     /// An answer without a body.
     pub fn nothing(status: StatusCode) -> Self {
-        Self { status, content_type: None, body: Content::Whole(Bytes::new()) }
+        Self { status, content_type: None, body: Content::Whole(Bytes::new()), lowered: false }
     }
 
     /// An answer in text.
     pub fn text(content_type: &'static str, body: Content) -> Self {
-        Self { status: StatusCode::OK, content_type: Some(HeaderValue::from_static(content_type)), body }
+        let content_type = Some(HeaderValue::from_static(content_type));
+        Self { status: StatusCode::OK, content_type, body, lowered: false }
     }
 }
 
@@ -97,6 +102,12 @@ impl Asked {
     /// Airflow 2 would refuse it.
     pub fn read(came: Came<'_>, calls: Calls) -> Result<Self, Fault> {
         let Came { old, row, params, query, body: raw, headers, now } = came;
+        if INTEGERS
+            .iter()
+            .any(|name| row.old.path.contains(&format!("{{{name}}}")) && !is_number(params.get(name)))
+        {
+            return Err(Fault::no_route());
+        }
         let query = match old {
             Old::Stable => Query::read(row.query, query, calls.limit())?,
             // Flask looks at what it knows, and leaves the rest alone.
@@ -105,11 +116,15 @@ impl Asked {
         let body = match row.body {
             Body::None | Body::Own => Read::default(),
             Body::Object(properties) => {
-                is_json(headers)?;
+                // Without a body there is no type to be wrong.
+                if !raw.is_empty() {
+                    is_json(headers)?;
+                }
                 Read::new(properties, &raw, calls.limit())?
             }
         };
-        Ok(Self { row, params, query, body, raw, headers: headers.clone(), now, calls })
+        let fields = fields(row, &query)?;
+        Ok(Self { row, params, query, fields, body, raw, headers: headers.clone(), now, calls })
     }
 
     /// Carries it out.
@@ -196,11 +211,52 @@ impl Asked {
         out.push_str("{\"");
         out.push_str(then);
         out.push_str("\":");
-        shape.write_list(list?, out)
+        match &*self.fields {
+            [] => shape.write_list(list?, out),
+            fields => shape.write_list_with(list?, fields, out),
+        }
     }
 
     fn write(&self, shape: &'static Shape, json: &str, out: &mut String) -> Option<()> {
-        shape.write(json, out)
+        match &*self.fields {
+            [] => shape.write(json, out),
+            fields => shape.write_with(json, fields, out),
+        }
+    }
+}
+
+/// Parameters that Airflow 2's router takes for integers from zero, and for nothing else.
+const INTEGERS: [&str; 4] = ["map_index", "task_try_number", "event_log_id", "import_error_id"];
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The fields that a query asks for, which must be some of the answer's.
+fn fields(row: &Row, query: &Query) -> Result<Vec<String>, Fault> {
+    let key = row.query.iter().find_map(|key| match key.kind {
+        Kind::Fields(of) => Some((key.name, of)),
+        Kind::Text
+        | Kind::Whole
+        | Kind::Number
+        | Kind::Flag
+        | Kind::Date
+        | Kind::List
+        | Kind::Limit
+        | Kind::Order(_) => None,
+    });
+    let Some((name, of)) = key else { return Ok(Vec::new()) };
+    let shape = match row.answer {
+        Answer::One(shape) | Answer::Page(_, _, shape) | Answer::List(_, _, shape) => shape,
+        Answer::Nothing | Answer::Own => return Ok(Vec::new()),
+    };
+    let wanted: Vec<_> = query.values(name).into_iter().filter(|field| !field.is_empty()).collect();
+    match wanted.iter().find(|field| !shape.has(field)) {
+        None => Ok(wanted),
+        Some(unknown) => {
+            let (title, detail) = of.refusal(unknown);
+            Err(Fault::refused(StatusCode::BAD_REQUEST, Some(title), Some(detail)))
+        }
     }
 }
 

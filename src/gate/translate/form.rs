@@ -99,6 +99,9 @@ fn sentence(body: &[u8]) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(faults) => {
             let said = faults.iter().filter_map(|fault| {
+                if let Value::String(text) = fault {
+                    return Some(text.clone());
+                }
                 let message = fault.get("msg")?.as_str()?;
                 let place: Vec<_> = fault.get("loc")?.as_array()?.iter().skip(1).map(place).collect();
                 Some(if place.is_empty() {
@@ -134,6 +137,7 @@ mod tests {
                 r#"{"detail":[{"type":"missing","loc":["body","logical_date"],"msg":"Field required","input":{}},{"loc":["body","a",0],"msg":"Bad"}]}"#,
                 Some("Field required - 'logical_date'; Bad - 'a.0'"),
             ),
+            ("list of texts", r#"{"detail":["a","b"]}"#, Some("a; b")),
             ("list of nothing known", r#"{"detail":[1]}"#, None),
             (
                 "object",

@@ -57,6 +57,22 @@ pub enum FieldsOf {
     Run,
 }
 
+impl FieldsOf {
+    /// Title and detail.
+    pub fn refusal(self, field: &str) -> (&'static str, String) {
+        let schema =
+            |name| format!("Invalid fields for <{name}(many=False)>: OrderedSet([{}]).", repr_text(field));
+        let run = || format!("{field} not in DAGRunSchema");
+        match self {
+            Self::Dags => ("DAGCollectionSchema error", schema("DAGSchema")),
+            Self::Dag => ("DAGSchema init error", schema("DAGSchema")),
+            Self::Details => ("DAGDetailSchema init error", schema("DAGDetailSchema")),
+            Self::Runs => ("DAGRunCollectionSchema error", run()),
+            Self::Run => ("DAGRunSchema error", run()),
+        }
+    }
+}
+
 /// A text that is called the same.
 pub const fn text(name: &'static str) -> Key {
     Key { name, today: name, kind: Kind::Text }

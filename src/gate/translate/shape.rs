@@ -111,36 +111,54 @@ impl Shape {
     /// Writes an object of Airflow 3's as one of this shape. `None` where it is no object, or has no room for what
     /// it should.
     pub fn write(&self, json: &str, out: &mut String) -> Option<()> {
+        self.members(&Object::read(json)?, |_| true, out)
+    }
+
+    /// Likewise, with some of its fields only.
+    pub fn write_with(&self, json: &str, fields: &[String], out: &mut String) -> Option<()> {
         let object = Object::read(json)?;
+        self.members(&object, |field| fields.iter().any(|wanted| wanted == field.name), out)
+    }
+
+    /// Writes a list of such objects.
+    pub fn write_list(&self, json: &str, out: &mut String) -> Option<()> {
+        list(json, out, |one, out| self.write(one, out))
+    }
+
+    /// Likewise, with some of their fields only.
+    pub fn write_list_with(&self, json: &str, fields: &[String], out: &mut String) -> Option<()> {
+        list(json, out, |one, out| self.write_with(one, fields, out))
+    }
+
+    fn members(&self, object: &Object<'_>, wanted: impl Fn(&Field) -> bool, out: &mut String) -> Option<()> {
         out.push('{');
-        for (at, field) in self.0.iter().enumerate() {
+        for (at, field) in self.0.iter().filter(|field| wanted(field)).enumerate() {
             out.push_str(if at == 0 { "\"" } else { ",\"" });
             out.push_str(field.name);
             out.push_str("\":");
-            field.write(&object, out)?;
+            field.write(object, out)?;
         }
         out.push('}');
         Some(())
     }
 
-    /// Writes a list of such objects.
-    pub fn write_list(&self, json: &str, out: &mut String) -> Option<()> {
-        let list: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-        out.push('[');
-        for (at, one) in list.into_iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            self.write(one.get(), out)?;
-        }
-        out.push(']');
-        Some(())
-    }
-
-    /// The shape with some of its fields only.
+    /// Whether it has a field of this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|field| field.name == name)
     }
+}
+
+fn list(json: &str, out: &mut String, mut write: impl FnMut(&str, &mut String) -> Option<()>) -> Option<()> {
+    let list: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+    out.push('[');
+    for (at, one) in list.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(one.get(), out)?;
+    }
+    out.push(']');
+    Some(())
 }
 
 impl Field {

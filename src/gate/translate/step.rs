@@ -14,7 +14,7 @@ use super::path::Params;
 use super::row::Body;
 use super::{Old, Resumed, Ticket, What};
 use crate::auth::{Grant, Onward};
-use crate::gate::decision::{Outcome, ReplyPlan};
+use crate::gate::decision::{Outcome, Pending, ReplyPlan, Step};
 use crate::gate::mint::Presented;
 use crate::gate::reply::{Problem, Reply};
 use crate::gate::route::Route;
@@ -71,7 +71,8 @@ impl Gate {
         })))
     }
 
-    /// Carries a translated request out, once its body is there.
+    /// Carries a translated request out, once its body is there. If Airflow refuses the token that it gave for the
+    /// client's password, a request that changes nothing is let in anew, once.
     pub(in crate::gate) async fn translate(
         &self,
         ticket: Ticket,
@@ -79,10 +80,34 @@ impl Gate {
         body: Bytes,
         outcome: &mut Outcome,
     ) -> Resumed {
+        let (resumed, forgotten) = self.carry_out(ticket, request, body.clone(), outcome).await;
+        if forgotten && request.head.method.is_safe() {
+            outcome.refused = None;
+            match Box::pin(self.decide(request, outcome)).await {
+                Step::Body(Pending::Translation(ticket)) => {
+                    return self.carry_out(*ticket, request, body, outcome).await.0;
+                }
+                Step::Reply(reply) => return Resumed::Whole(reply),
+                Step::Body(Pending::Token(_) | Pending::List(_)) | Step::Forward(_) => {}
+            }
+        }
+        resumed
+    }
+
+    /// Likewise, and whether Airflow's own token was refused and is forgotten.
+    async fn carry_out(
+        &self,
+        ticket: Ticket,
+        request: &Request<'_>,
+        body: Bytes,
+        outcome: &mut Outcome,
+    ) -> (Resumed, bool) {
         let Ticket { old, what, params, query, headers, issued, reply: plan } = ticket;
         let row = match what {
             What::Operation(row) => row,
-            What::Method | What::Nothing => return Resumed::Whole(self.unknown(old, what, request, outcome)),
+            What::Method | What::Nothing => {
+                return (Resumed::Whole(self.unknown(old, what, request, outcome)), false);
+            }
         };
         let calls = Calls::new(self.translator.airflow.clone(), headers, self.limit);
         let came = Came {
@@ -98,19 +123,21 @@ impl Gate {
             Ok(asked) => asked,
             Err(fault) => {
                 let failed = Failed { row: Some(row), params: &params, came: None };
-                return Resumed::Whole(self.fault(old, fault, &failed, request, outcome));
+                return (Resumed::Whole(self.fault(old, fault, &failed, request, outcome)), false);
             }
         };
         let carried_out = asked.carry_out().await;
-        if let (Err(Fault::Airflow(answered)), true, Some(grant)) = (&carried_out, issued, &outcome.grant)
-            && matches!(answered.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-        {
-            // The next request logs in anew.
-            self.refused(request, grant);
-        }
-        let lowered = asked.query.lowered || asked.body.lowered;
+        let forgotten = match (&carried_out, &outcome.grant) {
+            (Err(Fault::Airflow(answered)), Some(grant)) if issued => {
+                matches!(answered.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+                    && self.refused(request, grant)
+            }
+            _ => false,
+        };
+        let lowered =
+            asked.query.lowered || asked.body.lowered || carried_out.as_ref().is_ok_and(|told| told.lowered);
         let (mut reply, stream) = match carried_out {
-            Ok(Told { status, content_type, body }) => {
+            Ok(Told { status, content_type, body, lowered: _ }) => {
                 let (body, stream) = match body {
                     Content::Whole(body) => (body, None),
                     Content::Streamed(chunks) => (Bytes::new(), Some(chunks)),
@@ -139,17 +166,23 @@ impl Gate {
             let cookies = asked.calls.cookies();
             reply.headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
         }
-        match stream {
+        let resumed = match stream {
             Some(stream) => Resumed::Streamed(reply, stream),
             None => Resumed::Whole(reply),
-        }
+        };
+        (resumed, forgotten)
     }
 
     /// A path or a method that the API does not have.
     fn unknown(&self, old: Old, what: What, request: &Request<'_>, outcome: &mut Outcome) -> Reply {
         let fault = match what {
             What::Method if request.head.method == Method::OPTIONS => {
-                return self.dress(request, Reply::json(StatusCode::OK, ""), outcome);
+                let reply = Reply::json(StatusCode::OK, "");
+                let reply = match old {
+                    Old::Stable => reply,
+                    Old::Experimental => reply.deprecated(),
+                };
+                return self.dress(request, reply, outcome);
             }
             What::Method => Fault::no_method(),
             What::Nothing | What::Operation(_) => Fault::no_route(),

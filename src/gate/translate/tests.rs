@@ -86,7 +86,9 @@ fn lists_have_a_page_size() {
     for (old, row) in rows() {
         let page = matches!(row.answer, Answer::Page(..)) && row.old.verb == Verb::Get;
         let known = row.query.iter().any(|key| key.name == "limit");
-        assert!(!page || known || old == Old::Experimental, "{}: no limit", row.old);
+        // Neither Airflow has pages of these.
+        let whole = ["/tasks", "/upstreamDatasetEvents"].iter().any(|end| row.old.path.ends_with(end));
+        assert!(!page || known || whole || old == Old::Experimental, "{}: no limit", row.old);
         if let (true, Body::Object(properties)) = (row.old.path.ends_with("/list"), row.body) {
             assert!(properties.iter().any(|property| property.name == "page_limit"), "{}", row.old);
         }

@@ -5,20 +5,33 @@ mod config;
 mod connections;
 mod dag_stats;
 mod dag_warnings;
+mod dags;
 mod datasets;
 mod event_logs;
 mod fab;
 mod import_errors;
+mod instances;
+mod logs;
 mod mask;
 mod monitoring;
 mod pools;
 mod providers;
+mod runs;
+mod shapes;
+mod tokens;
 mod variables;
+mod xcom;
 
 use super::row::Row;
 
 /// All its operations.
 pub const ROWS: &[&[Row]] = &[
+    dags::ROWS,
+    tokens::ROWS,
+    runs::ROWS,
+    instances::ROWS,
+    logs::ROWS,
+    xcom::ROWS,
     connections::ROWS,
     pools::ROWS,
     variables::ROWS,

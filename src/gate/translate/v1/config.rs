@@ -68,6 +68,7 @@ async fn tell(asked: &Asked, title: &str, detail: &str) -> Result<Told, Fault> {
             status: StatusCode::NOT_ACCEPTABLE,
             content_type: Some(HeaderValue::from_static("text/html; charset=utf-8")),
             body: Content::Whole(bytes::Bytes::new()),
+            lowered: false,
         }),
         _ if hidden => {
             let text = serde_json::from_slice::<Value>(&answered.body).ok();

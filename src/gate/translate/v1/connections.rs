@@ -196,6 +196,7 @@ fn test(asked: &Asked) -> Working<'_> {
                     status: answered.status,
                     content_type: html,
                     body: Content::Whole(DISABLED.into()),
+                    lowered: false,
                 })
             }
             Err(fault) => Err(fault),

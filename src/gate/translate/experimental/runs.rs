@@ -1,0 +1,244 @@
+//! Runs: triggered, listed, looked up by their date.
+//!
+//! A run had an `id`, which Airflow 3 does not tell: `null`. Its `dag_run_url` leads to Airflow 3's page of it.
+
+use std::collections::BTreeSet;
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::words::{NO_DAG, date, list, listed, members, run_at, said, spoken, total};
+use crate::gate::translate::asked::Asked;
+use crate::gate::translate::body::Members;
+use crate::gate::translate::calls::Call;
+use crate::gate::translate::fault::Fault;
+use crate::gate::translate::path::Params;
+use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, post};
+use crate::gate::translate::shape::{Field, Object, Shape, always, by, from, same};
+use crate::gate::translate::value::{self, Date};
+
+/// The operations.
+pub const ROWS: &[Row] = &[
+    Row {
+        old: post("/api/experimental/dags/{dag_id}/dag_runs"),
+        new: post("/api/v2/dags/{dag_id}/dagRuns"),
+        query: &[],
+        body: Body::Own,
+        answer: Answer::Own,
+        status: 200,
+        texts: &[NO_DAG],
+        work: Work::By(trigger),
+    },
+    Row {
+        old: get("/api/experimental/dags/{dag_id}/dag_runs"),
+        new: get("/api/v2/dags/{dag_id}/dagRuns"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::Own,
+        status: 200,
+        texts: &[NO_DAG],
+        work: Work::By(all),
+    },
+    Row {
+        old: get("/api/experimental/dags/{dag_id}/dag_runs/{execution_date}"),
+        new: get("/api/v2/dags/{dag_id}/dagRuns"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::Own,
+        status: 200,
+        texts: &[NO_DAG],
+        work: Work::By(state),
+    },
+    Row {
+        old: get("/api/experimental/latest_runs"),
+        new: get("/api/v2/dags/{dag_id}/dagRuns"),
+        query: &[],
+        body: Body::None,
+        answer: Answer::Own,
+        status: 200,
+        texts: &[],
+        work: Work::By(latest),
+    },
+];
+
+const URL: Field = by("dag_run_url", &["dag_id", "dag_run_id"], url);
+const DATE: Field = by("execution_date", &["logical_date", "run_after"], execution_date);
+const START: Field = by("start_date", &["start_date"], |run| match run.raw("start_date") {
+    None | Some("null") => "\"\"".into(),
+    Some(date) => value::date(date),
+});
+
+static RUN: Shape = Shape(&[
+    always("id", "null"),
+    from("run_id", "dag_run_id"),
+    same("state"),
+    same("dag_id"),
+    DATE,
+    START,
+    URL,
+]);
+static LATEST: Shape = Shape(&[same("dag_id"), DATE, START, URL]);
+static STATE: Shape = Shape(&[same("state")]);
+
+/// The states of a run.
+const STATES: [&str; 4] = ["queued", "running", "success", "failed"];
+/// Most DAGs that are asked for their latest run one by one.
+const MAX_ALONE: usize = 24;
+
+fn url(run: &Object<'_>) -> String {
+    let mut params = Params::default();
+    params.set("dag_id", run.text("dag_id").unwrap_or_default());
+    params.set("run_id", run.text("dag_run_id").unwrap_or_default());
+    value::json(&params.path("/dags/{dag_id}/runs/{run_id}").unwrap_or_default())
+}
+
+/// Airflow 2 had no run without a date.
+fn execution_date(run: &Object<'_>) -> String {
+    let date = |name| run.raw(name).filter(|raw| *raw != "null");
+    date("logical_date").or_else(|| date("run_after")).map_or_else(|| "null".into(), value::date)
+}
+
+fn trigger(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let came = members(asked)?;
+        let given = |name| came.raw(name).filter(|raw| *raw != "null");
+        // Airflow 2's own client sends `null` for what it was not given.
+        if given("conf").is_some_and(|conf| !conf.starts_with('{')) {
+            return Err(Fault::bad_request(
+                "Dag Run conf must be a dictionary object, other types are not supported",
+            ));
+        }
+        let at = match given("execution_date") {
+            None => None,
+            Some(raw) => Some(date(&came.text("execution_date").unwrap_or_else(|| raw.to_owned()))?),
+        };
+        let whole_seconds = match given("replace_microseconds") {
+            None => at.is_none(),
+            Some(raw) => matches!(
+                raw.trim_matches('"').to_lowercase().as_str(),
+                "true" | "yes" | "y" | "t" | "on" | "1"
+            ),
+        };
+        let now = Date::at(asked.now);
+        let mut at = at.unwrap_or(now).utc();
+        if whole_seconds {
+            at = at.whole_seconds();
+        }
+        let iso = at.iso();
+        let id = came.text("run_id").filter(|id| !id.is_empty()).unwrap_or_else(|| format!("manual__{iso}"));
+        let mut run = Members::default();
+        run.set("logical_date", value::json(&iso));
+        run.set("dag_run_id", value::json(&id));
+        // Not before its date, as in Airflow 2.
+        run.set("run_after", value::json(&if at.micros > now.micros { at } else { now }.iso()));
+        run.set("conf", given("conf").unwrap_or("{}"));
+        let answered = asked.calls.any(Call { body: Some(run.json()), ..asked.call()? }).await?;
+        if answered.status == StatusCode::CONFLICT {
+            let dag = asked.params.get("dag_id");
+            let date = spoken(at);
+            return Err(Fault::bad_request(format!(
+                "A DAG Run already exists for DAG {dag} at {date} with run id {id}"
+            )));
+        }
+        if !answered.status.is_success() {
+            return Err(Fault::Airflow(answered.into()));
+        }
+        let run = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no run"))?;
+        let message = format!(
+            "Created <DagRun {} @ {}: {id}, state:{}, queued_at: {}. externally triggered: True>",
+            asked.params.get("dag_id"),
+            spoken(at),
+            said(run.raw("state")),
+            said(run.raw("queued_at")),
+        );
+        let told = serde_json::json!({ "message": message, "execution_date": iso, "run_id": id });
+        Ok(asked.json(told.to_string()))
+    })
+}
+
+/// All runs of a DAG, oldest first; the latest of them where there are more than a page has.
+fn all(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let mut call = asked
+            .call()?
+            .with("limit", asked.calls.limit().maximum().to_string())
+            .with("order_by", "-logical_date");
+        if let Some(state) = asked.query.get("state").filter(|state| !state.is_empty()) {
+            let state = state.to_lowercase();
+            if !STATES.contains(&&*state) {
+                return Err(Fault::bad_request(format!("'{state}' is not a valid DagRunState")));
+            }
+            call = call.with("state", state);
+        }
+        let answered = asked.calls.good(call).await?;
+        let mut runs = list(&answered, "dag_runs")?;
+        let whole = runs.len() >= total(&answered);
+        runs.reverse();
+        Ok(listed(asked, written(&RUN, &runs)?, whole))
+    })
+}
+
+fn state(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let (run, _) = run_at(asked).await?;
+        let mut out = String::new();
+        STATE.write(&run, &mut out).ok_or_else(|| Fault::unreadable("no run"))?;
+        Ok(asked.json(out))
+    })
+}
+
+/// The latest run of each DAG. A page of the latest runs of all has most of them; who is not among them is asked
+/// alone. Where there are too many it is refused: a part of them would pass for all.
+fn latest(asked: &Asked) -> Working<'_> {
+    Box::pin(async move {
+        let get = |path: &str| Call::new(Method::GET, path);
+        let stats = asked.calls.good(get("/api/v2/dagStats")).await?;
+        let mut left: BTreeSet<String> = BTreeSet::new();
+        for dag in list(&stats, "dags")? {
+            let dag: Value = serde_json::from_str(&dag).unwrap_or_default();
+            let counts = dag["stats"].as_array().into_iter().flatten();
+            let has_runs = counts.filter_map(|stat| stat["count"].as_u64()).any(|count| count > 0);
+            left.extend(dag["dag_id"].as_str().filter(|_| has_runs).map(str::to_owned));
+        }
+        let rows = asked.calls.limit().maximum().to_string();
+        let newest = get("/api/v2/dags/~/dagRuns").with("order_by", "-logical_date");
+        let mut found = Vec::new();
+        let mut take = |run: String, left: &mut BTreeSet<String>| {
+            let dag = Object::read(&run).and_then(|run| run.text("dag_id")).unwrap_or_default();
+            if left.remove(&dag) {
+                found.push((dag, run));
+            }
+        };
+        if left.len() > MAX_ALONE {
+            let page = asked.calls.good(newest.clone().with("limit", rows)).await?;
+            list(&page, "dag_runs")?.into_iter().for_each(|run| take(run, &mut left));
+        }
+        if left.len() > MAX_ALONE {
+            return Err(Fault::refused(
+                StatusCode::NOT_IMPLEMENTED,
+                None,
+                Some(
+                    "There are too many DAGs to ask each for its latest run. Use /api/v2/dags/~/dagRuns"
+                        .into(),
+                ),
+            ));
+        }
+        for dag in left.clone() {
+            let mut params = Params::default();
+            params.set("dag_id", dag);
+            let path = params.path("/api/v2/dags/{dag_id}/dagRuns").ok_or_else(Fault::no_route)?;
+            let call = Call { path, ..newest.clone() }.with("limit", "1");
+            let page = asked.calls.good(call).await?;
+            list(&page, "dag_runs")?.into_iter().for_each(|run| take(run, &mut left));
+        }
+        found.sort();
+        let runs: Vec<_> = found.into_iter().map(|(_, run)| run).collect();
+        Ok(asked.json(format!("{{\"items\":{}}}", written(&LATEST, &runs)?)))
+    })
+}
+
+fn written(shape: &Shape, objects: &[String]) -> Result<String, Fault> {
+    let mut out = String::new();
+    let done = shape.write_list(&format!("[{}]", objects.join(",")), &mut out);
+    done.map(|()| out).ok_or_else(|| Fault::unreadable("no run"))
+}
