@@ -31,3 +31,5 @@ pub mod token;
 pub mod token_body;
 #[path = "../../tests/it/properties/translation.rs"]
 pub mod translation;
+#[path = "../../tests/it/properties/translate.rs"]
+pub mod translate;

@@ -16,6 +16,7 @@ mod documentation;
 mod exchange;
 mod exchanged;
 mod exit;
+mod experimental;
 mod goldens;
 mod identity;
 mod imports;

@@ -16,6 +16,7 @@ mod limit_body;
 mod target;
 mod token;
 mod token_body;
+mod translate;
 mod translation;
 
 use std::path::Path;
@@ -202,4 +203,9 @@ fn token_body() {
 #[test]
 fn translation() {
     check("translation", translation::holds);
+}
+
+#[test]
+fn translate() {
+    check("translate", translate::holds);
 }

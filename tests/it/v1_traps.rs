@@ -38,7 +38,6 @@ fn told(answer: &Answer, status: u16) -> Value {
 
 /// Trap 1: Airflow 3 ignores what it does not know, and answers with everything.
 #[test]
-#[ignore = "needs runs to be translated"]
 fn a_filter_that_airflow_3_does_not_know_filters() {
     let airflow = airflow::v1();
     let gate = gate(&airflow);
@@ -106,7 +105,6 @@ fn a_page_is_as_large_as_it_was() {
 /// Trap 1: without `map_index`, Airflow 3 changes all instances of a mapped task. And without `reset_dag_runs` it sets a run
 /// back to be run again.
 #[test]
-#[ignore = "needs runs to be translated"]
 fn one_mapped_task_is_changed_and_no_run_is_reset() {
     let airflow = airflow::v1();
     let gate = gate(&airflow);
@@ -132,7 +130,6 @@ fn one_mapped_task_is_changed_and_no_run_is_reset() {
 
 /// Trap 2: a run may have no date in Airflow 3, and always had one in Airflow 2.
 #[test]
-#[ignore = "needs runs to be translated"]
 fn a_run_without_a_date_has_one() {
     let airflow = airflow::v1();
     let gate = gate(&airflow);

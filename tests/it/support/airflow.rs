@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -118,4 +118,11 @@ pub fn python() -> PathBuf {
         |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".airgate-dev/venv/bin/python"),
         PathBuf::from,
     )
+}
+
+/// The Python that has Airflow 2, installed beside the other.
+pub fn python_of_airflow_2() -> PathBuf {
+    let python = python();
+    let folder = python.ancestors().nth(3).map(Path::to_path_buf).unwrap_or_default();
+    folder.join("venv-af2/bin/python")
 }
