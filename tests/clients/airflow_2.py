@@ -203,7 +203,7 @@ def rest(api):
     logs, errors = event_log_api.EventLogApi(api), import_error_api.ImportErrorApi(api)
     monitoring, config = monitoring_api.MonitoringApi(api), config_api.ConfigApi(api)
     found = call("get_event_logs", logs.get_event_logs, dag_id="fx_fail", run_id="fx_fail_1", included_events="running,failed", order_by="when")
-    call("get_event_log", logs.get_event_log, found.event_logs[0].event_log_id if found else 0)
+    call("get_event_log", logs.get_event_log, found.event_logs[0].event_log_id if found and found.event_logs else 0)
     call("get_import_errors", errors.get_import_errors, limit=1)
     call("get_import_error", errors.get_import_error, 1)
     call("get_health", monitoring.get_health)

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Airgate, airflow, get, post};
 
-/// Runs made for it, of three task instances each.
+/// Runs made for it, of four task instances each.
 const RUNS: usize = 34;
 /// How often each list is asked for, in turns.
 const TURNS: usize = 30;
@@ -23,7 +23,7 @@ fn a_page_of_a_hundred_task_instances() {
     let token =
         gate.send(post("/auth/token").json(json!({"username": "admin", "password": "admin-pw"}))).token();
     for run in 0..RUNS {
-        let run = json!({"dag_run_id": format!("cost_{run}"), "logical_date": format!("2023-01-01T00:{run:02}:00Z")});
+        let run = json!({"dag_run_id": format!("page_{run}"), "logical_date": format!("2024-06-01T00:{run:02}:00Z")});
         let made = gate.send(post("/api/v2/dags/fx_w_batch/dagRuns").bearer(&token).json(run));
         assert!(matches!(made.status, 200 | 409), "{}", made.text());
     }

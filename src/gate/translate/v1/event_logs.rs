@@ -1,7 +1,6 @@
 //! The event log.
 
 use crate::gate::translate::asked::Asked;
-use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{Key, Kind, LIMIT, OFFSET, date as date_key, order, own, text, whole};
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, not_found_bare};
 use crate::gate::translate::shape::{Shape, date, date_from, same};
@@ -51,7 +50,7 @@ pub const ROWS: &[Row] = &[
         answer: Answer::One(&LOGGED),
         status: 200,
         texts: &[not_found_bare("Event Log not found")],
-        work: Work::By(one),
+        work: Work::Table,
     },
 ];
 
@@ -95,24 +94,6 @@ fn list(asked: &Asked) -> Working<'_> {
         }
         asked.told(&asked.calls.good(call).await?)
     })
-}
-
-/// Airflow 2 has no route for what is no number.
-fn one(asked: &Asked) -> Working<'_> {
-    Box::pin(async move {
-        is_number(asked, "event_log_id")?;
-        asked.told(&asked.calls.good(asked.call()?).await?)
-    })
-}
-
-/// Whether a parameter of the path is a number.
-///
-/// # Errors
-/// It is not.
-pub fn is_number(asked: &Asked, name: &str) -> Result<(), Fault> {
-    let value = asked.params.get(name);
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { Ok(()) } else { Err(Fault::no_route()) }
 }
 
 #[cfg(test)]

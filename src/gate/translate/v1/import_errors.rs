@@ -1,9 +1,7 @@
 //! Errors of the files that DAGs come from.
 
-use super::event_logs::is_number;
-use crate::gate::translate::asked::Asked;
 use crate::gate::translate::query::{LIMIT, OFFSET, order};
-use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, not_found};
+use crate::gate::translate::row::{Answer, Body, Row, Work, get, not_found};
 use crate::gate::translate::shape::{Shape, date, same};
 
 /// The operations.
@@ -37,17 +35,10 @@ pub const ROWS: &[Row] = &[
             "Import error not found",
             "The ImportError with import_error_id: `{import_error_id}` was not found",
         )],
-        work: Work::By(one),
+        work: Work::Table,
     },
 ];
 
 /// The name of the file is relative to its bundle today.
 static IMPORT_ERROR: Shape =
     Shape(&[same("import_error_id"), date("timestamp"), same("filename"), same("stack_trace")]);
-
-fn one(asked: &Asked) -> Working<'_> {
-    Box::pin(async move {
-        is_number(asked, "import_error_id")?;
-        asked.told(&asked.calls.good(asked.call()?).await?)
-    })
-}

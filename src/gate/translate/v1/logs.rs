@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::tokens::{Form, form};
+use super::accept::{self, Form};
 use crate::gate::translate::asked::{Asked, Content, Told};
 use crate::gate::translate::calls::{Answered, MAX_ANSWER};
 use crate::gate::translate::fault::Fault;
@@ -44,7 +44,7 @@ fn log(asked: &Asked) -> Working<'_> {
             Some(token) => call = call.with("token", token),
             None => {}
         }
-        match form(asked) {
+        match accept::best(&asked.headers) {
             Some(Form::Text) => {
                 call.accept = "application/x-ndjson";
                 let (head, mut body) = asked.calls.stream(call).await?.into_parts();

@@ -5,8 +5,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::ACCEPT;
 
+use super::accept::{self, Form};
 use crate::gate::translate::asked::{Asked, Content, Told};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::path::Params;
@@ -57,7 +57,7 @@ fn source(asked: &Asked) -> Working<'_> {
         let mut params = Params::default();
         params.set("dag_id", id);
         let path = params.path(asked.row.new.path).ok_or_else(missing)?;
-        let Some(form) = form(asked) else {
+        let Some(form) = accept::best(&asked.headers) else {
             let body = Content::Whole("Not Allowed Accept Header".into());
             let status = http::StatusCode::NOT_ACCEPTABLE;
             return Ok(Told { status, ..Told::text("text/html; charset=utf-8", body) });
@@ -95,41 +95,4 @@ fn parse(asked: &Asked) -> Working<'_> {
             Err(Fault::Airflow(answered.into()))
         }
     })
-}
-
-/// The form of an answer that is JSON or text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `application/json`.
-    Json,
-    /// `text/plain`.
-    Text,
-}
-
-/// The form that `Accept` asks for, as Werkzeug's `best_match` finds it among text and JSON: text where both are as
-/// good. `None` where it asks for neither, or there is none.
-pub fn form(asked: &Asked) -> Option<Form> {
-    let accept = asked.headers.get(ACCEPT)?.to_str().ok()?;
-    let weight = |wanted: &str| {
-        let of = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let range = parts.next()?.to_ascii_lowercase();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-            let major = wanted.split('/').next().unwrap_or_default();
-            let specific = match range.as_str() {
-                exact if exact == wanted => 2,
-                "*/*" => 0,
-                any if any.strip_suffix("/*") == Some(major) => 1,
-                _ => return None,
-            };
-            (quality > 0.0).then_some((specific, quality))
-        });
-        of.max_by(|a, b| a.0.cmp(&b.0)).map(|(_, quality)| quality)
-    };
-    match (weight("text/plain"), weight("application/json")) {
-        (None, None) => None,
-        (Some(text), Some(json)) if json > text => Some(Form::Json),
-        (Some(_), _) => Some(Form::Text),
-        (None, Some(_)) => Some(Form::Json),
-    }
 }
