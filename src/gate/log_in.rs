@@ -110,7 +110,7 @@ impl Gate {
         if let (false, Some(login)) = (mints, scratch.login(&attempt.credentials)) {
             return self.log_in(endpoint, request, login, outcome).await.map(Some);
         }
-        self.issue(endpoint, request, &grant, outcome).await.map(Some)
+        self.issue_until_it_ends(endpoint, request, &grant, outcome).await.map(Some)
     }
 
     /// `client_credentials`.
@@ -141,7 +141,7 @@ impl Gate {
     ) -> Result<Reply, Problem> {
         let keycloak = self.log_in.keycloak.as_ref().ok_or_else(not_here)?;
         let grant = self.grant_of(keycloak.assertion(assertion, request.now).await, outcome)?;
-        self.issue(endpoint, request, &grant, outcome).await
+        self.issue_until_it_ends(endpoint, request, &grant, outcome).await
     }
 
     async fn log_in(
@@ -212,7 +212,7 @@ impl Gate {
     }
 
     /// A token of our own for an accepted credential, which it does not outlive.
-    async fn issue(
+    async fn issue_until_it_ends(
         &self,
         endpoint: Endpoint,
         request: &Request<'_>,
@@ -226,6 +226,28 @@ impl Gate {
         if life < Duration::from_secs(1) {
             return Err(self.log_in.refusal(Reason::WrongPassword));
         }
+        self.issue_for(life, endpoint, request, grant, outcome).await
+    }
+
+    /// A token of our own for a password or a secret, which do not end.
+    async fn issue(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        grant: &Grant,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
+        self.issue_for(self.log_in.life(endpoint), endpoint, request, grant, outcome).await
+    }
+
+    async fn issue_for(
+        &self,
+        life: Duration,
+        endpoint: Endpoint,
+        request: &Request<'_>,
+        grant: &Grant,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, Problem> {
         let issued = self.mint.token(grant, life, request.now).await;
         let token = issued.map_err(|error| mint_problem(error, outcome))?;
         outcome.issued = Some(endpoint.path());
