@@ -26,6 +26,7 @@
 #   v1            fab, with what a scheduler has run: the data of tests/goldens/af2-v1.jsonl (see prepare_v1.py)
 #   v1-options    the same, but the configuration is shown, connections are tried, XComs are deserialised, and the
 #                 limits are the usual ones, 100 and 50
+#   simple-NAME   one more like `simple`, for a test that has it set up otherwise; NAME is a word of a to z and -
 #   demo          what `make run` shows: admin/admin and viewer/viewer, and no signing key that anyone else knows
 #   af2           Airflow 2.11 with FAB, basic_auth and session, as for tests/goldens/af2.jsonl. FAB's users, and
 #                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
@@ -56,6 +57,7 @@ select_instance() {
     v1)            KIND=v1     PREFERRED_PORT=18187 ;;
     v1-options)    KIND=v1     PREFERRED_PORT=18188 ;;
     demo)          KIND=demo   PREFERRED_PORT=18080 ;;
+    simple-[a-z]*) KIND=simple PREFERRED_PORT=18189 ;;
     *) die "no such instance: '$1' (there are: ${INSTANCES[*]})" ;;
   esac
   INSTANCE=$1
@@ -368,6 +370,8 @@ down() {
   rm -f "$RUNNING_AS"
 }
 
+others() { find "$DEV/airflow" -maxdepth 1 -type d -name 'simple-[a-z]*' ! -name simple-rs256 -printf '%f\n'; }
+
 is_up() { process_of "$PIDFILE" >/dev/null && [ -f "$RUNNING_AS" ]; }
 
 command=${1-}
@@ -392,6 +396,7 @@ case $command in
     restore_data
     ;;
   down)
+    [ $# -gt 0 ] || mapfile -t INSTANCES < <(printf '%s\n' "${INSTANCES[@]}"; others)
     for instance in "${@:-${INSTANCES[@]}}"; do select_instance "$instance"; down & done
     wait
     ;;

@@ -96,17 +96,50 @@ impl Airflow {
     }
 }
 
+/// An Airflow of a test's own, set up otherwise. Ends when it is dropped.
+pub struct Variant {
+    name: String,
+    pub url: String,
+    home: PathBuf,
+}
+
+impl Variant {
+    /// `name` begins with that of the instance that it is like; `options` are `AIRFLOW__SECTION__KEY=VALUE`.
+    #[track_caller]
+    pub fn start(name: &str, options: &[&str]) -> Self {
+        let mut arguments = vec!["up", name];
+        arguments.extend_from_slice(options);
+        let url = script(&arguments);
+        let home = PathBuf::from(script(&["home", name]));
+        Self { name: name.into(), url, home }
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.home.join("airflow.cfg")
+    }
+}
+
+impl Drop for Variant {
+    fn drop(&mut self) {
+        script(&["down", &self.name]);
+    }
+}
+
+/// Runs `airflow.sh`, and gives the last line that it prints.
+#[track_caller]
+fn script(arguments: &[&str]) -> String {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/airflow/airflow.sh");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    text.lines().last().unwrap_or_default().trim().to_owned()
+}
+
 fn find(instance: &str) -> Airflow {
     let name = instance.to_ascii_uppercase().replace('-', "_");
     let variable = |suffix: &str| std::env::var(format!("AIRGATE_TEST_AIRFLOW_{name}{suffix}"));
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let url = variable("").unwrap_or_else(|_| {
-        let script = root.join("tests/airflow/airflow.sh");
-        let output = Command::new(script).args(["up", instance]).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-        text.lines().last().unwrap_or_default().trim().to_owned()
-    });
+    let url = variable("").unwrap_or_else(|_| script(&["up", instance]));
     let home =
         variable("_HOME").map_or_else(|_| root.join(".airgate-dev/airflow").join(instance), PathBuf::from);
     Airflow { url, home }
