@@ -48,10 +48,22 @@ fn fab() {
     compare(&Airgate::before(&airflow.url, &config), "af3-fab.jsonl", &[]);
 }
 
+/// Airflow 2 lists its providers whole, whatever `limit` says: there is no page to be made smaller.
+const PROVIDERS: &[&str] = &[
+    "limit.providers.none",
+    "limit.providers.1",
+    "limit.providers.6",
+    "limit.providers.1000",
+    "limit.providers.int64-max-plus-1",
+    "limit.providers.10-to-20",
+    "limit.providers.dup-1-1000",
+    "limit.providers.dup-1000-1",
+];
+
 #[test]
 #[ignore = "needs Airflow 2: make test-all"]
 fn airflow_2() {
     let airflow = airflow::airflow_2();
     let config = format!("airflow = 2\n[lockout]\nattempts = 0\n[api]\n{}", limits());
-    compare(&Airgate::before(&airflow.url, &config), "af2.jsonl", &[]);
+    compare(&Airgate::before(&airflow.url, &config), "af2.jsonl", PROVIDERS);
 }
