@@ -4,8 +4,13 @@ use super::*;
 use crate::support::airflow::Airflow;
 
 /// The rows of Airflow 2 in one of its variants.
-fn recorded<'a>(variant: &'a str, groups: &'a [&'a str], deviations: &'a [Deviation]) -> Recorded<'a> {
-    Recorded { file: "af2.jsonl", variant, groups, deviations, challenges: &[] }
+fn recorded<'a>(
+    what: &'a str,
+    variant: &'a str,
+    groups: &'a [&'a str],
+    deviations: &'a [Deviation],
+) -> Recorded<'a> {
+    Recorded { what, file: "af2.jsonl", variant, groups, deviations, challenges: &[] }
 }
 
 /// airgate in front of it, with the limits that it has, and without a CORS policy: Airflow's own headers pass.
@@ -155,14 +160,52 @@ const SHIPPED: &[Deviation] = &[
             "limit.roles.minus-1",
         ],
     ),
+    rows(
+        Clamped,
+        200,
+        &[
+            "batch.dagRuns.empty-object",
+            "batch.dagRuns.7",
+            "batch.dagRuns.100",
+            "batch.dagRuns.1000",
+            "batch.dagRuns.100000",
+            "batch.dagRuns.int64-max",
+            "batch.dagRuns.gzip-body",
+            "batch.taskInstances.empty-object",
+            "batch.taskInstances.7",
+            "batch.taskInstances.100",
+            "batch.taskInstances.1000",
+            "batch.taskInstances.100000",
+            "batch.taskInstances.huge",
+            "batch.taskInstances.duplicate-key",
+            "batch.taskInstances.query-limit",
+            "batch.taskInstances.gzip-body",
+        ],
+    ),
+    rows(CrossSite, 403, &["cors.405.allowed", "cors.405.disallowed"]),
+    rows(
+        PublicRole,
+        401,
+        &[
+            "cors.401.bad.no-origin",
+            "cors.experimental.no-origin",
+            "cors.fab.no-origin",
+            "cors.401.bad.allowed",
+            "cors.experimental.allowed",
+            "cors.401.bad.disallowed",
+            "cors.preflight.no-origin",
+            "cors.preflight.no-request-method",
+            "cors.options-plain",
+        ],
+    ),
 ];
 
 #[test]
 #[ignore = "needs Airflow 2: make test-all"]
 fn as_airflow_2_is_shipped() {
     let gate = gate(airflow::airflow_2(), "");
-    let groups = ["basic", "basic-exp", "session", "path", "public", "limit"];
-    compare_all(&gate, recorded("default", &groups, SHIPPED));
+    let groups = ["basic", "basic-exp", "session", "path", "public", "limit", "batch", "cors"];
+    compare_all(&gate, recorded("Airflow 2, as it is shipped", "default", &groups, SHIPPED));
 }
 
 const NO_PUBLIC_ROLE: &[Deviation] = &[
@@ -226,7 +269,7 @@ const SESSION_FIRST: &[Deviation] = &[
 fn without_a_public_role(variant: &str, deviations: &[Deviation]) {
     let gate = gate(airflow::airflow_2_without_public_role(), "");
     let groups = ["basic", "basic-exp", "session", "unauth", "viewer-post-403"];
-    compare_all(&gate, recorded(variant, &groups, deviations));
+    compare_all(&gate, recorded("Airflow 2, nobody without a role", variant, &groups, deviations));
 }
 
 #[test]
@@ -279,5 +322,8 @@ const DENY_ALL: &[Deviation] = &[rows(
 #[ignore = "needs Airflow 2: make test-all"]
 fn nobody() {
     let gate = gate(airflow::airflow_2_without_public_role(), "auth_backends = \"deny_all\"\n");
-    compare_all(&gate, recorded("backend-deny-all", &["basic", "basic-exp", "unauth"], DENY_ALL));
+    compare_all(
+        &gate,
+        recorded("Airflow 2, `deny_all`", "backend-deny-all", &["basic", "basic-exp", "unauth"], DENY_ALL),
+    );
 }

@@ -174,7 +174,8 @@ fn the_keycloak_auth_manager() {
     let renewed = Renewed { url: format!("{}/", server.url), realm: &realm };
     let compare = |variant, groups, deviations| {
         let challenges = &["Bearer realm=\"Airflow\""];
-        let recorded = Recorded { file: "af3-keycloak.jsonl", variant, groups, deviations, challenges };
+        let what = "Keycloak's auth manager";
+        let recorded = Recorded { what, file: "af3-keycloak.jsonl", variant, groups, deviations, challenges };
         compare_changed(&gate, recorded, |text| renewed.text(text));
     };
     let tokens = [

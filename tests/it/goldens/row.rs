@@ -74,6 +74,23 @@ impl Row {
             .any(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("origin")))
     }
 
+    /// Whether a browser asks first (Fetch, "CORS-preflight request").
+    pub fn is_preflight(&self) -> bool {
+        let headers = self.0["request"]["headers"].as_array().unwrap();
+        let asks = |header: &Value| {
+            header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("access-control-request-method"))
+        };
+        self.0["request"]["method"] == "OPTIONS" && headers.iter().any(asks)
+    }
+
+    /// The origin of the page that asks.
+    pub fn origin(&self) -> Option<&str> {
+        let headers = self.0["request"]["headers"].as_array().unwrap();
+        let is_origin =
+            |header: &&Value| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("origin"));
+        headers.iter().find(is_origin).and_then(|header| header[1].as_str())
+    }
+
     /// Whether the request has a user name and a password.
     pub fn offers_a_password(&self) -> bool {
         let headers = self.0["request"]["headers"].as_array().unwrap();
@@ -96,7 +113,7 @@ impl Row {
     pub fn ask_for(&self, to: SocketAddr, path: &str) -> std::io::Result<Answer> {
         let request = &self.0["request"];
         // An absolute form names the server that it was recorded at.
-        let own = ["18080", "18082"].map(|port| format!("http://127.0.0.1:{port}/"));
+        let own = ["18080", "18081", "18082"].map(|port| format!("http://127.0.0.1:{port}/"));
         let path = own.iter().fold(path.to_owned(), |path, own| path.replace(own, &format!("http://{to}/")));
         let mut ask = ask(request["method"].as_str().unwrap(), latin1(&path));
         for header in request["headers"].as_array().unwrap() {
@@ -225,7 +242,7 @@ fn claims(body: &Value) -> Option<(Value, Value)> {
 
 /// Takes away what differs in each token. Of Keycloak's tokens inside it counts that they are there.
 fn without_what_differs(claims: &mut Value) {
-    for name in ["jti", "exp", "iat", "nbf"] {
+    for name in ["jti", "exp", "iat", "nbf", "csrf"] {
         claims[name].take();
     }
     for name in ["access_token", "refresh_token"] {
