@@ -6,6 +6,7 @@ mod keycloak;
 mod ldap;
 mod own;
 mod passwords;
+mod sessions;
 mod tls;
 mod tokens;
 
@@ -42,7 +43,7 @@ use crate::telemetry;
 
 use kept::Remembered;
 pub use kept::{Kept, KeptError};
-use passwords::{counts, lockout, probe, redis, sources, token_endpoint};
+use passwords::{Elsewhere, counts, lockout, probe, redis, sources, token_endpoint};
 use tokens::{basis, issuers, tokens};
 
 fn at_least_one(limit: u32) -> NonZeroU32 {
@@ -87,10 +88,18 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     let ca = ca(settings, &mut errors);
     let tls = tls::tls(settings, &mut errors);
     let upstreams = kept.upstreams(upstream_settings(settings, ca));
-    let sources =
-        sources(settings, kept, base_path.as_ref(), &upstreams, database.as_deref(), warnings, &mut errors);
-    let redis = redis(settings, kept, &mut errors);
     let keycloak = keycloak::keycloak(settings, kept, &mut errors);
+    let redis = redis(settings, kept, &mut errors);
+    let sessions = sessions::sessions(settings, kept, keycloak.as_ref(), redis.as_ref(), &mut errors);
+    let sources = sources(
+        settings,
+        kept,
+        base_path.as_ref(),
+        &upstreams,
+        Elsewhere { database: database.as_deref(), keycloak: keycloak.as_ref() },
+        warnings,
+        &mut errors,
+    );
     let own = own::own_backends(settings, kept, &mut errors);
     errors.into_result()?;
 
@@ -105,13 +114,15 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     };
     let (relay, relay_cli) = (relay(Endpoint::Token), relay(Endpoint::Cli));
     let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
-    let grants = keycloak.as_ref().filter(|_| settings.mints()).map(|keycloak| {
+    let grants = keycloak.as_ref().filter(|_| settings.mints() && sessions.is_some()).map(|keycloak| {
         let count = |source| check(vec![source], settings.basic.cache_ttl.unwrap_or_default());
         keycloak.grants(settings, kept, count)
     });
     let session =
         session(settings, kept, probe(settings, base_path.as_ref(), &upstreams), &tokens, &remembered);
-    let bearer = Jwt::new(tokens.verifier.clone(), issuers).remembering(remembered.verified.clone());
+    let bearer = Jwt::new(tokens.verifier.clone(), issuers)
+        .remembering(remembered.verified.clone())
+        .with_keycloak(sessions::realm_tokens(settings, kept, keycloak.as_ref()), sessions::inside(settings));
     let chain = chain(settings, Arc::new(bearer), &passwords, session, kerberos, own);
     let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
     let release = match settings.upstream.airflow {
@@ -150,7 +161,9 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
                 let rate = quota::Rate { requests: rate.requests, per: rate.per };
                 quota::Quota::new(rate, kept.spent.clone())
             }),
-            mint: mint(settings, tokens, database.as_deref()).remembering(remembered.minted.clone()),
+            mint: mint(settings, tokens, database.as_deref())
+                .remembering(remembered.minted.clone())
+                .with_sessions(sessions),
             translator: Translator::new(
                 translate::Settings {
                     stable: settings.api.enable_stable_v1,
@@ -164,6 +177,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         redis,
         database,
         tls,
+        keycloak: keycloak.map(|keycloak| keycloak.realm),
         trusted_proxies: settings.server.trusted_proxies.clone(),
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,

@@ -21,6 +21,7 @@ use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use crate::auth::database::AirflowDatabase;
+use crate::auth::keycloak::Realm;
 use crate::drain::{Drain, Guard};
 use crate::exchange::Exchange;
 use crate::gate::Gate;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub upstreams: Arc<Upstreams>,
     /// What replicas share, where they do.
     pub redis: Option<Arc<Redis>>,
+    /// The realm of `[keycloak_auth_manager]`, if anything asks it.
+    pub keycloak: Option<Arc<Realm>>,
     /// Airflow's metadata database, if it is used.
     pub database: Option<Arc<AirflowDatabase>>,
     /// Whose `X-Forwarded-*` are believed.

@@ -398,6 +398,7 @@ impl Status for Facts {
         let redis =
             snapshot.redis.iter().map(|redis| ("redis", redis.trouble().map_or(Health::Up, Health::Down)));
         let database = snapshot.database.as_ref().map(|database| ("database", database.health()));
+        let keycloak = snapshot.keycloak.as_ref().map(|realm| ("keycloak", realm.health()));
         Readiness {
             listening: true,
             stopping: self.drain.is_leaving(),
@@ -410,7 +411,7 @@ impl Status for Facts {
                 .into_iter()
                 .map(|(name, healthy)| admin::Upstream { name, healthy })
                 .collect(),
-            backends: backends.chain(redis).chain(database).collect(),
+            backends: backends.chain(redis).chain(database).chain(keycloak).collect(),
         }
     }
 
@@ -426,6 +427,10 @@ impl Status for Facts {
         Gauges {
             hash_checks: [hashes.running, hashes.waiting],
             hash_checks_rejected: hashes.rejected,
+            keycloak_sessions: snapshot.gate.mint.sessions().map(|sessions| {
+                let (known, ended) = (sessions.memory().len(), sessions.memory().renewals());
+                (known, [("renewed", ended.renewed), ("ended", ended.ended), ("failed", ended.failed)])
+            }),
             redis_calls: redis.map(redis_calls).unwrap_or_default(),
             key_sets: key_sets
                 .filter_map(|(source, status)| Some((source, status.fetched?.elapsed())))

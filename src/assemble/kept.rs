@@ -13,6 +13,7 @@ use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::database::AirflowDatabase;
 use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore, TokenCache};
 use crate::auth::kerberos::KerberosAuth;
+use crate::auth::keycloak::sessions::Memory;
 use crate::auth::lockout::Lockout;
 use crate::gate::mint::MintedTokens;
 use crate::gate::quota::Spent;
@@ -48,6 +49,8 @@ pub struct Kept {
     /// The last one that was made, to be watched once it is in force.
     pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
     database: Mutex<Option<Arc<AirflowDatabase>>>,
+    /// What is known of Keycloak's sessions, by client and realm, for as long as somebody uses it.
+    sessions: Mutex<HashMap<String, Weak<Memory>>>,
     /// The last one that was made.
     keycloak: Mutex<Weak<HttpKeycloak>>,
 }
@@ -107,6 +110,7 @@ impl Kept {
             kerberos: Mutex::default(),
             registry,
             database: Mutex::default(),
+            sessions: Mutex::default(),
             keycloak: Mutex::default(),
             runtime,
         })
@@ -145,6 +149,18 @@ impl Kept {
         let key = (source.clone(), Arc::as_ptr(client).cast::<()>().addr());
         let new = || KeptKeys { store: new(source.clone(), client.clone()), task: None };
         keys.entry(key).or_insert_with(new).store.clone()
+    }
+
+    /// What is known of the sessions of this client: what there is, else nothing yet.
+    pub(super) fn sessions(&self, client: &str) -> Arc<Memory> {
+        let mut kept = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, memory| memory.strong_count() > 0);
+        if let Some(same) = kept.get(client).and_then(Weak::upgrade) {
+            return same;
+        }
+        let new = Memory::new();
+        kept.insert(client.to_owned(), Arc::downgrade(&new));
+        new
     }
 
     /// The client of the realm with these settings: the one there is, with its connections, else a new one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::Kept;
+use super::keycloak::Keycloak;
 use crate::auth::basic::check::Source;
 use crate::auth::basic::file::{Format, PasswordFile};
 use crate::auth::basic::probe::Asked;
@@ -19,15 +20,25 @@ use crate::gate::token::Endpoint;
 use crate::ports::redis::{self, Redis};
 use crate::ports::upstream::{Ca, Upstreams};
 
+/// Who knows passwords besides the upstream, files and directories.
+#[derive(Clone, Copy)]
+pub(super) struct Elsewhere<'a> {
+    /// Airflow's database.
+    pub database: Option<&'a AirflowDatabase>,
+    /// The realm.
+    pub keycloak: Option<&'a Keycloak>,
+}
+
 pub(super) fn sources(
     settings: &Settings,
     kept: &Kept,
     base_path: Option<&BasePath>,
     upstreams: &Arc<Upstreams>,
-    database: Option<&AirflowDatabase>,
+    elsewhere: Elsewhere<'_>,
     warnings: &mut Vec<Warning>,
     errors: &mut Errors,
 ) -> Vec<Arc<dyn Source>> {
+    let Elsewhere { database, keycloak } = elsewhere;
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for source in &settings.basic.sources {
         match source.value {
@@ -35,6 +46,8 @@ pub(super) fn sources(
                 Release::Airflow2 => Arc::new(Asked::new(probe(settings, base_path, upstreams))),
                 Release::Airflow3 => token_endpoint(settings, base_path, upstreams, Endpoint::Token),
             }),
+            // Without a client of the realm `check` has said so.
+            BasicSource::Keycloak => sources.extend(keycloak.map(|keycloak| keycloak.passwords(settings))),
             BasicSource::Ldap => sources.extend(super::ldap::source(settings, errors)),
             // Without one `check` or its URL has said what is wrong.
             BasicSource::Database => {

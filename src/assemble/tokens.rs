@@ -86,7 +86,9 @@ pub(super) fn basis(settings: &Settings, database: Option<&AirflowDatabase>) -> 
     let place = realm.server_url.as_ref().map(|url| &url.value.text);
     let client =
         (&realm.realm.as_ref().map(|name| &name.value), &realm.client_id.as_ref().map(|id| &id.value));
-    add(format!("{place:?} {client:?} {:?}", realm.federated_clients).as_bytes());
+    let clients = (&realm.federated_clients, &realm.allowed_clients);
+    let asked = (settings.upstream.identity.value, settings.basic.cache_ttl);
+    add(format!("{place:?} {client:?} {clients:?} {asked:?}").as_bytes());
     add(realm.client_secret.as_ref().map_or(&[][..], |secret| secret.value.expose().as_bytes()));
     // The same list is the same place in memory: what is remembered keeps it there.
     add(format!("{:?}", database.map(|database| Arc::as_ptr(database.revoked()))).as_bytes());

@@ -97,7 +97,8 @@ impl Settings {
     pub fn asks_keycloak(&self) -> bool {
         match self.upstream.auth_manager.value {
             AuthManager::Keycloak => self.keycloak.client().is_some(),
-            AuthManager::Simple | AuthManager::Fab => false,
+            // Whom it names is told to Airflow by name.
+            AuthManager::Simple | AuthManager::Fab => self.keycloak.client().is_some() && self.mints(),
         }
     }
 

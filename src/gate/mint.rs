@@ -194,6 +194,11 @@ impl Mint {
         self
     }
 
+    /// Keycloak's sessions, where they are kept.
+    pub fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_deref()
+    }
+
     /// Whether tokens can be issued here, so that `/auth/token` need not ask the upstream.
     pub fn issues(&self) -> bool {
         self.signer.is_some() && self.mode != Mode::Exchange

@@ -30,6 +30,8 @@ pub struct Gauges {
     pub hash_checks_rejected: u64,
     /// Calls of Redis since the start, by how they ended. Empty without Redis.
     pub redis_calls: Vec<(&'static str, u64)>,
+    /// With Keycloak's sessions: how many are known, and how often one was renewed since the start, by how that ended.
+    pub keycloak_sessions: Option<(usize, [(&'static str, u64); 3])>,
     /// With a metadata database: how many tokens are known to be revoked, and the time since the list was
     /// last compared with Airflow's, if ever.
     pub revoked_tokens: Option<(usize, Option<Duration>)>,
@@ -108,6 +110,18 @@ impl Gauges {
             "The longest time within the last half minute or minute that a thread that serves requests was kept from its next task.",
         )?
         .set(self.longest_poll.as_secs_f64());
+        if let Some((known, renewals)) = &self.keycloak_sessions {
+            let known = i64::try_from(*known).unwrap_or(i64::MAX);
+            make.gauge("airgate_keycloak_sessions", "Sessions of Keycloak that are known.")?.set(known);
+            let ended = make.counters(
+                "airgate_keycloak_renewals_total",
+                "Renewals of Keycloak's tokens, by how they ended.",
+                &["result"],
+            )?;
+            for (result, count) in renewals {
+                ended.get_metric_with_label_values(&[*result])?.inc_by(*count);
+            }
+        }
         make.counter("airgate_access_log_dropped_total", "Lines of the access log that were dropped.")?
             .inc_by(self.access_log_dropped);
         make.counter("airgate_log_dropped_total", "Lines of the application log that were dropped.")?

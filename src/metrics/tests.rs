@@ -214,6 +214,7 @@ fn gauges_are_those_of_the_scrape_alone() {
         hash_checks: [1, 2],
         hash_checks_rejected: 5,
         redis_calls: vec![("answered", 6)],
+        keycloak_sessions: Some((8, [("renewed", 9), ("ended", 10), ("failed", 11)])),
         revoked_tokens: Some((7, Some(Duration::from_secs(2)))),
         certificates: vec![(
             "a.pem".to_owned(),
@@ -235,6 +236,9 @@ fn gauges_are_those_of_the_scrape_alone() {
         ("airgate_hash_checks_waiting", 2.0),
         ("airgate_hash_checks_rejected_total", 5.0),
         ("airgate_redis_calls_total{result=\"answered\"}", 6.0),
+        ("airgate_keycloak_sessions", 8.0),
+        ("airgate_keycloak_renewals_total{result=\"renewed\"}", 9.0),
+        ("airgate_keycloak_renewals_total{result=\"failed\"}", 11.0),
         ("airgate_revoked_tokens", 7.0),
         ("airgate_revoked_tokens_age_seconds", 2.0),
         ("airgate_certificate_not_before_timestamp_seconds{certificate=\"a.pem\"}", 5.0),

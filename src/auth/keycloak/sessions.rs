@@ -1,20 +1,19 @@
 //! Sessions of Keycloak, kept by their id, and renewed when they are used.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::shared::{SharedSessions, Turn};
 use super::{Held, Renewal};
 use crate::auth::Outage;
+use crate::auth::flights::Flights;
 use crate::ports::StoreError;
 use crate::ports::keycloak::{Grant, Keycloak, KeycloakError, Tokens};
 use crate::secret::Secret;
@@ -43,7 +42,7 @@ pub struct Client {
 /// What is known of sessions. Outlives a reload. Bounded to 64 MiB.
 pub struct Memory {
     states: Cache<Arc<str>, State, StateWeight>,
-    flights: Mutex<HashMap<Arc<str>, watch::Receiver<Option<Landed>>>>,
+    flights: Arc<Flights<Arc<str>, Landed>>,
     counts: Counts,
 }
 
@@ -130,6 +129,8 @@ impl Memory {
     /// Sessions of which nothing else is known any more than their tokens: some thousand bytes each.
     const SESSIONS: usize = 10_000;
     const BYTES: u64 = 64 << 20;
+    /// Renewals under way at most.
+    const FLIGHTS: usize = 4096;
 
     /// Nothing is known yet.
     pub fn new() -> Arc<Self> {
@@ -141,7 +142,7 @@ impl Memory {
                 quick_cache::DefaultHashBuilder::default(),
                 quick_cache::sync::DefaultLifecycle::default(),
             ),
-            flights: Mutex::default(),
+            flights: Flights::new(Self::FLIGHTS),
             counts: Counts::default(),
         })
     }
@@ -171,11 +172,6 @@ impl Memory {
             State::Live(live) => Some(live),
             State::Ended(_) => None,
         }
-    }
-
-    fn flights(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<Option<Landed>>>> {
-        // The map is whole after every single step, so a panic elsewhere leaves nothing broken.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,8 +226,6 @@ impl Sessions {
     const ENDED: Duration = Duration::from_secs(10);
     /// The longest time for one renewal, waiting for other replicas included.
     const PATIENCE: Duration = Duration::from_secs(30);
-    /// Renewals under way at most.
-    const FLIGHTS: usize = 4096;
     /// How often another replica is looked after that renews a session.
     const POLL: Duration = Duration::from_millis(50);
 
@@ -245,6 +239,11 @@ impl Sessions {
         runtime: Handle,
     ) -> Arc<Self> {
         Arc::new(Self { keycloak, client, memory, shared, runtime })
+    }
+
+    /// What is known of sessions, for metrics.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The access token to be used for a credential now. Asks Keycloak where the one at hand is about to end.
@@ -287,32 +286,34 @@ impl Sessions {
 
     /// Joins the renewal that is under way, or begins one. It goes on when who waits gives up.
     async fn landed(self: &Arc<Self>, key: Arc<str>, held: &Arc<Held>, now: SystemTime) -> Landed {
-        let mut answer = {
-            let mut flights = self.memory.flights();
-            if let Some(answer) = flights.get(&key) {
-                answer.clone()
-            } else {
-                // One that has landed a moment ago.
-                if let Some(live) = self.memory.known(&key).filter(|live| live.is_fresh(now)) {
-                    return Ok(live);
-                }
-                if flights.len() >= Self::FLIGHTS {
-                    return Err(unavailable("too many sessions are being renewed", Duration::from_secs(1)));
-                }
-                let (tell, answer) = watch::channel(None);
-                flights.insert(Arc::clone(&key), answer.clone());
-                let landing = Landing { memory: Arc::clone(&self.memory), key };
-                let (sessions, held) = (Arc::clone(self), Arc::clone(held));
-                drop(flights);
-                self.runtime.spawn(async move { landing.fly(sessions, held, now, tell).await });
-                answer
+        // One that has landed a moment ago is not asked for again.
+        let begin = || match self.memory.known(&key).filter(|live| live.is_fresh(now)) {
+            Some(live) => Err(Ok(live)),
+            None => {
+                let (sessions, held, key) = (Arc::clone(self), Arc::clone(held), Arc::clone(&key));
+                Ok(async move { sessions.fly(key, &held, now).await })
             }
         };
-        let landed = match answer.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone(),
-            Err(_) => None,
+        let landed = self.memory.flights.share(Arc::clone(&key), &self.runtime, begin).await;
+        landed.unwrap_or_else(|grounded| Err(unavailable(&grounded.to_string(), Duration::from_secs(1))))
+    }
+
+    /// Renews, and remembers how it went.
+    async fn fly(&self, key: Arc<str>, held: &Held, now: SystemTime) -> Landed {
+        let landed = timeout(Self::PATIENCE, self.renew(&key, held, now)).await.unwrap_or_else(|_| {
+            Err(unavailable("the session is being renewed by another replica", Duration::from_secs(1)))
+        });
+        let counts = &self.memory.counts;
+        let (state, count) = match &landed {
+            Ok(live) => (Some(State::Live(Arc::clone(live))), &counts.renewed),
+            Err(Lost::Ended) => (Some(State::Ended(now)), &counts.ended),
+            Err(Lost::Unavailable(_)) => (None, &counts.failed),
         };
-        landed.unwrap_or_else(|| Err(unavailable("the renewal was aborted", Duration::from_secs(1))))
+        count.fetch_add(1, Ordering::Relaxed);
+        if let Some(state) = state {
+            self.memory.states.insert(key, state);
+        }
+        landed
     }
 
     async fn renew(&self, key: &str, held: &Held, now: SystemTime) -> Landed {
@@ -415,45 +416,6 @@ struct Clock {
 impl Clock {
     fn now(self) -> SystemTime {
         self.now + self.began.elapsed()
-    }
-}
-
-/// A renewal under way: off the list before anybody hears of its end, however it ends.
-struct Landing {
-    memory: Arc<Memory>,
-    key: Arc<str>,
-}
-
-impl Landing {
-    async fn fly(
-        self,
-        sessions: Arc<Sessions>,
-        held: Arc<Held>,
-        now: SystemTime,
-        tell: watch::Sender<Option<Landed>>,
-    ) {
-        let renewed = timeout(Sessions::PATIENCE, sessions.renew(&self.key, &held, now)).await;
-        let landed = renewed.unwrap_or_else(|_| {
-            Err(unavailable("the session is being renewed by another replica", Duration::from_secs(1)))
-        });
-        let counts = &self.memory.counts;
-        let (state, count) = match &landed {
-            Ok(live) => (Some(State::Live(Arc::clone(live))), &counts.renewed),
-            Err(Lost::Ended) => (Some(State::Ended(now)), &counts.ended),
-            Err(Lost::Unavailable(_)) => (None, &counts.failed),
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        if let Some(state) = state {
-            self.memory.states.insert(Arc::clone(&self.key), state);
-        }
-        drop(self);
-        tell.send_replace(Some(landed));
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.memory.flights().remove(&self.key);
     }
 }
 

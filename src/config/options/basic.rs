@@ -4,8 +4,8 @@ use super::{BLANK, Opt, SECONDS, Shape};
 
 options! {
     BASIC_SOURCES {
-        section: "basic", key: "sources", shape: Shape::List, allowed: "upstream, file, database or ldap", default: "upstream",
-        help: "Who checks a name and password, tried in turn: upstream (Airflow's own token endpoint), file (users_file, else Airflow's simple users), database (ab_user in [database]), ldap (see [ldap])"
+        section: "basic", key: "sources", shape: Shape::List, allowed: "upstream, file, database, ldap or keycloak", default: "upstream",
+        help: "Who checks a name and password, tried in turn: upstream (Airflow's own token endpoint), file (users_file, else Airflow's simple users), database (ab_user in [database]), ldap (see [ldap]), keycloak (the realm of [keycloak_auth_manager])"
     }
     BASIC_CACHE_TTL {
         section: "basic", key: "cache_ttl", shape: Shape::Duration, allowed: SECONDS, default: "60s",

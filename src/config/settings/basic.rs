@@ -29,4 +29,6 @@ pub enum BasicSource {
     Ldap,
     /// The users in Airflow's metadata database.
     Database,
+    /// The realm of `[keycloak_auth_manager]`.
+    Keycloak,
 }

@@ -56,6 +56,13 @@ fn what_cannot_work() {
             format!("airgate.toml:11:11: [basic] sources: ldap {reason}"),
         ),
         (
+            "the source keycloak, and no key",
+            format!("{}[basic]\nsources = \"keycloak\"\n", WHOLE.replace("[api_auth]\njwt_secret = \"s\"\n", "")),
+            "airgate.toml:9:11: [basic] sources: keycloak needs a signing key, [api_auth] jwt_secret or \
+             jwt_private_key_path; with trusted_jwks_url only the latter signs, and [upstream] identity auto or mint"
+                .to_owned(),
+        ),
+        (
             "Kerberos",
             format!("{WHOLE}[api]\nauth_backends = \"jwt kerberos_auth\"\n"),
             format!("airgate.toml:11:17: [api] auth_backends: kerberos_auth {reason}"),
@@ -135,12 +142,21 @@ fn warnings() {
         ),
         (
             "with another auth manager",
-            WHOLE.replace("\"keycloak\"", "\"simple\""),
+            WHOLE.replace("\"keycloak\"", "\"simple\"").replace("jwt_secret = \"s\"\n", ""),
             vec![
-                "airgate.toml:6:14: [keycloak_auth_manager] server_url has no effect: [upstream] auth_manager is not \
-                 keycloak"
+                "airgate.toml:5:14: [keycloak_auth_manager] server_url has no effect: [upstream] auth_manager is not \
+                 keycloak, and no token is signed here"
                     .to_owned(),
             ],
+        ),
+        ("with another auth manager, and a key", WHOLE.replace("\"keycloak\"", "\"simple\""), vec![]),
+        (
+            "as a source of passwords",
+            format!(
+                "{}[basic]\nsources = \"keycloak\"\n[core]\nsimple_auth_manager_users = \"a:admin\"\n",
+                WHOLE.replace("\"keycloak\"", "\"simple\"")
+            ),
+            vec![],
         ),
     ] {
         assert_eq!(Case::new().toml(&toml).warnings(), expected, "{name}");

@@ -183,9 +183,9 @@ fn every_refusal_says_why() {
             "airgate.toml:2:16: [core] auth_manager: expected simple, fab, or the class of one of them, found \"my.Manager\"",
         ),
         (
-            "a source to come",
+            "the source keycloak without a realm",
             "[basic]\nsources = \"upstream keycloak\"",
-            "airgate.toml:2:11: [basic] sources: the source keycloak is not available in this release",
+            "airgate.toml:2:11: [basic] sources: keycloak needs [keycloak_auth_manager] server_url, realm, client_id and client_secret",
         ),
         (
             "a source without its database",
@@ -196,11 +196,6 @@ fn every_refusal_says_why() {
             "mint with fab, a database and no key",
             "[upstream]\nidentity = \"mint\"\nauth_manager = \"fab\"\n[database]\nsql_alchemy_conn = \"sqlite:////a\"",
             "airgate.toml:2:12: [upstream] identity: mint needs a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs",
-        ),
-        (
-            "a source to come",
-            "[basic]\nsources = [\"keycloak\"]",
-            "airgate.toml:2:12: [basic] sources: the source keycloak is not available in this release",
         ),
         (
             "the file source without a key",

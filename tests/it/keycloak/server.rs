@@ -28,7 +28,7 @@ fn check(keycloak: &Keycloak) {
     assert_eq!(own.user_info(&tokens.access).status, 401);
     // what this key signs Keycloak takes for its own, until it has another
     let claims = json!({
-        "iss": own.issuer(), "aud": "airflow", "sub": id, "azp": "airflow", "typ": "Bearer", "jti": "trrtcc:x",
+        "iss": own.issuer(), "aud": "airflow", "sub": own.user_id("viewer"), "azp": "airflow", "typ": "Bearer", "jti": "trrtcc:x",
         "iat": 1_700_000_000, "exp": 4_102_444_800_u64, "scope": "openid",
     });
     let signed = own.sign(&claims);

@@ -1,6 +1,10 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -232,7 +236,7 @@ async fn fifty_at_once_renew_once_and_who_gives_up_stops_nobody() {
         assert_eq!(one.await.unwrap(), "a1");
     }
     assert_eq!(keycloak.asked(), 1);
-    assert!(sessions.memory.flights().is_empty());
+    assert!(sessions.memory.flights.count() == 0);
 }
 
 #[test]
@@ -275,15 +279,11 @@ fn what_a_token_of_airflows_has_inside() {
     }
 }
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 /// Redis, as far as these scripts go.
 #[derive(Default)]
 struct Store {
     values: Mutex<HashMap<String, String>>,
     down: Mutex<bool>,
-    /// So many calls from now on are not answered, though they are carried out.
     written: Mutex<Vec<String>>,
 }
 

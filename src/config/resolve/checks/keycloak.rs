@@ -1,6 +1,6 @@
 //! Keycloak: what is missing, and what contradicts.
 
-use super::is_loopback;
+use super::{is_loopback, lacks_users, mintable};
 use crate::config::layer::Findings;
 use crate::config::options as o;
 use crate::config::settings::*;
@@ -13,11 +13,14 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     let keycloak = &settings.keycloak;
     airflow_2(settings, findings);
     missing(settings, findings);
+    source(settings, findings);
     if keycloak.client().is_some() && !settings.asks_keycloak() {
         if let Some(url) = &keycloak.server_url {
             let manager = o::UPSTREAM_AUTH_MANAGER.title();
-            let message =
-                format!("{} has no effect: {manager} is not keycloak", o::KEYCLOAK_SERVER_URL.title());
+            let message = format!(
+                "{} has no effect: {manager} is not keycloak, and no token is signed here",
+                o::KEYCLOAK_SERVER_URL.title()
+            );
             findings.warn(&url.at, message);
         }
         return;
@@ -34,6 +37,36 @@ fn airflow_2(settings: &Settings, findings: &mut Findings) {
             findings.errors.push(&manager.at, message);
         }
         (Release::Airflow2 | Release::Airflow3, _) => {}
+    }
+}
+
+/// The source `keycloak`: a client to ask by, and a way to tell Airflow who it is.
+fn source(settings: &Settings, findings: &mut Findings) {
+    let sources = &settings.basic.sources;
+    let Some(source) = sources.iter().find(|source| source.value == BasicSource::Keycloak) else { return };
+    let title = o::BASIC_SOURCES.title();
+    let mut refuse = |why: &str| findings.errors.push(&source.at, format!("{title}: keycloak {why}"));
+    match (settings.upstream.airflow, settings.upstream.auth_manager.value) {
+        (Release::Airflow2, _) => {
+            let version = o::UPSTREAM_AIRFLOW.title();
+            refuse(&format!("cannot work with Airflow 2, which takes no tokens, and {version} is 2"));
+        }
+        (Release::Airflow3, _) if settings.keycloak.client().is_none() => {
+            refuse("needs [keycloak_auth_manager] server_url, realm, client_id and client_secret")
+        }
+        (Release::Airflow3, AuthManager::Keycloak) if !settings.mints() => {
+            let (key, identity) = (super::SIGNING_KEY, o::UPSTREAM_IDENTITY.title());
+            refuse(&format!("needs {key}, and {identity} auto or mint"));
+        }
+        (Release::Airflow3, AuthManager::Keycloak) => {}
+        (Release::Airflow3, AuthManager::Simple | AuthManager::Fab) => match mintable(settings) {
+            Err(reason) => refuse(&reason),
+            Ok(()) if lacks_users(settings) => {
+                let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
+                refuse(&format!("needs {users}, which says who there is and with which role"));
+            }
+            Ok(()) => {}
+        },
     }
 }
 

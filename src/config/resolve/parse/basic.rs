@@ -1,6 +1,6 @@
 //! `[basic]`.
 
-use super::{Fault, Parsed, because};
+use super::{Fault, Parsed};
 use crate::config::settings::BasicSource;
 
 /// A source of `[basic] sources`.
@@ -10,7 +10,7 @@ pub fn basic_source(text: &str) -> Parsed<BasicSource> {
         "file" => Ok(BasicSource::File),
         "database" => Ok(BasicSource::Database),
         "ldap" => Ok(BasicSource::Ldap),
-        "keycloak" => because(format!("the source {text} is not available in this release")),
+        "keycloak" => Ok(BasicSource::Keycloak),
         _ => Err(Fault::Expected),
     }
 }

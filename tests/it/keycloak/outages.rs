@@ -1,0 +1,99 @@
+//! Keycloak that is stopped, that hangs, and that shows another certificate.
+
+use std::time::{Duration, Instant};
+
+use super::{SECRET, mirror};
+use crate::support::keycloak::{self, Keycloak};
+use crate::support::{Airgate, get, token};
+
+const POOLS: &str = "/api/v2/pools";
+
+fn config(section: &str, timeout: &str) -> String {
+    format!(
+        "[api_auth]\njwt_secret = \"{SECRET}\"\n[core]\nsimple_auth_manager_users = \"viewer:viewer,admin:admin\"\n\
+         {section}allowed_client_ids = [\"cli\"]\ntimeout = \"{timeout}\"\n[basic]\nsources = [\"keycloak\"]\n[lockout]\n\
+         attempts = 0\n"
+    )
+}
+
+/// What `/readyz` says of Keycloak, and whether it is ready.
+fn readiness(airgate: &Airgate) -> (u16, String) {
+    let answered = airgate.admin("/readyz");
+    let said = answered.json();
+    let backends = said["backends"].as_array().unwrap();
+    let keycloak = backends.iter().find(|backend| backend["name"] == "keycloak").unwrap();
+    (
+        answered.status,
+        keycloak["state"].as_str().or(keycloak["health"].as_str()).unwrap_or_default().to_owned(),
+    )
+}
+
+#[test]
+fn stopped_and_hanging() {
+    let keycloak = Keycloak::of_its_own("outages");
+    let realm = keycloak.airflow();
+    let mirror = mirror();
+    let airgate = Airgate::before(&mirror.url(), &config(&realm.section(), "3s"));
+    let raw = |user: &str| realm.log_in_by("cli", user, &format!("{user}-pw")).access;
+    let (seen, unseen, third) = (raw("viewer"), raw("admin"), raw("viewer"));
+    let bearer = |token: &str| airgate.send(get(POOLS).bearer(token)).status;
+    let own = token::hs512(SECRET, &token::claims("admin"));
+    let basic = || {
+        let began = Instant::now();
+        let answered = airgate.send(get(POOLS).basic("viewer", "viewer-pw"));
+        (answered.status, answered.header("retry-after").is_some(), began.elapsed() < Duration::from_secs(10))
+    };
+    assert_eq!((bearer(&seen), bearer(&own)), (200, 200));
+
+    keycloak.stop();
+    assert_eq!(basic(), (503, true, true));
+    airgate.logs("keycloak does not answer");
+    assert_eq!(readiness(&airgate), (200, "down".to_owned()));
+    assert_eq!((bearer(&seen), bearer(&unseen), bearer(&own)), (200, 200, 200), "issued before");
+    let forged = format!("{}.AAAA", unseen.rsplit_once('.').unwrap().0);
+    assert_eq!(bearer(&forged), 403);
+    keycloak.start();
+    airgate.logs("keycloak is back");
+    airgate.until("passwords are checked", |_| basic().0 == 200);
+    assert_eq!(readiness(&airgate), (200, "up".to_owned()));
+
+    keycloak.signal("STOP");
+    let hanging = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| airgate.send(get(POOLS).basic("admin", "admin-pw")));
+        // meanwhile nobody else waits
+        let began = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(bearer(&own), 200);
+        }
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        asked.join().unwrap()
+    });
+    assert_eq!((hanging.status, hanging.header("retry-after").is_some()), (503, true));
+    assert_eq!(bearer(&third), 200, "by its signature");
+    keycloak.signal("CONT");
+    airgate.until("keycloak is up", |airgate| readiness(airgate).1 == "up");
+    airgate.until("passwords are checked", |_| basic().0 == 200);
+}
+
+/// A certificate of an authority of one's own.
+#[test]
+fn certificates() {
+    let keycloak = keycloak::shared();
+    let mirror = mirror();
+    let realm = keycloak.airflow();
+    let section = realm.section().replace(&keycloak.url, &keycloak.tls_url);
+    let ca = keycloak.ca().display().to_string();
+    let other = ca.replace("ca.pem", "other-ca.pem");
+    for (name, more, status) in [
+        ("its own authority", format!("ca_file = \"{ca}\"\n"), 200),
+        ("another authority", format!("ca_file = \"{other}\"\n"), 503),
+        ("the system's", String::new(), 503),
+        ("not verified", "verify = false\n".to_owned(), 200),
+    ] {
+        let airgate = Airgate::before(&mirror.url(), &config(&format!("{section}{more}"), "25s"));
+        let answered = airgate.send(get(POOLS).basic("viewer", "viewer-pw"));
+        assert_eq!(answered.status, status, "{name}: {}", airgate.log());
+        let loud = "THE CERTIFICATE OF KEYCLOAK IS NOT VERIFIED";
+        assert_eq!(airgate.log().contains(loud), name == "not verified", "{name}");
+    }
+}
