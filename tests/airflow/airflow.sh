@@ -244,8 +244,8 @@ PY
 # --- data -----------------------------------------------------------------------------------------------------------
 
 prepare_database() { # makes $SEEDED, once for all instances of a kind and for as long as nothing that it is made from changes
-  local key made_from=("$HERE"/prepare.py "$HERE"/dags/*) command=("$HERE/prepare.py" "$KIND" "$SEEDED")
-  [ "$KIND" != v1 ] || made_from+=("$HERE"/prepare_v1.py "$HERE"/v1/*) command=("$HERE/prepare_v1.py" "$SEEDED")
+  local key made_from=("$HERE"/prepare.py "$HERE"/dags/*) program=("$HERE/prepare.py" "$KIND" "$SEEDED")
+  [ "$KIND" != v1 ] || made_from+=("$HERE"/prepare_v1.py "$HERE"/v1/*) program=("$HERE/prepare_v1.py" "$SEEDED")
   key=$({ airflow_cfg "$KIND" "$MOULD"; cat "${made_from[@]}" "$HERE/requirements-$RELEASE.lock.txt"; } | sha256sum)
   exec 8>"$MOULD.lock"
   flock -w 900 8 || die "another airflow.sh has been preparing a database for 15 minutes"
@@ -253,7 +253,7 @@ prepare_database() { # makes $SEEDED, once for all instances of a kind and for a
     say "$INSTANCE: preparing the database"
     rm -f "$MOULD/key"
     write_configuration "$KIND" "$MOULD"
-    env "${ENVIRONMENT[@]}" AIRFLOW_HOME="$MOULD" "$PYTHON" "${command[@]}" >"$MOULD/prepare.log" 2>&1 </dev/null 8>&- 9>&- || {
+    env "${ENVIRONMENT[@]}" AIRFLOW_HOME="$MOULD" "$PYTHON" "${program[@]}" >"$MOULD/prepare.log" 2>&1 </dev/null 8>&- 9>&- || {
       show_tail "$MOULD/prepare.log"
       die "could not prepare the database for $INSTANCE"
     }

@@ -102,6 +102,7 @@ stamp() { { echo "$RELEASE"; cat "$REALM_FILE"; } | sha256sum; }
 
 make_mould() { # waits for others who make it
   local archive
+  mkdir -p "$DEV/keycloak"
   exec 8>"$DEV/keycloak/lock"
   flock -w 900 8 || die "another keycloak.sh has been installing Keycloak for 15 minutes"
   if [ "$(cat "$MOULD/complete" 2>/dev/null)" != "$(stamp)" ]; then
