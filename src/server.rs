@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use http::Response;
 use pingora::apps::http_app::{HttpServer, ServeHttp};
 use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::http::ServerSession;
 use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
@@ -31,7 +32,7 @@ use crate::admin::page::{Details, Material, Setting, Visible};
 use crate::admin::{self, Admin, Readiness, Status};
 use crate::assemble::{Kept, KeptError, assemble, cores, log_settings};
 use crate::auth::Health;
-use crate::config::settings::{AccessLog, StatusPage};
+use crate::config::settings::{AccessLog, Listen, StatusPage};
 use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
 use crate::metrics::{Gauges, Metrics, recent};
@@ -355,11 +356,15 @@ fn listen<A: ServerApp + Send + Sync + 'static>(
     stopping: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let mut service = Service::new(name.to_owned(), app);
+    // What reads heads and TLS has a buffer of its own. Another of 64 KiB, for each connection that idles, would
+    // be most of the memory.
+    let buffer = L4BufferSettings::default().read(0);
     for listener in &bound {
-        match &listener.at {
-            crate::config::settings::Listen::Tcp(address) => service.add_tcp(&address.to_string()),
-            crate::config::settings::Listen::Unix(path) => service.add_uds(&path.display().to_string(), None),
-        }
+        let place = match &listener.at {
+            Listen::Tcp(address) => ListenerConfig::tcp(address.to_string()),
+            Listen::Unix(path) => ListenerConfig::uds(path.display().to_string()),
+        };
+        service.add_listener(place.l4_buffer(buffer));
     }
     let fds = bind::hand_over(bound);
     let ready = ServiceReadyNotifier::new(watch::channel(false).0);
