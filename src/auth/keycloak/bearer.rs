@@ -119,7 +119,7 @@ impl RealmTokens {
         };
         match self.cache.share(key, &self.runtime, begin).await {
             Verdict::Accepted(grant) | Verdict::Mutual(grant, _) => {
-                let holds = if known().is_some() { self.ttl } else { Self::UNANSWERED };
+                let holds = if known().is_some() { self.ttl } else { Self::UNANSWERED.min(self.ttl) };
                 Ok(Judged { verified, grant, until: now + holds })
             }
             Verdict::Rejected(rejection) => Err(Refusal::Bad(rejection.reason)),

@@ -1,4 +1,3 @@
-#![allow(dead_code, reason = "the tests of the next parts use it")]
 //! The real Keycloak, started by `tests/servers/keycloak.sh`, which lists its users and clients.
 
 use std::net::SocketAddr;
