@@ -1,5 +1,6 @@
 //! What is in `deploy/`: it is valid, it fits together, and it does what it says.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -165,21 +166,27 @@ fn a_sidecar_of_airflow_2() {
 /// Airflow's container waits until the gate has gone, and no longer.
 #[test]
 fn airflow_leaves_after_the_gate() {
-    let upstream = Upstream::start();
-    let mut gate = Airgate::before(&upstream.url(), "");
     let rendered = rendered(&["airflow-sidecar.yaml"]);
     let command = &container(&rendered, "api-server")["lifecycle"]["preStop"]["exec"]["command"];
-    let port = gate.admin_address().port().to_string();
-    let words: Vec<String> = command
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|word| word.as_str().unwrap().replace("9091", &port))
-        .collect();
-    let mut waiting = Command::new(&words[0]).args(&words[1..]).spawn().unwrap();
-    // It has looked at least once: who looks later sees what it saw.
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(waiting.try_wait().unwrap().is_none(), "the gate is there, and nobody waits for it");
+    let wait_for = |port: u16| {
+        let words = command.as_array().unwrap().iter();
+        let words: Vec<String> =
+            words.map(|word| word.as_str().unwrap().replace("9091", &port.to_string())).collect();
+        Command::new(&words[0]).args(&words[1..]).spawn().unwrap()
+    };
+    // Somebody in the gate's place, who notices each look: as long as there is one, it looks again.
+    let place = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut waiting = wait_for(place.local_addr().unwrap().port());
+    for _ in 0..2 {
+        place.accept().unwrap();
+    }
+    assert!(waiting.try_wait().unwrap().is_none(), "somebody is there, and nobody waits");
+    drop(place);
+    assert!(waiting.wait().unwrap().success());
+
+    let upstream = Upstream::start();
+    let mut gate = Airgate::before(&upstream.url(), "");
+    let mut waiting = wait_for(gate.admin_address().port());
     gate.signal("TERM");
     gate.wait();
     let gone = Instant::now();
