@@ -1,0 +1,182 @@
+//! The addresses of the upstream: found, and asked for their health.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderValue;
+use pingora::lb::Backend;
+use pingora::lb::discovery::ServiceDiscovery;
+use pingora::lb::health_check::HealthCheck;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::{Error, ErrorType, OkOrErr, OrErr};
+
+use super::client::Client;
+use super::{Settings, Url};
+use crate::ports::SendError;
+
+/// Longest time for an address to say that it is healthy.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all requests to one address share.
+pub(super) struct Template {
+    pub(super) peer: Box<HttpPeer>,
+    pub(super) host: HeaderValue,
+    /// No connection could be made since its health was last looked at.
+    pub(super) unreachable: AtomicBool,
+}
+
+/// Looks names up.
+pub(super) struct Discovery {
+    pub(super) settings: Settings,
+}
+
+#[async_trait]
+impl ServiceDiscovery for Discovery {
+    async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let mut found = BTreeSet::new();
+        let mut failed = None;
+        for url in &self.settings.urls {
+            let (host, port) = match url {
+                Url::Tcp { host, port, .. } => (host.clone(), *port),
+                Url::Unix(path) => {
+                    found.insert(self.socket(path)?);
+                    continue;
+                }
+            };
+            let resolved = tokio::task::spawn_blocking(move || (host.as_str(), port).to_socket_addrs());
+            match resolved.await.or_err(ErrorType::InternalError, "the resolver panicked")? {
+                Ok(addresses) => found.extend(addresses.map(|a| self.backend(url, a))),
+                Err(error) => {
+                    tracing::warn!(host = authority(url), %error, "cannot resolve an upstream");
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            // What was known before keeps serving.
+            Some(error) if found.is_empty() => {
+                Err(Error::because(ErrorType::ConnectError, "no upstream can be resolved", error))
+            }
+            Some(_) | None => Ok((found, HashMap::new())),
+        }
+    }
+}
+
+impl Discovery {
+    fn backend(&self, url: &Url, address: std::net::SocketAddr) -> Backend {
+        let name = match url {
+            // An empty name would switch the verification of certificates off; `check` refuses it.
+            Url::Tcp { tls: true, host, .. } => self.settings.server_name.as_ref().unwrap_or(host).clone(),
+            Url::Tcp { tls: false, .. } | Url::Unix(_) => String::new(),
+        };
+        let peer = HttpPeer::new(address, !name.is_empty(), name);
+        self.one(SocketAddr::Inet(address), peer, &authority(url))
+    }
+
+    fn socket(&self, path: &Path) -> pingora::Result<Backend> {
+        let peer = HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())?;
+        let address = std::os::unix::net::SocketAddr::from_pathname(path)
+            .or_err(ErrorType::SocketError, "no path of a socket")?;
+        Ok(self.one(SocketAddr::Unix(address), peer, "localhost"))
+    }
+
+    fn one(&self, address: SocketAddr, mut peer: HttpPeer, host: &str) -> Backend {
+        let settings = &self.settings;
+        peer.options.connection_timeout = Some(settings.connect_timeout);
+        peer.options.total_connection_timeout = Some(settings.connect_timeout);
+        peer.options.read_timeout = Some(settings.read_timeout);
+        peer.options.write_timeout = Some(settings.read_timeout);
+        peer.options.idle_timeout = Some(settings.idle_timeout);
+        peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        if let Some(ca) = &settings.ca {
+            peer.options.ca = Some(ca.certificates.clone());
+            peer.group_key = ca.fingerprint;
+        }
+        let mut backend = Backend { addr: address, weight: 1, ext: http::Extensions::new() };
+        let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static("localhost"));
+        backend.ext.insert(Arc::new(Template {
+            peer: Box::new(peer),
+            host,
+            unreachable: AtomicBool::new(false),
+        }));
+        backend
+    }
+}
+
+/// `host:port` as in a `Host` header: brackets around IPv6, no port where the scheme implies it.
+fn authority(url: &Url) -> String {
+    let (tls, host, port) = match url {
+        Url::Tcp { tls, host, port } => (*tls, host, *port),
+        Url::Unix(_) => return "localhost".to_owned(),
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    match (tls, port) {
+        (true, 443) | (false, 80) => host,
+        (_, port) => format!("{host}:{port}"),
+    }
+}
+
+/// An address is healthy while Airflow's health route answers anything but a server error. What it says of the
+/// scheduler is Airflow's affair: an API that answers is of use without one. Another release answers 404.
+pub(super) struct Check {
+    pub(super) client: Arc<Client>,
+    pub(super) route: &'static str,
+}
+
+#[async_trait]
+impl HealthCheck for Check {
+    async fn check(&self, target: &Backend) -> pingora::Result<()> {
+        let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?.clone();
+        let mut request = http::Request::new(Bytes::new());
+        *request.uri_mut() = http::Uri::from_static(self.route);
+        let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template.clone(), request)).await;
+        match answer.unwrap_or(Err(SendError::Timeout)) {
+            Ok(answer) if !answer.status().is_server_error() => {
+                template.unreachable.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(answer) => Error::e_explain(
+                ErrorType::HTTPStatus(answer.status().as_u16()),
+                "the health route answers an error",
+            ),
+            Err(error) => Error::e_because(ErrorType::ConnectError, "no answer", error),
+        }
+    }
+
+    async fn health_status_change(&self, target: &Backend, healthy: bool) {
+        if healthy {
+            tracing::info!(upstream = %target.addr, "upstream is healthy");
+        } else {
+            tracing::warn!(upstream = %target.addr, "upstream is unhealthy");
+        }
+    }
+
+    fn health_threshold(&self, _success: bool) -> usize {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_header_names_the_port_where_it_must() {
+        for (tls, host, port, expected) in [
+            (false, "airflow", 80, "airflow"),
+            (false, "airflow", 8080, "airflow:8080"),
+            (true, "airflow", 443, "airflow"),
+            (true, "airflow", 80, "airflow:80"),
+            (false, "::1", 8080, "[::1]:8080"),
+        ] {
+            assert_eq!(authority(&Url::Tcp { tls, host: host.into(), port }), expected);
+        }
+    }
+}
