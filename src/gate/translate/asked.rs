@@ -24,8 +24,8 @@ pub struct Asked {
     pub params: Params,
     /// Its query.
     pub query: Query,
-    /// The fields that it wants of the answer, if not all.
-    pub fields: Vec<String>,
+    /// The fields that it wants of the answer, each once, if not all.
+    pub fields: Vec<&'static str>,
     /// Its body, as properties. Empty where the row takes none, or reads it itself.
     pub body: Read,
     /// Its body, as it came.
@@ -233,7 +233,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The fields that a query asks for, which must be some of the answer's.
-fn fields(row: &Row, query: &Query) -> Result<Vec<String>, Fault> {
+fn fields(row: &Row, query: &Query) -> Result<Vec<&'static str>, Fault> {
     let key = row.query.iter().find_map(|key| match key.kind {
         Kind::Fields(of) => Some((key.name, of)),
         Kind::Text
@@ -252,7 +252,10 @@ fn fields(row: &Row, query: &Query) -> Result<Vec<String>, Fault> {
     };
     let wanted: Vec<_> = query.values(name).into_iter().filter(|field| !field.is_empty()).collect();
     match wanted.iter().find(|field| !shape.has(field)) {
-        None => Ok(wanted),
+        None => {
+            let known = shape.0.iter().map(|field| field.name);
+            Ok(known.filter(|name| wanted.iter().any(|wanted| wanted == name)).collect())
+        }
         Some(unknown) => {
             let (title, detail) = of.refusal(unknown);
             Err(Fault::refused(StatusCode::BAD_REQUEST, Some(title), Some(detail)))

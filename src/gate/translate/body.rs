@@ -2,6 +2,8 @@
 //!
 //! Values that are sent on stay as they were written, byte for byte.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -135,12 +137,12 @@ impl Members {
         let text = std::str::from_utf8(body).map_err(|_| invalid())?;
         match serde_json::from_str::<Object<'_>>(text) {
             Ok(object) => {
-                let mut members = Self::default();
-                for (name, raw) in object.members() {
-                    members.remove(name);
-                    members.0.push((name.to_owned(), raw.to_owned()));
-                }
-                Ok(members)
+                let mut seen = HashSet::new();
+                // Of several of one name the last counts, in its own place.
+                let last = object.members().rev().filter(|(name, _)| seen.insert(*name));
+                let mut members: Vec<_> = last.map(|(name, raw)| (name.to_owned(), raw.to_owned())).collect();
+                members.reverse();
+                Ok(Self(members))
             }
             Err(_) => match serde_json::from_str::<Value>(text) {
                 Ok(Value::Null) | Err(_) => Err(invalid()),
@@ -412,6 +414,21 @@ mod tests {
             let expected = format!(r#"{{"name":"n","asset":"u","conn_type":"t",{expected}}}"#);
             assert_eq!(read.today.json(), expected, "{more}");
         }
+    }
+
+    #[test]
+    fn of_members_of_one_name_the_last_counts() {
+        let members = Members::parse(br#"{"a":1,"b":2,"a":3,"c":4,"b":5}"#).unwrap();
+        assert_eq!(members.json(), r#"{"a":3,"c":4,"b":5}"#);
+    }
+
+    /// Minutes, if each were looked for among those before it.
+    #[test]
+    fn many_members_cost_no_more_than_they_are() {
+        let many: Vec<_> = (0..100_000).map(|name| format!("\"m{name}\":{name}")).collect();
+        let body = format!("{{{},\"m0\":1}}", many.join(","));
+        let members = Members::parse(body.as_bytes()).unwrap();
+        assert_eq!((members.names().count(), members.names().next()), (100_000, Some("m1")));
     }
 
     #[test]

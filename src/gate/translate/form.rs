@@ -1,5 +1,7 @@
 //! Failures, in the words and the form of the API that was asked.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
 use serde_json::Value;
@@ -8,7 +10,7 @@ use super::Old;
 use super::body::Members;
 use super::calls::Answered;
 use super::fault::{Fault, Refusal};
-use super::path::Params;
+use super::path::{self, Params};
 use super::row::{Detail, Row};
 use crate::gate::reply::{Problem, Reply};
 
@@ -82,13 +84,10 @@ fn usual_title(status: StatusCode) -> Option<&'static str> {
 
 /// A text with values in place of names.
 fn fill(text: &str, failed: &Failed<'_>) -> String {
-    let mut filled = failed.params.fill(text);
-    for name in failed.came.iter().flat_map(|came| came.names()) {
-        if let Some(value) = failed.came.and_then(|came| came.text(name)) {
-            filled = filled.replace(&format!("{{{name}}}"), &value);
-        }
-    }
-    filled
+    path::fill(text, |name| {
+        let param = failed.params.find(name).map(Cow::Borrowed);
+        param.or_else(|| failed.came?.text(name).map(Cow::Owned))
+    })
 }
 
 /// What Airflow 3 says of a failure, as one sentence. It answers a text, a list of what is wrong with which value,
@@ -127,6 +126,18 @@ fn place(part: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each would stand for a hundred thousand of the other.
+    #[test]
+    fn a_text_is_filled_once() {
+        let mut params = Params::default();
+        params.set("pool_name", "{name}".repeat(100_000));
+        let mut came = Members::default();
+        came.set("name", crate::gate::translate::value::json(&"{pool_name}".repeat(100_000)));
+        let failed = Failed { row: None, params: &params, came: Some(&came) };
+        let expected = format!("{}, {}, {{x}}", "{name}".repeat(100_000), "{pool_name}".repeat(100_000));
+        assert_eq!(fill("{pool_name}, {name}, {x}", &failed), expected);
+    }
 
     #[test]
     fn what_airflow_3_says_becomes_one_sentence() {

@@ -1,5 +1,7 @@
 //! Paths: the parameters of the one that came, and the one that is called.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use smallvec::SmallVec;
 
@@ -32,7 +34,12 @@ impl Params {
 
     /// The value of a parameter; nothing if there is none of that name.
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        self.find(name).unwrap_or_default()
+    }
+
+    /// The value of a parameter, if there is one of that name.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
     /// Gives a parameter a value.
@@ -43,11 +50,7 @@ impl Params {
 
     /// A text with the parameters in place of their names in braces.
     pub fn fill(&self, text: &str) -> String {
-        let mut filled = text.to_owned();
-        for (name, value) in &self.0 {
-            filled = filled.replace(&format!("{{{name}}}"), value);
-        }
-        filled
+        fill(text, |name| self.find(name).map(Cow::Borrowed))
     }
 
     /// A path with the parameters, encoded, in place of their names. `None` where a value would make it another
@@ -75,6 +78,28 @@ impl Params {
         }
         Some(path)
     }
+}
+
+/// A text with values in place of their names in braces. What a value holds is not looked at again: it comes from the
+/// client, who could have it grow without end. A name without a value stays.
+pub fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        match after.split_once('}').and_then(|(name, after)| Some((value(name)?, after))) {
+            Some((value, after)) => {
+                filled.push_str(&value);
+                rest = after;
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// A query, encoded.
@@ -133,5 +158,17 @@ mod tests {
         assert_eq!(params.path("/a/{key:path}").as_deref(), Some("/a/a%2Fb%20c"));
         assert_eq!(params.path("/a/{key}"), None);
         assert_eq!(params.fill("{dag_id} has no `{key}`"), "d has no `a/b c`");
+        assert_eq!(params.fill("{ {nope} {dag_id"), "{ {nope} {dag_id");
+    }
+
+    /// Each of these would stand for a hundred thousand of the next.
+    #[test]
+    fn values_are_not_filled_in_themselves() {
+        let names = ["dag_id", "dag_run_id", "task_id", "map_index"];
+        let mut params = Params::default();
+        for (name, next) in names.into_iter().zip(names.into_iter().cycle().skip(1)) {
+            params.set(name, format!("{{{next}}}").repeat(100_000));
+        }
+        assert_eq!(params.fill("<{dag_id}>"), format!("<{}>", "{dag_run_id}".repeat(100_000)));
     }
 }

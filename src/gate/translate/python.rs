@@ -4,25 +4,48 @@ use serde_json::Value;
 
 /// `repr` of a value.
 pub fn repr(value: &Value) -> String {
-    match value {
-        Value::Null => "None".into(),
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => repr_text(text),
-        Value::Array(list) => format!("[{}]", list.iter().map(repr).collect::<Vec<_>>().join(", ")),
-        Value::Object(object) => {
-            let members: Vec<_> =
-                object.iter().map(|(name, value)| format!("{}: {}", repr_text(name), repr(value))).collect();
-            format!("{{{}}}", members.join(", "))
-        }
-    }
+    let mut out = String::new();
+    push(value, &mut out);
+    out
 }
 
 /// `repr` of a text.
 pub fn repr_text(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
+    push_text(text, &mut out);
+    out
+}
+
+fn push(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("None"),
+        Value::Bool(true) => out.push_str("True"),
+        Value::Bool(false) => out.push_str("False"),
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => push_text(text, out),
+        Value::Array(list) => {
+            out.push('[');
+            for (at, value) in list.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { ", " });
+                push(value, out);
+            }
+            out.push(']');
+        }
+        Value::Object(object) => {
+            out.push('{');
+            for (at, (name, value)) in object.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { ", " });
+                push_text(name, out);
+                out.push_str(": ");
+                push(value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn push_text(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
     for c in text.chars() {
         match c {
@@ -39,7 +62,6 @@ pub fn repr_text(text: &str) -> String {
         }
     }
     out.push(quote);
-    out
 }
 
 #[cfg(test)]

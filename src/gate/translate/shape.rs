@@ -115,9 +115,9 @@ impl Shape {
     }
 
     /// Likewise, with some of its fields only.
-    pub fn write_with(&self, json: &str, fields: &[String], out: &mut String) -> Option<()> {
+    pub fn write_with(&self, json: &str, fields: &[&str], out: &mut String) -> Option<()> {
         let object = Object::read(json)?;
-        self.members(&object, |field| fields.iter().any(|wanted| wanted == field.name), out)
+        self.members(&object, |field| fields.contains(&field.name), out)
     }
 
     /// Writes a list of such objects.
@@ -126,7 +126,7 @@ impl Shape {
     }
 
     /// Likewise, with some of their fields only.
-    pub fn write_list_with(&self, json: &str, fields: &[String], out: &mut String) -> Option<()> {
+    pub fn write_list_with(&self, json: &str, fields: &[&str], out: &mut String) -> Option<()> {
         list(json, out, |one, out| self.write_with(one, fields, out))
     }
 
@@ -208,7 +208,7 @@ impl<'a> Object<'a> {
     }
 
     /// The names and values, as they were written.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub fn members(&self) -> impl DoubleEndedIterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, raw)| (&**name, *raw))
     }
 }

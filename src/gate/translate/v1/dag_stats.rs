@@ -1,6 +1,6 @@
 //! How many runs of each state DAGs have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use http::{Method, StatusCode};
 use serde_json::value::RawValue;
@@ -42,12 +42,8 @@ fn stats(asked: &Asked) -> Working<'_> {
         let Some(ids) = asked.query.get("dag_ids") else {
             return Err(Fault::bad_request("Missing query parameter 'dag_ids'"));
         };
-        let mut wanted: Vec<&str> = Vec::new();
-        for id in ids.split(',') {
-            if !wanted.contains(&id) {
-                wanted.push(id);
-            }
-        }
+        let mut seen = HashSet::new();
+        let wanted: Vec<&str> = ids.split(',').filter(|id| seen.insert(*id)).collect();
         let mut call = asked.call()?;
         call.query.extend(wanted.iter().map(|id| ("dag_ids".to_owned(), (*id).to_owned())));
         let answered = asked.calls.good(call).await?;

@@ -1,5 +1,7 @@
 //! Users, roles and permissions, which FAB's auth manager has. The others have none, and Airflow 2 says so.
 
+use std::collections::HashSet;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
@@ -220,24 +222,22 @@ fn change_role(asked: &Asked) -> Working<'_> {
                 .map_err(|_| Fault::bad_request("actions are not of type 'array' - 'actions'"))?;
             let role = good(asked, asked.call_to(http::Method::GET, asked.row.new.path)?).await?;
             let read = Object::read(role.text()?).ok_or_else(odd)?;
-            let mut all: Vec<&str> = Vec::new();
             let had: Vec<&RawValue> =
                 read.raw("actions").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
-            let same = |one: &str, other: &str| {
-                serde_json::from_str::<Value>(one).ok() == serde_json::from_str::<Value>(other).ok()
-            };
-            for action in had.into_iter().chain(added) {
-                if !all.iter().any(|known| same(known, action.get())) {
-                    all.push(action.get());
-                }
-            }
-            let all = format!("[{}]", all.join(","));
-            sent.set("actions", all);
+            sent.set("actions", each_once(had.into_iter().chain(added)));
         }
         let mut call = asked.call()?;
         call.body = Some(sent.json());
         asked.told(&good(asked, call).await?)
     })
+}
+
+/// A list of these in JSON, each once, however it was written.
+fn each_once<'a>(actions: impl Iterator<Item = &'a RawValue>) -> String {
+    let mut seen = HashSet::new();
+    let written = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default().to_string();
+    let all: Vec<_> = actions.filter(|raw| seen.insert(written(raw))).map(RawValue::get).collect();
+    format!("[{}]", all.join(","))
 }
 
 fn change_user(asked: &Asked) -> Working<'_> {
@@ -272,12 +272,8 @@ fn actions(asked: &Asked) -> Working<'_> {
             Some(())
         })
         .await?;
-        let mut all: Vec<String> = Vec::new();
-        for name in pairs {
-            if !all.contains(&name) {
-                all.push(name);
-            }
-        }
+        let mut seen = HashSet::new();
+        let all: Vec<&String> = pairs.iter().filter(|name| seen.insert(*name)).collect();
         let number = |name: &str| {
             let value = asked.query.today.iter().find(|(known, _)| known == name);
             value.and_then(|(_, value)| value.parse::<usize>().ok())
@@ -294,4 +290,21 @@ fn actions(asked: &Asked) -> Working<'_> {
             format!("{{\"actions\":[{}],\"total_entries\":{total}}}", page.join(",")),
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Minutes, if each were compared with those before it.
+    #[test]
+    fn actions_are_sent_once() {
+        let many: Vec<_> = (0..50_000).map(|n| format!("{{\"action\":{n}}}")).collect();
+        let again = r#"{"resource":{"name":"r"},"action":{"name":"a"}}, {"action": {"name":"\u0061"},"resource":{"name":"r"}}"#;
+        let list = format!("[{again},{},{again}]", many.join(","));
+        let read: Vec<&RawValue> = serde_json::from_str(&list).unwrap();
+        let expected =
+            format!("[{{\"resource\":{{\"name\":\"r\"}},\"action\":{{\"name\":\"a\"}}}},{}]", many.join(","));
+        assert!(each_once(read.into_iter()) == expected);
+    }
 }

@@ -103,10 +103,13 @@ impl Chunks for Lines {
             let mut out = String::new();
             match events.next().await? {
                 Some(chunk) => {
+                    // What was there already holds no end of a line.
+                    let mut seen = self.partial.len();
                     self.partial.extend_from_slice(&chunk);
-                    while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
-                        let line = self.partial.split_to(end + 1);
+                    while let Some(end) = self.partial.iter().skip(seen).position(|byte| *byte == b'\n') {
+                        let line = self.partial.split_to(seen + end + 1);
                         push_line(&line, &mut out);
+                        seen = 0;
                     }
                     if self.partial.len() > MAX_EVENT {
                         push_line(&self.partial.split(), &mut out);
