@@ -45,7 +45,7 @@ use facts::Facts;
 use notify::ServiceManager;
 use polls::LongestPoll;
 use signals::{Signal, Signals};
-use upgrade::{Handover, Inherited};
+use upgrade::{Handover, Inherited, Successor};
 
 /// Idle connections to the upstream that are kept, for each thread. Below the number of requests at
 /// a time, connections are made and closed all the time.
@@ -173,6 +173,8 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let in_force = shared.snapshot.clone();
     let secure = plain.with_tls(Arc::new(move || in_force.load().tls.clone()));
     let (sockets, ports): (Vec<_>, Vec<_>) = serving.into_iter().partition(|bound| bound.is_unix());
+    // All that can fail has been done. What is accepted from here on is served to its end.
+    inherited.ready()?;
     // A service without a listener would end at once, and take the other's connections with it.
     let accepting = [(plain, sockets), (secure, ports)].into_iter().filter(|(_, bound)| !bound.is_empty());
     let accepting = accepting
@@ -200,7 +202,6 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         tracing::info!(listener, address, "listening");
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
-    inherited.ready()?;
     manager.ready();
     let leave = outbound.block_on(until_it_ends(signals, &reloader, handover));
     manager.stopping();
@@ -225,8 +226,8 @@ async fn take_readings(metrics: Arc<Metrics>) {
 
 /// Why it ends.
 enum Leave {
-    /// It is to stop.
-    Stop(Signals),
+    /// It is to stop, and so is the process that was about to take its place: the task ends when that one is gone.
+    Stop(Signals, Option<JoinHandle<()>>),
     /// Another process serves in its place.
     To(u32, Signals),
 }
@@ -234,7 +235,7 @@ enum Leave {
 /// Answers signals until one of them ends it.
 async fn until_it_ends(mut signals: Signals, reloader: &Arc<Reloader>, handover: Handover) -> Leave {
     let handover = Arc::new(handover);
-    let mut upgrade: Option<JoinHandle<std::io::Result<u32>>> = None;
+    let mut upgrade: Option<JoinHandle<std::io::Result<Successor>>> = None;
     loop {
         let ended = async {
             match &mut upgrade {
@@ -247,7 +248,7 @@ async fn until_it_ends(mut signals: Signals, reloader: &Arc<Reloader>, handover:
             ended = ended => {
                 upgrade = None;
                 match ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
-                    Ok(process) => return Leave::To(process, signals),
+                    Ok(successor) => return Leave::To(successor.id(), signals),
                     Err(error) => {
                         tracing::error!(%error, "the upgrade failed; this process goes on");
                         continue;
@@ -267,8 +268,18 @@ async fn until_it_ends(mut signals: Signals, reloader: &Arc<Reloader>, handover:
                 let handover = handover.clone();
                 upgrade = Some(tokio::task::spawn_blocking(move || handover.begin()));
             }
-            Signal::Stop => return Leave::Stop(signals),
+            Signal::Stop => {
+                handover.cancel();
+                return Leave::Stop(signals, upgrade.map(|upgrade| tokio::spawn(gone(upgrade))));
+            }
         }
+    }
+}
+
+/// Waits for an upgrade that was given up. What serves already by then is told to stop, too.
+async fn gone(upgrade: JoinHandle<std::io::Result<Successor>>) {
+    if let Ok(Ok(successor)) = upgrade.await {
+        let _ = tokio::task::spawn_blocking(|| successor.stop()).await;
     }
 }
 
@@ -282,25 +293,25 @@ async fn drained(
     accepting: Vec<JoinHandle<()>>,
 ) {
     drain.leave();
-    let (mut signals, delay) = match leave {
-        Leave::Stop(signals) => {
+    let (mut signals, delay, successor) = match leave {
+        Leave::Stop(signals, successor) => {
             tracing::info!(requests = drain.requests(), "draining");
-            (signals, settings.server.drain_delay)
+            (signals, settings.server.drain_delay, successor)
         }
         Leave::To(process, signals) => {
             manager.handed_over(process);
             // Fails only when nobody listens, and then there is nothing to stop.
             let _ = admin_stop.send(true);
             tracing::info!(process, requests = drain.requests(), "another process serves; draining");
-            (signals, Duration::ZERO)
+            (signals, Duration::ZERO, None)
         }
     };
     let leave = async {
         tokio::time::sleep(delay).await;
         let _ = stop.send(true);
         let ended = async {
-            for accepting in accepting {
-                let _ = accepting.await;
+            for task in accepting.into_iter().chain(successor) {
+                let _ = task.await;
             }
             drain.drained().await;
         };

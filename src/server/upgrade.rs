@@ -11,13 +11,15 @@ use std::io::{Error, IoSlice, IoSliceMut, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Tells a process that its standard input is where it gets its sockets.
 pub const VARIABLE: &str = "AIRGATE_INHERIT_SOCKETS";
@@ -86,8 +88,8 @@ impl Inherited {
         Some(self.sockets.swap_remove(at).socket)
     }
 
-    /// Tells the process before that requests are served here. What it has handed over and nobody asked for is
-    /// closed.
+    /// Tells the process before that requests are served here, which it must be before the first is taken. What it
+    /// has handed over and nobody asked for is closed.
     ///
     /// # Errors
     /// There is nobody any more: it was stopped meanwhile, and so must this process be.
@@ -103,6 +105,17 @@ pub struct Handover {
     program: OsString,
     arguments: Vec<OsString>,
     sockets: Vec<Named>,
+    attempt: Mutex<Attempt>,
+}
+
+/// How far it is.
+enum Attempt {
+    /// Nobody is being started.
+    None,
+    /// Somebody is, and will say on this wire when it serves.
+    UnderWay(Arc<OwnedFd>),
+    /// Nobody will be any more.
+    Cancelled,
 }
 
 impl Handover {
@@ -111,23 +124,52 @@ impl Handover {
     pub fn new(command: impl IntoIterator<Item = OsString>, sockets: Vec<Named>) -> Self {
         let mut command = command.into_iter();
         let program = command.next().unwrap_or_else(|| "airgate".into());
-        Self { program, arguments: command.collect(), sockets }
+        Self { program, arguments: command.collect(), sockets, attempt: Mutex::new(Attempt::None) }
     }
 
-    /// Starts the next process, gives it the sockets, and waits until it serves: its id. Blocks.
+    /// Starts the next process, gives it the sockets, and waits until it serves. Blocks.
     ///
     /// # Errors
     /// It does not serve. It is gone then.
-    pub fn begin(&self) -> Result<u32> {
+    pub fn begin(&self) -> Result<Successor> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let ours = Arc::new(ours);
+        self.attempt(Attempt::UnderWay(ours.clone()))?;
+        let successor = self.start(&ours, theirs);
+        // Fails when it was given up meanwhile. Then whoever gave it up ends the successor, if there is one.
+        let _ = self.attempt(Attempt::None);
+        successor
+    }
+
+    /// Gives up what [`Handover::begin`] is at, which then ends soon, and lets nothing begin any more. If the other
+    /// one serves already, it ends with that one.
+    pub fn cancel(&self) {
+        let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Attempt::UnderWay(wire) = std::mem::replace(&mut *attempt, Attempt::Cancelled) {
+            hang_up(&wire);
+        }
+    }
+
+    fn attempt(&self, next: Attempt) -> Result<()> {
+        let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        match *attempt {
+            Attempt::Cancelled => Err(Error::other("this process was told to stop")),
+            Attempt::None | Attempt::UnderWay(_) => {
+                *attempt = next;
+                Ok(())
+            }
+        }
+    }
+
+    fn start(&self, ours: &OwnedFd, theirs: OwnedFd) -> Result<Successor> {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .env(VARIABLE, "1")
             .stdin(Stdio::from(theirs))
             .spawn()?;
-        match self.hand_over(&ours) {
-            Ok(()) => Ok(child.id()),
+        match self.hand_over(ours) {
+            Ok(()) => Ok(Successor(child)),
             Err(error) => Err(ended(&mut child, error)),
         }
     }
@@ -146,16 +188,41 @@ impl Handover {
         let bytes = [IoSlice::new(names.as_bytes())];
         rustix::net::sendmsg(wire, &bytes, &mut control, SendFlags::NOSIGNAL)?;
         let patience = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
-        if poll(&mut [PollFd::new(wire, PollFlags::IN)], Some(&patience))? == 0 {
-            return Err(Error::other(format!("it does not serve within {PATIENCE:?}")));
-        }
+        let late = poll(&mut [PollFd::new(wire, PollFlags::IN)], Some(&patience))? == 0;
+        // From here on it either has said that it serves, or cannot say so any more and does not serve.
+        hang_up(wire);
         let mut said = [0; READY.len()];
         let (length, _) = rustix::net::recv(wire, &mut said, RecvFlags::empty())?;
         match said.get(..length) == Some(READY) {
             true => Ok(()),
+            false if late => Err(Error::other(format!("it does not serve within {PATIENCE:?}"))),
             false => Err(Error::other("it ended: its log says why")),
         }
     }
+}
+
+/// The process that serves in this one's place.
+pub struct Successor(Child);
+
+impl Successor {
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Tells it to stop, and waits until it has: as long as its own requests last. Blocks.
+    pub fn stop(mut self) {
+        if let Some(process) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(process, Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// Nothing that is not said yet can be said on it any more. What is said can still be read.
+fn hang_up(wire: &OwnedFd) {
+    // Fails where there is nobody at the other end.
+    let _ = rustix::net::shutdown(wire, Shutdown::Both);
 }
 
 /// Ends a process that does not serve, and says why it does not.
@@ -195,11 +262,38 @@ mod tests {
     fn one_that_does_not_serve_is_told_and_the_sockets_go_on() {
         let (socket, address) = named("[server] listen 127.0.0.1:0");
         let handover = Handover::new(["false".into()], vec![socket]);
-        let said = handover.begin().unwrap_err().to_string();
+        let said = handover.begin().err().unwrap().to_string();
         assert!(said.contains("exit status: 1"), "{said}");
         assert!(TcpStream::connect(address).is_ok());
 
         let missing = Handover::new(["/nowhere/airgate".into()], Vec::new());
-        assert_eq!(missing.begin().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+        assert_eq!(missing.begin().err().unwrap().kind(), std::io::ErrorKind::NotFound);
+    }
+    #[test]
+    fn one_that_is_given_up_is_gone_and_no_other_begins() {
+        let handover = Handover::new(["sleep".into(), "600".into()], Vec::new());
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let beginning = scope.spawn(|| handover.begin());
+            while matches!(*handover.attempt.lock().unwrap(), Attempt::None) {
+                std::thread::yield_now();
+            }
+            handover.cancel();
+            assert!(beginning.join().unwrap().is_err());
+        });
+        assert!(handover.begin().is_err());
+        assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    }
+
+    /// What is told to stop after it has said that it serves is waited for.
+    #[test]
+    fn a_successor_that_serves_is_told_to_stop() {
+        let said = "printf ready >&0; exec sleep 600";
+        let handover = Handover::new(["sh".into(), "-c".into(), said.into()], Vec::new());
+        let successor = handover.begin().unwrap();
+        let process = successor.id();
+        handover.cancel();
+        successor.stop();
+        assert!(!std::path::Path::new(&format!("/proc/{process}")).exists());
     }
 }

@@ -167,6 +167,32 @@ fn an_upgrade_that_fails_changes_nothing() {
     assert_eq!(airgate.send(named("b")).status, 200);
 }
 
+/// A stop is meant for both: for the one that serves, and for the one that is about to take its place.
+#[test]
+fn a_stop_during_an_upgrade_leaves_nobody() {
+    let upstream = Upstream::start();
+    let setup = Airgate::with(config(&upstream.url(), "")).file("secret", SECRET);
+    // Its successor notes who it is, and goes on when it may.
+    let (program, airgate) = (setup.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
+    let script = format!(
+        "#!/bin/bash\n[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || {{ echo $$ >new; mv new successor; until [ -e go ]; do sleep 0.1; \
+         done; }}\nexec -a \"$0\" {airgate} \"$@\"\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut airgate = setup.program(program).start();
+    let note = airgate.home().join("successor");
+    airgate.signal("USR2");
+    airgate.until("its successor is there", |_| note.exists());
+    let successor = Successor(std::fs::read_to_string(note).unwrap().trim().parse().unwrap());
+    airgate.signal("TERM");
+    airgate.nth_log("\"draining\"", 1);
+    std::fs::write(airgate.home().join("go"), "").unwrap();
+    assert!(airgate.wait().success());
+    assert!(!std::path::Path::new(&format!("/proc/{}", successor.0)).exists(), "{}", airgate.log());
+    assert!(TcpStream::connect(airgate.address()).is_err(), "nobody listens any more");
+}
+
 // --- Stop
 
 #[test]
