@@ -1,6 +1,7 @@
 //! What stands before the proxy: limits that Pingora does not have.
 //!
-//! Pingora waits for ever for the rest of a request's head, and takes every connection.
+//! Pingora waits for ever for the rest of a request's head, takes every connection, and has all that a request needs
+//! ready for a connection on which none comes.
 
 mod unreadable;
 mod watched;
@@ -12,75 +13,95 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
 
+use super::CLIENT_IDLE;
 use super::tls::Tls;
 use crate::metrics::{Metrics, Rejected};
-use watched::{Facts, Watched};
+use watched::{Begins, Facts, Watched};
 
 /// How long connections that are idle when it ends are kept for a request that may be on its way.
 const LAST_HEADS: Duration = Duration::from_millis(200);
 
 /// The head of this session's request has been read: the deadline is met.
 pub fn head_is_read(session: &ServerSession) {
-    if let Some(facts) = Facts::of(session) {
-        facts.head_is_read();
-    }
+    let Some(facts) = Facts::of(session) else { return };
+    let headers = &session.req_header().headers;
+    let body = match (headers.get(TRANSFER_ENCODING), headers.get(CONTENT_LENGTH)) {
+        (None, None) => Some(0),
+        (None, Some(length)) => length.to_str().ok().and_then(|length| length.parse().ok()),
+        (Some(_), _) => None,
+    };
+    facts.head_is_read(body);
 }
 
-/// An HTTP application whose requests must have their head within a time, which [`Limited`] watches over.
+/// An HTTP application whose requests must have their head within a time. It gets to see a request of HTTP/1 when all
+/// of its head is there: until then a connection costs its buffers, and not the tens of KiB of a request at work.
 pub struct Deadlined<A> {
     inner: Arc<A>,
+    leave: watch::Sender<bool>,
 }
 
-impl<A> Deadlined<A> {
+impl<A: HttpServerApp + Send + Sync + 'static> Deadlined<A> {
     /// Has the deadline begin for each request of an application.
     pub fn new(inner: A) -> Self {
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), leave: watch::Sender::new(false) }
     }
-}
 
-#[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Deadlined<A> {
     // Not `async`: that would wrap the application's future in another, for each request.
-    fn process_new_http<'a, 'b, 'c>(
-        self: &'a Arc<Self>,
-        mut session: ServerSession,
-        shutdown: &'b ShutdownWatch,
-    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'c>>
-    where
-        'a: 'c,
-        'b: 'c,
-        Self: 'c,
-    {
-        // A stream of HTTP/2 comes with its head.
-        if session.is_http2() {
-            return self.inner.process_new_http(session, shutdown);
-        }
-        if let Some(facts) = Facts::of(&session) {
-            facts.await_request();
+    fn request<'a>(
+        &'a self,
+        stream: Stream,
+        settings: Option<HttpPersistentSettings>,
+        shutdown: &'a ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
+        let mut session = ServerSession::new_http1(stream);
+        match settings {
+            Some(settings) => settings.apply_to_session(&mut session),
+            // Of one that is about to leave Pingora itself keeps no connection.
+            None => session.set_keepalive(Some(CLIENT_IDLE.as_secs())),
         }
         // A request that comes before the last one is answered waits its turn (RFC 9112, section
         // 9.3.2). Otherwise Pingora gives up the one before.
         session.set_pipelining_enabled(true);
         self.inner.process_new_http(session, shutdown)
     }
+}
 
-    fn h2_options(&self) -> Option<H2Options> {
-        self.inner.h2_options()
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Deadlined<A> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        if is_http2(&stream) {
+            return self.inner.process_new(stream, shutdown).await;
+        }
+        let mut leave = self.leave.subscribe();
+        let (mut stream, mut settings) = (stream, None);
+        loop {
+            let mut watched: Box<Watched> = stream.into_any().downcast().ok()?;
+            if watched.await_request() == Begins::Here {
+                tokio::select! {
+                    biased;
+                    comes = watched.head() => comes?,
+                    _ = leave.wait_for(|leave| *leave) => return None,
+                }
+            }
+            (stream, settings) = self.request(watched, settings, shutdown).await?.consume();
+        }
     }
 
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.inner.server_options()
-    }
-
-    async fn http_cleanup(&self) {
+    async fn cleanup(&self) {
+        self.leave.send_replace(true);
         self.inner.http_cleanup().await;
     }
+}
+
+fn is_http2(stream: &Stream) -> bool {
+    matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
 }
 
 /// An application whose connections are counted, in all and by address, and must bring each head in time.
@@ -141,9 +162,8 @@ impl<A> Limited<A> {
     }
 }
 
-#[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+impl<A: ServerApp + Send + Sync + 'static> Limited<A> {
+    async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<()> {
         let address = stream
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
@@ -152,13 +172,24 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
             Some(tls) => Box::pin(self.secured(tls, stream)).await?,
             None => stream,
         };
-        let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        let watched = Watched::new(stream, address, self.header_timeout, self.open.metrics.clone());
+        let is_http2 = is_http2(&stream);
+        let mut watched = Watched::new(stream, address, self.header_timeout, self.open.metrics.clone());
         if is_http2 {
             // Of HTTP/2 nobody else waits for the first head. After it an idle connection is closed.
             watched.await_request();
         }
-        self.inner.process_new(Box::new(watched), shutdown).await
+        self.inner.process_new(Box::new(watched), shutdown).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
+    /// In a task of its own, on the same thread: Pingora's has room for all that a connection may need before it is
+    /// one, 9 KiB, for as long as it lasts.
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let (this, shutdown) = (self.clone(), shutdown.clone());
+        tokio::spawn(async move { this.serve(stream, &shutdown).await });
+        None
     }
 
     /// Nothing is accepted any more, and then idle connections are closed. Heads that are on their way get a

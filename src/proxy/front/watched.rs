@@ -1,15 +1,18 @@
 //! A client's connection, with what Pingora does not tell of it.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -18,11 +21,21 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
 };
+use pingora::time::fast_timeout::fast_timeout;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::super::CLIENT_IDLE;
 use super::unreadable::Unreadable;
 use crate::metrics::{Metrics, Rejected};
+
+/// From which size on a head that is not at its end yet is Pingora's to read, or to refuse.
+const LARGE: usize = 16 * 1024;
+
+thread_local! {
+    /// Where is read to. What has come is copied: a connection on which nothing comes has no buffer.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGE].into());
+}
 
 /// What is known of a connection. Goes to the session of each of its requests, since Pingora hands on
 /// what a proxy on the way has said, and there is none.
@@ -31,6 +44,19 @@ pub(super) struct Facts {
     used: AtomicBool,
     begun: AtomicBool,
     awaiting: AtomicBool,
+    /// How many bytes the body of the request has; [`UNKNOWN`] where its end says so.
+    body: AtomicU64,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+/// Where the next request begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// With the next byte that is read here.
+    Here,
+    /// With bytes that Pingora may have read along with the request before.
+    Before,
 }
 
 impl Facts {
@@ -42,13 +68,14 @@ impl Facts {
     }
 
     /// Notes that a request is awaited. The connection's first has begun with the connection.
-    pub(super) fn await_request(&self) {
+    fn await_request(&self) {
         self.begun.store(!self.used.swap(true, Ordering::Relaxed), Ordering::Relaxed);
         self.awaiting.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the head of the request is read.
-    pub(super) fn head_is_read(&self) {
+    /// Notes that the head of the request is read, and the length of its body, where that is known.
+    pub(super) fn head_is_read(&self, body: Option<u64>) {
+        self.body.store(body.unwrap_or(UNKNOWN), Ordering::Relaxed);
         self.awaiting.store(false, Ordering::Relaxed);
     }
 
@@ -68,6 +95,13 @@ pub(super) struct Watched {
     header_timeout: Duration,
     /// The end of the time for a head of which there is a part, or that is the connection's first.
     late: Option<Pin<Box<Sleep>>>,
+    /// What is read, and is Pingora's to read.
+    ahead: BytesMut,
+    /// How many bytes the head has of what came since a request is awaited; [`UNKNOWN`] where Pingora may have had
+    /// some of it before.
+    head: u64,
+    /// How many bytes Pingora has read since.
+    read: u64,
     refusal: Option<Unreadable>,
     metrics: Arc<Metrics>,
 }
@@ -83,12 +117,93 @@ impl Watched {
         let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
         let digest = ProxyDigest::new(Box::new(nothing), Some(Box::new(facts.clone())));
         let digest = Arc::new(digest);
-        Self { inner, facts, digest, peer, header_timeout, late: None, refusal: None, metrics }
+        Self {
+            inner,
+            facts,
+            digest,
+            peer,
+            header_timeout,
+            late: None,
+            ahead: BytesMut::new(),
+            head: 0,
+            read: 0,
+            refusal: None,
+            metrics,
+        }
     }
 
-    /// Has the time begin for the first head.
-    pub(super) fn await_request(&self) {
+    /// Has the time begin for the head of a request, and says where that begins.
+    pub(super) fn await_request(&mut self) -> Begins {
+        let request = self.head.saturating_add(self.facts.body.load(Ordering::Relaxed));
+        let is_first = !self.facts.used.load(Ordering::Relaxed);
+        let begins = if is_first || self.read == request { Begins::Here } else { Begins::Before };
+        (self.head, self.read) = (UNKNOWN, 0);
         self.facts.await_request();
+        if !self.ahead.is_empty() {
+            // What is here already is a part of it.
+            self.facts.begun.store(true, Ordering::Relaxed);
+        }
+        begins
+    }
+
+    /// Waits for the head of a request: all of it, or more than Pingora should wait for. `None` when it does not
+    /// come, or not in time.
+    pub(super) async fn head(&mut self) -> Option<()> {
+        if self.ahead.is_empty() {
+            fast_timeout(CLIENT_IDLE, poll_fn(|cx| self.poll_ahead(cx))).await.ok()??;
+        }
+        while !self.is_head() {
+            poll_fn(|cx| self.poll_ahead(cx)).await?;
+        }
+        self.late = None;
+        Some(())
+    }
+
+    /// Reads what there is.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        READ.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            let read = ready!(self.poll_wire(cx, &mut buffer));
+            self.ahead.extend_from_slice(buffer.filled());
+            Poll::Ready((read.is_ok() && !buffer.filled().is_empty()).then_some(()))
+        })
+    }
+
+    /// Whether what is read is a head, or something that Pingora will refuse.
+    fn is_head(&mut self) -> bool {
+        const END: &[u8] = b"\r\n\r\n";
+        if let Some(at) = memchr::memmem::find(&self.ahead, END) {
+            self.head = (at + END.len()) as u64;
+            return true;
+        }
+        let mut headers = [httparse::EMPTY_HEADER; 256];
+        match httparse::Request::new(&mut headers).parse(&self.ahead) {
+            Ok(httparse::Status::Partial) => self.ahead.len() >= LARGE,
+            Ok(httparse::Status::Complete(_)) | Err(_) => true,
+        }
+    }
+
+    fn poll_wire(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if !self.facts.is_awaiting() {
+            self.late = None;
+            return read;
+        }
+        if read.is_ready() {
+            if !self.facts.begun.swap(true, Ordering::Relaxed) {
+                // One that is left over from the head before.
+                self.late = None;
+            }
+            return read;
+        }
+        // Most heads come in one piece, and a timer costs more than all of this.
+        if !self.facts.begun.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.header_timeout)));
+        ready!(late.as_mut().poll(cx));
+        self.metrics.connection_rejected(Rejected::SlowHead);
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the head of the request did not come in time")))
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut Stream> {
@@ -126,26 +241,19 @@ impl fmt::Debug for Watched {
 impl AsyncRead for Watched {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if !this.facts.is_awaiting() {
-            this.late = None;
-            return read;
-        }
-        if read.is_ready() {
-            if !this.facts.begun.swap(true, Ordering::Relaxed) {
-                // One that is left over from the head before.
-                this.late = None;
+        let before = buf.filled().len();
+        if this.ahead.is_empty() {
+            ready!(this.poll_wire(cx, buf))?;
+        } else {
+            let some = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead[..some]);
+            this.ahead.advance(some);
+            if this.ahead.is_empty() {
+                this.ahead = BytesMut::new();
             }
-            return read;
         }
-        // Most heads come in one piece, and a timer costs more than all of this.
-        if !this.facts.begun.load(Ordering::Relaxed) {
-            return Poll::Pending;
-        }
-        let late = this.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.header_timeout)));
-        ready!(late.as_mut().poll(cx));
-        this.metrics.connection_rejected(Rejected::SlowHead);
-        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the head of the request did not come in time")))
+        this.read += (buf.filled().len() - before) as u64;
+        Poll::Ready(Ok(()))
     }
 }
 
