@@ -39,7 +39,7 @@ use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
 use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::{self, Quiet, Telemetry};
 use bind::Bound;
 use facts::Facts;
 use notify::ServiceManager;
@@ -53,9 +53,14 @@ const UPSTREAM_POOL: usize = 256;
 /// Connections to the admin port: scrapes and probes need a few, and more could use up the process's
 /// file descriptors.
 const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { all: Some(256), per_address: None };
-/// What says at `error` what any client of the admin port can cause, and what says once more, less plainly, which
-/// address of the upstream is healthy.
-const QUIET: &[&str] = &["pingora_core::apps::http_app", "pingora_load_balancing"];
+/// What says at `error` what any client of the admin port can cause; what says once more, less plainly, which
+/// address of the upstream is healthy; and that a kept connection, which Airflow may close whenever it likes, is used
+/// by nobody any more.
+const QUIET: &[Quiet] = &[
+    ("pingora_core::apps::http_app", ""),
+    ("pingora_load_balancing", ""),
+    ("pingora_core::connectors", "failed to acquire reusable stream"),
+];
 /// How long threads have to end when all is done.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 

@@ -37,6 +37,7 @@ use tracing_subscriber::{Registry, reload};
 
 use access::AccessLog;
 use noise::NoiseFilter;
+pub use noise::Quiet;
 use writer::LogWriter;
 
 /// `[log]`.
@@ -103,12 +104,12 @@ pub const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 const ACCESS_DELAY: Duration = Duration::from_millis(100);
 
 impl Telemetry {
-    /// Sets up all logs of the process, and takes in what crates write by way of `log`, but for the modules of
+    /// Sets up all logs of the process, and takes in what crates write by way of `log`, but for the lines of
     /// others that are `quiet`.
     ///
     /// # Errors
     /// See [`Failure`].
-    pub fn init(settings: &Settings, quiet: &'static [&'static str]) -> Result<Self, Failure> {
+    pub fn init(settings: &Settings, quiet: &'static [Quiet]) -> Result<Self, Failure> {
         let output = open(settings.file.as_deref())?;
         // The application log is not delayed: its last lines tell why a process died.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
@@ -157,7 +158,7 @@ impl Drop for Telemetry {
 fn subscriber(
     log: Arc<LogWriter>,
     level: Level,
-    quiet: &'static [&'static str],
+    quiet: &'static [Quiet],
 ) -> (impl Subscriber + Send + Sync, reload::Handle<Targets, Registry>) {
     let (filter, handle) = reload::Layer::new(level.0);
     let lines = tracing_subscriber::fmt::layer()

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -18,8 +19,11 @@ use tracing_subscriber::layer::Context;
 #[derive(Default)]
 pub(super) struct NoiseFilter {
     places: Mutex<HashMap<(String, u32), Window>>,
-    quiet: &'static [&'static str],
+    quiet: &'static [Quiet],
 }
+
+/// Lines of other crates that are dropped: those of this module and of what is in it, whose text begins so.
+pub type Quiet = (&'static str, &'static str);
 
 struct Window {
     began: Instant,
@@ -27,8 +31,8 @@ struct Window {
 }
 
 impl NoiseFilter {
-    /// Drops what these modules say, too.
-    pub(super) fn new(quiet: &'static [&'static str]) -> Self {
+    /// Drops these lines, too.
+    pub(super) fn new(quiet: &'static [Quiet]) -> Self {
         Self { quiet, ..Self::default() }
     }
 
@@ -64,11 +68,27 @@ impl<S: Subscriber> Layer<S> for NoiseFilter {
         use tracing_log::NormalizeEvent;
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        let is_quiet = self.quiet.iter().any(|module| metadata.target().starts_with(module));
+        let is_quiet = self.quiet.iter().any(|(module, text)| {
+            metadata.target().starts_with(module) && (text.is_empty() || text_of(event).starts_with(text))
+        });
         is_ours(metadata.target())
             || !is_quiet
                 && self.lets_pass(metadata.target(), metadata.line().unwrap_or_default(), Instant::now())
     }
+}
+
+fn text_of(event: &Event<'_>) -> String {
+    struct Text(String);
+    impl Visit for Text {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "message" {
+                self.0 = format!("{value:?}");
+            }
+        }
+    }
+    let mut text = Text(String::new());
+    event.record(&mut text);
+    text.0
 }
 
 fn is_ours(target: &str) -> bool {
@@ -106,7 +126,9 @@ mod tests {
         let text = Text::default();
         let sink = text.clone();
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || sink.clone());
-        let subscriber = tracing_subscriber::registry().with(NoiseFilter::default()).with(layer);
+        let subscriber = tracing_subscriber::registry()
+            .with(NoiseFilter::new(&[("silent", ""), ("pingora_core", "by log, at length")]))
+            .with(layer);
         tracing::subscriber::with_default(subscriber, act);
         String::from_utf8(std::mem::take(&mut *text.0.lock().unwrap())).unwrap()
     }
@@ -133,6 +155,21 @@ mod tests {
         assert_eq!(
             (text.lines().count(), text.contains("ours"), text.contains("theirs")),
             (2, true, false),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_quiet_is_so_by_module_and_text() {
+        let text = logged(|| {
+            record(log::Level::Error, "silent::module", 1);
+            record(log::Level::Error, "pingora_core::connectors", 2);
+            tracing::error!(target: "pingora_core::connectors", "by log, at length and more");
+            tracing::error!(target: "pingora_proxy", "by log, at length");
+        });
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(
+            text.contains("pingora_core::connectors: by log\n") && text.contains("pingora_proxy"),
             "{text}"
         );
     }
