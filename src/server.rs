@@ -209,7 +209,6 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
     manager.ready();
     let leave = outbound.block_on(until_it_ends(signals, &reloader, handover));
-    manager.stopping();
     outbound.block_on(drained(leave, &drain, &settings, &manager, [stop, admin_stop], accepting));
 
     proxy_runtime.shutdown_timeout(LAST_MOMENT);
@@ -300,10 +299,12 @@ async fn drained(
     drain.leave();
     let (mut signals, delay, successor) = match leave {
         Leave::Stop(signals, successor) => {
+            manager.stopping();
             tracing::info!(requests = drain.requests(), "draining");
             (signals, settings.server.drain_delay, successor)
         }
         Leave::To(process, signals) => {
+            // The service goes on: whoever says that it stops has all of its processes ended.
             manager.handed_over(process);
             // Fails only when nobody listens, and then there is nothing to stop.
             let _ = admin_stop.send(true);
