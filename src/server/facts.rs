@@ -98,6 +98,13 @@ impl Status for Facts {
             since: Some(changed),
             until: None,
         });
+        let tls = self.shared.snapshot.load().tls.clone();
+        let certificates = tls.iter().flat_map(|tls| tls.certificates()).map(|one| Material {
+            kind: "certificate",
+            name: one.file.clone(),
+            since: Some(one.not_before),
+            until: Some(one.not_after),
+        });
         let shown = in_force.shown.iter().map(|shown| Setting {
             section: shown.section.clone(),
             key: shown.key.to_owned(),
@@ -113,7 +120,7 @@ impl Status for Facts {
             hosts: in_force.settings.admin.hosts.clone(),
             started: Some(self.started),
             loaded: Some(in_force.loaded),
-            materials: key_sets.chain(files).collect(),
+            materials: certificates.chain(key_sets).chain(files).collect(),
             settings: shown.collect(),
         }
     }

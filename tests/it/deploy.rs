@@ -12,7 +12,7 @@ use crate::support::airgate::Setup;
 use crate::support::database::{Database, Kind};
 use crate::support::token::{self, Issuer, SECRET};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Upstream, airflow, get, post, prometheus, redis};
+use crate::support::{Airgate, Ask, Upstream, airflow, get, post, prometheus, redis, tls};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -209,26 +209,29 @@ fn eventful() -> (Airgate, Upstream, Database) {
     let config = format!(
         "[upstream]\nurl = \"{}\"\n[core]\nsimple_auth_manager_users = \"admin:admin\"\n[basic]\nsources = \"upstream\"\n\
          [api_auth]\njwt_secret = \"{SECRET}\"\n[database]\nsql_alchemy_conn = \"{}\"\n[redis]\nurl = \"{}\"\n\
-         [lockout]\nattempts = 3\n[[jwt.issuers]]\nissuer = \"https://idp\"\naudience = \"airgate\"\n\
+         [lockout]\nattempts = 3\n[server.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[[jwt.issuers]]\nissuer = \"https://idp\"\naudience = \"airgate\"\n\
          jwks_url = \"keys.json\"\nalgorithms = \"EdDSA\"\nusername_prefix = \"\"\n",
         upstream.url(),
         database.url,
         redis.url(),
+        tls::file("airflow.pem").display(),
+        tls::file("airflow.key").display(),
     );
     let gate = Airgate::with(config).file("keys.json", Issuer::set(&[&issuer])).start();
     (gate, upstream, database)
 }
 
 fn bustle(gate: &Airgate, round: usize) {
+    let send = |ask: Ask| tls::Client::default().send(&ask, gate.address()).unwrap();
     let password =
         |password: &str| post("/auth/token").json(json!({"username": "admin", "password": password}));
-    gate.send(password("right"));
-    gate.send(get("/api/v2/dags?limit=1000").bearer(&token::good("admin")));
-    gate.send(get("/api/v2/pools").basic("admin", "right"));
-    gate.send(get("/api/v2/pools"));
-    gate.send(get("/nowhere"));
+    send(password("right"));
+    send(get("/api/v2/dags?limit=1000").bearer(&token::good("admin")));
+    send(get("/api/v2/pools").basic("admin", "right"));
+    send(get("/api/v2/pools"));
+    send(get("/nowhere"));
     if round < 5 {
-        gate.send(get("/api/v2/pools").basic("eve", "wrong"));
+        send(get("/api/v2/pools").basic("eve", "wrong"));
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::support::browser::Browser;
 use crate::support::client::Ask;
-use crate::support::token::{self, SECRET};
+use crate::support::token::{self, Issuer, SECRET};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Closed, Upstream, ask, get, post};
+use crate::support::{Airgate, Closed, Upstream, ask, get, post, tls};
 
 const OPTIONS: &str =
     "[core]\nsimple_auth_manager_users = \"admin:admin\"\n[basic]\nsources = \"upstream\"\n";
@@ -44,6 +44,51 @@ fn who_sees_it() {
         let (found, text) = page(&gate(&upstream.url(), admin), host);
         assert_eq!(found, status, "{name}: {text}");
         assert!(text.contains(told), "{name}: {text}");
+    }
+}
+
+/// Certificates with what is left of them, keys and key sets with their age.
+#[test]
+fn certificates_and_keys_have_an_age() {
+    let upstream = Upstream::start();
+    let config = format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_private_key_path = \"rsa.pem\"\n\
+         [server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[[jwt.issuers]]\nissuer = \"https://idp\"\n\
+         audience = \"airgate\"\njwks_url = \"keys.json\"\nalgorithms = \"EdDSA\"\nusername_prefix = \"\"\n",
+        upstream.url()
+    );
+    let gate = Airgate::with(config)
+        .file("rsa.pem", include_bytes!("../jwt/rsa.pem"))
+        .file("tls.crt", tls::read("airflow.pem"))
+        .file("tls.key", tls::read("airflow.key"))
+        .file("keys.json", Issuer::set(&[&Issuer::new("one")]))
+        .start();
+    gate.until("the key set is read", |gate| {
+        gate.admin("/metrics").text().contains("airgate_jwks_age_seconds{")
+    });
+    let (_, text) = page(&gate, "localhost");
+    let row = |kind: &str, name: &str| {
+        let rows = text.split("<tr>").filter(|row| row.starts_with(&format!("<td>{kind}<td>")));
+        let row = rows.filter(|row| row.contains(name)).last();
+        row.unwrap_or_else(|| panic!("{kind} {name}\n{text}"))
+            .split("<td")
+            .skip(3)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let is_age = |cell: &str| {
+        let age = cell.strip_prefix(" class=when>").unwrap_or_default();
+        age.starts_with(|c: char| c.is_ascii_digit()) && age.contains(' ')
+    };
+    let certificate = row("certificate", "tls.crt");
+    assert!(is_age(&certificate[0]), "{certificate:?}");
+    assert!(
+        certificate[1].starts_with(" class=\"when soft\">in ") && certificate[1].ends_with(" days"),
+        "{certificate:?}"
+    );
+    for (kind, name) in [("file", "tls.key"), ("file", "rsa.pem"), ("key set", "keys.json")] {
+        let age = &row(kind, name)[0];
+        assert!(is_age(age), "{name}: {age}");
     }
 }
 
