@@ -31,7 +31,8 @@ use discovery::{Check, Discovery, Template};
 /// How to reach the upstream.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`].
+    /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`], or sooner: see
+    /// [`Upstreams::maintain`].
     pub urls: Vec<Url>,
     /// Airflow's own health, which it tells without a credential: asked for the health of an address.
     pub health_route: &'static str,
@@ -159,7 +160,8 @@ impl Upstreams {
         self.backends.run_health_check(true).await;
     }
 
-    /// Keeps addresses and health up to date, until nobody uses them any more.
+    /// Keeps addresses and health up to date, until nobody uses them any more. While none is healthy, names are
+    /// looked up each time: Airflow may have moved.
     pub async fn maintain(upstreams: Weak<Self>) {
         let rounds = RESOLVE_EVERY.as_secs() / CHECK_EVERY.as_secs();
         let mut ticks = tokio::time::interval(CHECK_EVERY);
@@ -167,7 +169,8 @@ impl Upstreams {
         for round in 0_u64.. {
             ticks.tick().await;
             let Some(this) = upstreams.upgrade() else { return };
-            if round % rounds == 0 || this.backends.get_backend().is_empty() {
+            let is_lost = !this.health().iter().any(|(_, healthy)| *healthy);
+            if round % rounds == 0 || is_lost {
                 this.resolve().await;
             } else {
                 this.backends.run_health_check(true).await;

@@ -31,6 +31,7 @@ mod mixed;
 mod openapi;
 mod properties;
 mod python_client;
+mod resolve;
 mod status;
 mod support;
 mod tls;
