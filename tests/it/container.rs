@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::airgate::Setup;
 use crate::support::token::{self, SECRET};
-use crate::support::{Airgate, Upstream, get};
+use crate::support::{Airgate, Upstream, get, tls};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -98,6 +98,29 @@ fn it_serves_as_nobody_in_particular() {
     assert!(gate.metric("process_resident_memory_bytes") > 0.0);
     gate.signal("TERM");
     assert!(gate.wait().success());
+}
+
+#[test]
+fn it_serves_tls() {
+    let upstream = Upstream::start();
+    let config = format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n\
+         [server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\nclient_ca = \"ca.pem\"\n",
+        upstream.url()
+    );
+    let setup = Airgate::with(config)
+        .file("tls.crt", tls::read("airflow.pem"))
+        .file("tls.key", tls::read("airflow.key"))
+        .file("ca.pem", tls::read("ca.pem"));
+    let Some(setup) = contained(setup) else { return };
+    let gate = setup.start();
+    let ask = get("/api/v2/pools").bearer(&token::good("admin"));
+    let client = tls::Client::default().with_certificate("client");
+    assert_eq!(client.send(&ask, gate.address()).unwrap().status, 200);
+    assert_eq!(client.send_http2(&ask, gate.address()).unwrap().unwrap().status, 200);
+    let stranger = tls::Client::default();
+    assert!(stranger.send(&ask, gate.address()).is_err(), "without a certificate");
+    assert_eq!(status(&gate, "CapEff"), "0000000000000000");
 }
 
 /// What it needs to read names, addresses and certificates is in it: an upstream by name, by `https`.

@@ -196,7 +196,9 @@ fn no_request_fails_while_it_is_reloaded() {
         for n in 1..=10 {
             // Another timeout is another set of upstreams, which must be known before it serves.
             let changed = config(&upstream, "").replacen('\n', &format!("\nread_timeout = \"{n}m\"\n"), 1);
-            std::fs::write(airgate.config(), changed).unwrap();
+            // All at once: a look at the file while it is written would find it empty, which is no mistake.
+            std::fs::write(airgate.home().join("new"), changed).unwrap();
+            std::fs::rename(airgate.home().join("new"), airgate.config()).unwrap();
             airgate.signal("HUP");
             let reloads = "airgate_config_reloads_total{result=\"success\"}";
             airgate.until("it is reloaded", |a| a.metric(reloads) >= f64::from(n));
@@ -390,6 +392,44 @@ fn a_new_key_of_the_issuer_is_fetched_and_an_old_one_serves_through_an_outage() 
     *set.lock().unwrap() = String::new();
     assert_eq!(airgate.send(by(&one, "another")).status, 200, "the last known keys serve");
     assert_eq!(airgate.send(by(&two, "another")).status, 200);
+}
+
+/// A reload while the issuer is down refuses nobody: neither whose token was verified before, nor whose is new.
+#[test]
+fn a_reload_while_the_issuer_is_down_refuses_nobody() {
+    let upstream = Upstream::start();
+    let key = std::sync::Arc::new(Issuer::new("one"));
+    let served = key.clone();
+    let issuer = Upstream::answering(move |_| answer_with(&Issuer::set(&[&served])));
+    let text = |limit: u32| {
+        let (airflow, issuer) = (upstream.url(), issuer.url());
+        format!(
+            "[upstream]\nurl = \"{airflow}\"\n[api_auth]\ntrusted_jwks_url = \"{issuer}/jwks\"\n[api]\nmaximum_page_limit = {limit}\n"
+        )
+    };
+    let (before, after) = (text(100), text(50));
+    let airgate = Airgate::with(before).start();
+    let by = |user: &str| get("/api/v2/dags?limit=1000").bearer(&key.token(&token::claims(user)));
+    let known = by("admin");
+    airgate.until("the keys have come", |a| a.send(known.clone()).status == 200);
+    issuer.kill();
+    let served =
+        "airgate_requests_total{backend=\"jwt\",method=\"GET\",route=\"/api/v2/dags\",status=\"200\"}";
+    airgate.counts(served, 1.0);
+    let misses = "airgate_cache_misses_total{cache=\"jwt\"}";
+    let verified = airgate.metric(misses);
+    upstream.forget();
+
+    std::fs::write(airgate.home().join("new"), after).unwrap();
+    std::fs::rename(airgate.home().join("new"), airgate.config()).unwrap();
+    airgate.signal("HUP");
+    airgate.logs("configuration reloaded");
+    assert_eq!(airgate.send(known).status, 200);
+    assert_eq!(upstream.only().target, "/api/v2/dags?limit=50", "the new configuration is in force");
+    assert_eq!(airgate.send(by("another")).status, 200, "the last known keys are kept");
+    airgate.counts(served, 3.0);
+    assert_eq!(airgate.metric(misses), verified + 1.0, "what was verified is not verified again");
+    airgate.until("it is ready", Airgate::is_ready);
 }
 
 // --- What is written down

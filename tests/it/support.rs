@@ -2,6 +2,7 @@
 
 pub mod airflow;
 pub mod airgate;
+pub mod bare;
 pub mod browser;
 pub mod client;
 pub mod database;

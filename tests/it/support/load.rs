@@ -41,9 +41,14 @@ impl Ended {
 
     /// The time within which 99 of 100 were answered.
     pub fn p99(&self) -> Duration {
+        self.within(99)
+    }
+
+    /// The time within which so many of 100 were answered.
+    pub fn within(&self, per_cent: usize) -> Duration {
         let mut times = self.times.clone();
         times.sort();
-        times[times.len() * 99 / 100]
+        times[times.len() * per_cent / 100]
     }
 }
 
@@ -85,6 +90,10 @@ impl<'a> Load<'a> {
     /// Over TLS.
     pub fn with_tls(self) -> Self {
         Self { tls: true, ..self }
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// Has so many clients ask while something happens, half of them on connections that they keep. Between two
