@@ -111,3 +111,55 @@ stop_steps() {
   for pid in "${!STEPS[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   for pid in "${!STEPS[@]}"; do await "$pid" 2>/dev/null || true; done
 }
+
+# --- the tests' servers (tests/servers) -----------------------------------------------------------------------------
+
+# A script of tests/servers says `server KIND "$@"`, defines `is_up`, `up`, which waits until it answers, and `env_lines`,
+# and ends with `serve`. What it says at its top is its usage.
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
+server() { # KIND up|down|env [--name X]: a test that stops its server has one of its own, by name
+  KIND=$1 NAME=$1 command=${2-}
+  shift 2 || usage
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --name) [[ ${2-} =~ ^[a-z0-9-]{1,64}$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=$KIND-$2; shift 2 ;;
+      *) usage ;;
+    esac
+  done
+  HOME_DIR=$DEV/servers/$NAME
+  PIDFILE=$HOME_DIR/$KIND.pid LOG=$HOME_DIR/$KIND.log
+}
+port() { cat "$HOME_DIR/port" 2>/dev/null; }
+stop() { stop_process "$1" 10; } # PIDFILE
+clean_up() { :; } # once it has stopped
+lock() { # held until this script ends
+  mkdir -p "$HOME_DIR"
+  exec 9>"$HOME_DIR/lock"
+  flock -w 900 9 || die "another $KIND.sh has been working on $NAME for 15 minutes"
+}
+serve() {
+  local pidfile
+  case $command in
+    up)
+      lock
+      up
+      env_lines
+      ;;
+    down) # without a name those with names, too
+      if [ "$NAME" = "$KIND" ]; then
+        for pidfile in "$DEV/servers/$KIND"-*/"${PIDFILE##*/}"; do
+          [ ! -f "$pidfile" ] || stop "$pidfile"
+        done
+      fi
+      [ -d "$HOME_DIR" ] || exit 0
+      lock
+      stop "$PIDFILE"
+      clean_up
+      ;;
+    env)
+      is_up || die "$NAME is down"
+      env_lines
+      ;;
+    *) usage ;;
+  esac
+}

@@ -18,37 +18,13 @@ USERS=(alice bob carol/admin viewer host/client.example.org)
 START_TIMEOUT=60 # seconds; far below one is usual, but a compiler may have the cores
 PATH=$PATH:/usr/sbin:/sbin
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-
-command=${1-}
-shift || usage
-NAME=kdc
-while [ $# -gt 0 ]; do
-  case $1 in
-    --name) [[ ${2-} =~ ^[a-z0-9-]+$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=kdc-$2; shift 2 ;;
-    *) usage ;;
-  esac
-done
-
-HOME_DIR=$DEV/servers/$NAME
-PIDFILE=$HOME_DIR/kdc.pid
-LOG=$HOME_DIR/kdc.log
+server kdc "$@"
 DATA=$HOME_DIR/data
 export KRB5_CONFIG=$DATA/krb5.conf KRB5_KDC_PROFILE=$DATA/kdc.conf
 
 LOCK_FILE=$ROOT/tests/servers/kdc-clients.lock.txt
 VENV=$DEV/kerberos-venv
 UV_VERSION=0.13.9
-
-declare -F free_port >/dev/null || free_port() { # prints a port on which nobody listens
-  local port
-  for _ in {1..200}; do
-    port=$((20000 + SRANDOM % 12000))
-    port_in_use "$port" || { printf '%s\n' "$port"; return; }
-  done
-  return 1
-}
-port() { cat "$HOME_DIR/port" 2>/dev/null; }
 
 # --- the clients ----------------------------------------------------------------------------------------------------
 
@@ -187,31 +163,4 @@ AIRGATE_TEST_KDC_PYTHON=$VENV/bin/python
 ENV
 }
 
-lock() { # held until this script ends
-  mkdir -p "$HOME_DIR"
-  exec 9>"$HOME_DIR/lock"
-  flock -w 900 9 || die "another kdc.sh has been working on $NAME for 15 minutes"
-}
-
-case $command in
-  up)
-    lock
-    up
-    env_lines
-    ;;
-  down)
-    if [ "$NAME" = kdc ]; then
-      for pidfile in "$DEV"/servers/kdc-*/kdc.pid; do
-        [ ! -f "$pidfile" ] || stop_process "$pidfile" 10
-      done
-    fi
-    [ -d "$HOME_DIR" ] || exit 0
-    lock
-    stop_process "$PIDFILE" 10
-    ;;
-  env)
-    is_up || die "$NAME is down"
-    env_lines
-    ;;
-  *) usage ;;
-esac
+serve

@@ -23,52 +23,35 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-
-command=${1-}
-shift || usage
-NAME=ldap
-while [ $# -gt 0 ]; do
-  case $1 in
-    --name) [[ ${2-} =~ ^[a-z0-9-]{1,64}$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=ldap-$2; shift 2 ;;
-    *) usage ;;
-  esac
-done
-HOME_=$DEV/servers/$NAME
-PIDFILE=$HOME_/slapd.pid
-LOG=$HOME_/slapd.log
+server ldap "$@"
+PIDFILE=$HOME_DIR/slapd.pid
+LOG=$HOME_DIR/slapd.log
 BASE=dc=airgate,dc=test
 SERVICE=cn=airgate,ou=services,$BASE
 START_TIMEOUT=60 # seconds; one is usual
 
-port() { cat "$HOME_/port" 2>/dev/null; }
-tls_port() { cat "$HOME_/tls-port" 2>/dev/null; }
+tls_port() { cat "$HOME_DIR/tls-port" 2>/dev/null; }
 is_up() { process_of "$PIDFILE" >/dev/null; }
 answers() {
   ldapsearch -x -LLL -o nettimeout=2 -H "ldap://127.0.0.1:$(port)" -D "$SERVICE" -w service-pw -b "$BASE" -s base 1.1 >/dev/null 2>&1
 }
 
-lock() {
-  exec 9>"$HOME_/lock"
-  flock -w 120 9 || die "another ldap.sh has been working on $NAME for two minutes"
-}
-
 make_certificates() {
-  [ ! -f "$HOME_/server.crt" ] || return 0
+  [ ! -f "$HOME_DIR/server.crt" ] || return 0
   local authority
   for authority in ca other-ca; do
     openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=airgate test $authority" \
-      -keyout "$HOME_/$authority.key" -out "$HOME_/$authority.crt" 2>/dev/null
+      -keyout "$HOME_DIR/$authority.key" -out "$HOME_DIR/$authority.crt" 2>/dev/null
   done
-  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$HOME_/server.key" -out "$HOME_/server.csr" 2>/dev/null
-  openssl x509 -req -in "$HOME_/server.csr" -CA "$HOME_/ca.crt" -CAkey "$HOME_/ca.key" -CAcreateserial -days 3650 \
+  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$HOME_DIR/server.key" -out "$HOME_DIR/server.csr" 2>/dev/null
+  openssl x509 -req -in "$HOME_DIR/server.csr" -CA "$HOME_DIR/ca.crt" -CAkey "$HOME_DIR/ca.key" -CAcreateserial -days 3650 \
     -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n') \
-    -out "$HOME_/server.crt.new" 2>/dev/null
-  mv "$HOME_/server.crt.new" "$HOME_/server.crt"
+    -out "$HOME_DIR/server.crt.new" 2>/dev/null
+  mv "$HOME_DIR/server.crt.new" "$HOME_DIR/server.crt"
 }
 
 write_configuration() {
-  cat >"$HOME_/slapd.conf" <<CONF
+  cat >"$HOME_DIR/slapd.conf" <<CONF
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
@@ -77,12 +60,12 @@ moduleload back_mdb
 moduleload memberof
 moduleload ppolicy
 moduleload argon2
-TLSCACertificateFile $HOME_/ca.crt
-TLSCertificateFile $HOME_/server.crt
-TLSCertificateKeyFile $HOME_/server.key
+TLSCACertificateFile $HOME_DIR/ca.crt
+TLSCertificateFile $HOME_DIR/server.crt
+TLSCertificateKeyFile $HOME_DIR/server.key
 # nothing survives a crash, and nothing has to
 database mdb
-directory $HOME_/db
+directory $HOME_DIR/db
 suffix "$BASE"
 rootdn "cn=admin,$BASE"
 rootpw admin-pw
@@ -148,11 +131,11 @@ groups() { # through the server, so that the overlay writes memberOf
 }
 
 make_data() {
-  [ ! -f "$HOME_/made" ] || return 0
-  rm -rf "$HOME_/db"
-  mkdir -p "$HOME_/db"
-  tree >"$HOME_/tree.ldif"
-  slapadd -q -f "$HOME_/slapd.conf" -l "$HOME_/tree.ldif" >"$LOG" 2>&1 || { show_tail "$LOG"; die "slapadd failed"; }
+  [ ! -f "$HOME_DIR/made" ] || return 0
+  rm -rf "$HOME_DIR/db"
+  mkdir -p "$HOME_DIR/db"
+  tree >"$HOME_DIR/tree.ldif"
+  slapadd -q -f "$HOME_DIR/slapd.conf" -l "$HOME_DIR/tree.ldif" >"$LOG" 2>&1 || { show_tail "$LOG"; die "slapadd failed"; }
 }
 
 abandon() { stop_process "$PIDFILE" 10; }
@@ -166,11 +149,11 @@ start() {
     port=$(port || true) tls_port=$(tls_port || true)
     while [ -z "$port" ] || port_in_use "$port"; do port=$((20000 + RANDOM % 10000)); done
     while [ -z "$tls_port" ] || [ "$tls_port" = "$port" ] || port_in_use "$tls_port"; do tls_port=$((20000 + RANDOM % 10000)); done
-    echo "$port" >"$HOME_/port"
-    echo "$tls_port" >"$HOME_/tls-port"
+    echo "$port" >"$HOME_DIR/port"
+    echo "$tls_port" >"$HOME_DIR/tls-port"
     # a copy, since Ubuntu's AppArmor profile lets the original read Debian's own folders only
-    cp -f "$(command -v slapd)" "$HOME_/slapd"
-    setsid "$HOME_/slapd" -d 0 -f "$HOME_/slapd.conf" -h "ldap://127.0.0.1:$port ldaps://127.0.0.1:$tls_port" \
+    cp -f "$(command -v slapd)" "$HOME_DIR/slapd"
+    setsid "$HOME_DIR/slapd" -d 0 -f "$HOME_DIR/slapd.conf" -h "ldap://127.0.0.1:$port ldaps://127.0.0.1:$tls_port" \
       >"$LOG" 2>&1 </dev/null 9>&- &
     remember_process "$PIDFILE" $! || true
     until answers; do
@@ -179,12 +162,12 @@ start() {
       sleep 0.1
     done
     if is_up; then break; fi
-    rm -f "$HOME_/port" "$HOME_/tls-port"
+    rm -f "$HOME_DIR/port" "$HOME_DIR/tls-port"
     ((attempt < 5)) || { show_tail "$LOG"; die "slapd does not start"; }
   done
-  if [ ! -f "$HOME_/made" ]; then
+  if [ ! -f "$HOME_DIR/made" ]; then
     groups | ldapadd -x -H "ldap://127.0.0.1:$port" -D "cn=admin,$BASE" -w admin-pw >/dev/null
-    touch "$HOME_/made"
+    touch "$HOME_DIR/made"
   fi
   trap - EXIT INT TERM HUP
 }
@@ -201,32 +184,10 @@ up() {
   start
 }
 
-where() {
+env_lines() {
   printf 'AIRGATE_TEST_LDAP_URL=ldap://127.0.0.1:%s\n' "$(port)"
   printf 'AIRGATE_TEST_LDAP_TLS_URL=ldaps://127.0.0.1:%s\n' "$(tls_port)"
-  printf 'AIRGATE_TEST_LDAP_HOME=%s\n' "$HOME_"
+  printf 'AIRGATE_TEST_LDAP_HOME=%s\n' "$HOME_DIR"
 }
 
-case $command in
-  up)
-    mkdir -p "$HOME_"
-    lock
-    up
-    where
-    ;;
-  down)
-    if [ "$NAME" = ldap ]; then
-      for pidfile in "$DEV"/servers/ldap-*/slapd.pid; do
-        [ ! -f "$pidfile" ] || stop_process "$pidfile" 10
-      done
-    fi
-    [ -d "$HOME_" ] || exit 0
-    lock
-    stop_process "$PIDFILE" 10
-    ;;
-  env)
-    is_up || die "$NAME is down"
-    where
-    ;;
-  *) usage ;;
-esac
+serve

@@ -15,34 +15,15 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-
-command=${1-}
-shift || usage
-NAME=mariadb
-while [ $# -gt 0 ]; do
-  case $1 in
-    --name) [[ ${2-} =~ ^[a-z0-9-]{1,64}$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=mariadb-$2; shift 2 ;;
-    *) usage ;;
-  esac
-done
-HOME_=$DEV/servers/$NAME
-PIDFILE=$HOME_/mariadb.pid
-LOG=$HOME_/mariadb.log
+server mariadb "$@"
 PASSWORD='p@ss:w/örd%'
 START_TIMEOUT=120 # seconds; two are usual
 
 as_user() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=mysql --regid=mysql --clear-groups -- "$@"; else "$@"; fi; }
-data() { cat "$HOME_/where" 2>/dev/null; } # a folder of its own, with its socket
-port() { cat "$HOME_/port" 2>/dev/null; }
+data() { cat "$HOME_DIR/where" 2>/dev/null; } # a folder of its own, with its socket
 is_up() { process_of "$PIDFILE" >/dev/null; }
 answers() {
   MYSQL_PWD=$PASSWORD mariadb --no-defaults -h 127.0.0.1 -P "$(port)" -u airflow -e 'SELECT 1' >/dev/null 2>&1
-}
-
-lock() {
-  exec 9>"$HOME_/lock"
-  flock -w 300 9 || die "another mariadb.sh has been working on $NAME for five minutes"
 }
 
 certificates() { # FOLDER
@@ -59,7 +40,7 @@ certificates() { # FOLDER
 make_data() {
   [ ! -f "$(data)/made" ] || return 0
   local folder
-  folder=$HOME_/data
+  folder=$HOME_DIR/data
   rm -rf "$folder"
   # a socket's path is short, and the user that it drops to must be let in
   if [ ${#folder} -lt 80 ] && mkdir "$folder" && as_user test -x "$folder"; then :; else
@@ -84,7 +65,7 @@ GRANT ALL ON *.* TO 'airflow'@'localhost';
 SQL
   [ "$(id -u)" != 0 ] || chown mysql:mysql "$folder/init.sql"
   touch "$folder/made"
-  echo "$folder" >"$HOME_/where"
+  echo "$folder" >"$HOME_DIR/where"
 }
 
 abandon() { stop_process "$PIDFILE" 10; }
@@ -99,7 +80,7 @@ start() {
   for attempt in 1 2 3 4 5; do
     port=$(port || true)
     while [ -z "$port" ] || port_in_use "$port"; do port=$((20000 + RANDOM % 10000)); done
-    echo "$port" >"$HOME_/port"
+    echo "$port" >"$HOME_DIR/port"
     setsid "$(command -v mariadbd)" --no-defaults "${owner[@]}" --datadir="$folder/db" --bind-address=127.0.0.1 \
       --port="$port" --socket="$folder/mysql.sock" --pid-file="$folder/mysql.pid" --init-file="$folder/init.sql" \
       --character-set-server=utf8mb4 --default-time-zone=+05:30 --innodb-flush-log-at-trx-commit=0 \
@@ -111,7 +92,7 @@ start() {
       sleep 0.1
     done
     if is_up; then break; fi
-    rm -f "$HOME_/port"
+    rm -f "$HOME_DIR/port"
     ((attempt < 5)) || { show_tail "$LOG"; die "MariaDB does not start"; }
   done
   trap - EXIT INT TERM HUP
@@ -127,31 +108,11 @@ up() {
   start
 }
 
-where() {
+env_lines() {
   printf 'AIRGATE_TEST_MARIADB_PORT=%s\n' "$(port)"
   printf 'AIRGATE_TEST_MARIADB_HOME=%s\n' "$(data)"
 }
 
-case $command in
-  up)
-    mkdir -p "$HOME_"
-    lock
-    up
-    where
-    ;;
-  down)
-    if [ "$NAME" = mariadb ]; then
-      for pidfile in "$DEV"/servers/mariadb-*/mariadb.pid; do
-        [ ! -f "$pidfile" ] || stop_process "$pidfile" 20
-      done
-    fi
-    [ -d "$HOME_" ] || exit 0
-    lock
-    stop_process "$PIDFILE" 20
-    ;;
-  env)
-    is_up || die "$NAME is down"
-    where
-    ;;
-  *) usage ;;
-esac
+stop() { stop_process "$1" 20; } # PIDFILE
+
+serve

@@ -14,20 +14,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-
-command=${1-}
-shift || usage
-NAME=postgres
-while [ $# -gt 0 ]; do
-  case $1 in
-    --name) [[ ${2-} =~ ^[a-z0-9-]{1,64}$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=postgres-$2; shift 2 ;;
-    *) usage ;;
-  esac
-done
-HOME_=$DEV/servers/$NAME
-PIDFILE=$HOME_/postgres.pid
-LOG=$HOME_/postgres.log
+server postgres "$@"
 PASSWORD='p@ss:w/örd%'
 START_TIMEOUT=120 # seconds; two are usual
 
@@ -36,15 +23,9 @@ for folder in /usr/lib/postgresql/*/bin; do PATH=$folder:$PATH; done
 
 # It refuses to run as root.
 as_user() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; else "$@"; fi; }
-data() { cat "$HOME_/where" 2>/dev/null; } # a folder of its own, with its socket
-port() { cat "$HOME_/port" 2>/dev/null; }
+data() { cat "$HOME_DIR/where" 2>/dev/null; } # a folder of its own, with its socket
 is_up() { process_of "$PIDFILE" >/dev/null; }
 answers() { PGPASSWORD=$PASSWORD psql -qAt -h 127.0.0.1 -p "$(port)" -U airflow -d postgres -c 'SELECT 1' >/dev/null 2>&1; }
-
-lock() {
-  exec 9>"$HOME_/lock"
-  flock -w 300 9 || die "another postgres.sh has been working on $NAME for five minutes"
-}
 
 certificates() { # FOLDER
   local authority
@@ -61,7 +42,7 @@ certificates() { # FOLDER
 make_data() {
   [ ! -f "$(data)/made" ] || return 0
   local folder
-  folder=$HOME_/data
+  folder=$HOME_DIR/data
   rm -rf "$folder"
   # a socket's path is short, and its own user must be let in
   if [ ${#folder} -lt 80 ] && mkdir "$folder" && as_user test -x "$folder"; then :; else
@@ -74,7 +55,7 @@ make_data() {
   as_user initdb -D "$folder/db" -U airflow --pwfile="$folder/password" --auth=scram-sha-256 --no-sync \
     --encoding=UTF8 --locale=C.UTF-8 >"$LOG" 2>&1 </dev/null || { show_tail "$LOG"; die "initdb failed"; }
   touch "$folder/made"
-  echo "$folder" >"$HOME_/where"
+  echo "$folder" >"$HOME_DIR/where"
 }
 
 # SIGINT is its fast shutdown; on SIGTERM it waits for its clients
@@ -100,7 +81,7 @@ start() {
   for attempt in 1 2 3 4 5; do
     port=$(port || true)
     while [ -z "$port" ] || port_in_use "$port"; do port=$((20000 + RANDOM % 10000)); done
-    echo "$port" >"$HOME_/port"
+    echo "$port" >"$HOME_DIR/port"
     rm -f "$folder/db/postmaster.pid"
     if [ "$(id -u)" = 0 ]; then set -- setpriv --reuid=postgres --regid=postgres --clear-groups --; else set --; fi
     setsid "$@" "$(command -v postgres)" -D "$folder/db" -h 127.0.0.1 -p "$port" -k "$folder" \
@@ -113,7 +94,7 @@ start() {
       sleep 0.1
     done
     if is_up; then break; fi
-    rm -f "$HOME_/port"
+    rm -f "$HOME_DIR/port"
     ((attempt < 5)) || { show_tail "$LOG"; die "PostgreSQL does not start"; }
   done
   trap - EXIT INT TERM HUP
@@ -129,31 +110,9 @@ up() {
   start
 }
 
-where() {
+env_lines() {
   printf 'AIRGATE_TEST_POSTGRES_PORT=%s\n' "$(port)"
   printf 'AIRGATE_TEST_POSTGRES_HOME=%s\n' "$(data)"
 }
 
-case $command in
-  up)
-    mkdir -p "$HOME_"
-    lock
-    up
-    where
-    ;;
-  down)
-    if [ "$NAME" = postgres ]; then
-      for pidfile in "$DEV"/servers/postgres-*/postgres.pid; do
-        [ ! -f "$pidfile" ] || stop "$pidfile"
-      done
-    fi
-    [ -d "$HOME_" ] || exit 0
-    lock
-    stop "$PIDFILE"
-    ;;
-  env)
-    is_up || die "$NAME is down"
-    where
-    ;;
-  *) usage ;;
-esac
+serve

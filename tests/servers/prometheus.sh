@@ -11,24 +11,9 @@ set -euo pipefail
 
 START_TIMEOUT=60 # seconds; a few are usual, but a compiler may have the cores
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-
-command=${1-}
-shift || usage
-NAME=prometheus
-while [ $# -gt 0 ]; do
-  case $1 in
-    --name) [[ ${2-} =~ ^[a-z0-9-]+$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=prometheus-$2; shift 2 ;;
-    *) usage ;;
-  esac
-done
-
-HOME_DIR=$DEV/servers/$NAME
-PIDFILE=$HOME_DIR/prometheus.pid
-LOG=$HOME_DIR/prometheus.log
+server prometheus "$@"
 DATA=$HOME_DIR/data
 
-port() { cat "$HOME_DIR/port" 2>/dev/null; }
 answers() { [ -n "$(port)" ] && curl -sf --max-time 2 "http://127.0.0.1:$(port)/-/ready" >/dev/null; }
 is_up() { process_of "$PIDFILE" >/dev/null && answers; }
 
@@ -84,27 +69,6 @@ AIRGATE_TEST_PROMETHEUS_TARGETS=$DATA/targets
 ENV
 }
 
-lock() { # held until this script ends
-  mkdir -p "$HOME_DIR"
-  exec 9>"$HOME_DIR/lock"
-  flock -w 300 9 || die "another prometheus.sh has been working on $NAME for 5 minutes"
-}
+clean_up() { rm -rf "$DATA/tsdb"; }
 
-case $command in
-  up)
-    lock
-    up
-    env_lines
-    ;;
-  down)
-    [ -d "$HOME_DIR" ] || exit 0
-    lock
-    stop_process "$PIDFILE" 10
-    rm -rf "$DATA/tsdb"
-    ;;
-  env)
-    is_up || die "$NAME is down"
-    env_lines
-    ;;
-  *) usage ;;
-esac
+serve

@@ -13,26 +13,11 @@ set -euo pipefail
 PASSWORD='fixture:p@ss/word%'
 START_TIMEOUT=60 # seconds; far below one is usual, but a compiler may have the cores
 
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-
-command=${1-}
-shift || usage
-NAME=redis
-while [ $# -gt 0 ]; do
-  case $1 in
-    --name) [[ ${2-} =~ ^[a-z0-9-]+$ ]] || die "--name needs a word of a-z, 0-9 and -"; NAME=redis-$2; shift 2 ;;
-    *) usage ;;
-  esac
-done
-
-HOME_DIR=$DEV/servers/$NAME
-PIDFILE=$HOME_DIR/redis.pid
-LOG=$HOME_DIR/redis.log
+server redis "$@"
 DATA=$HOME_DIR/data
 
 # Unix sockets have short paths only, and a clone may lie deep.
 socket_path() { printf '/tmp/airgate-%s-%s.sock\n' "$(id -u)" "$(printf '%s' "$HOME_DIR" | sha256sum | cut -c1-16)"; }
-port() { cat "$HOME_DIR/port" 2>/dev/null; }
 tls_port() { cat "$HOME_DIR/tls-port" 2>/dev/null; }
 
 # As one does over the wire, without redis-cli: PING may be asked before AUTH, and is then refused, but answered.
@@ -122,32 +107,6 @@ AIRGATE_TEST_REDIS_CA=$DATA/ca.pem
 ENV
 }
 
-lock() { # held until this script ends
-  mkdir -p "$HOME_DIR"
-  exec 9>"$HOME_DIR/lock"
-  flock -w 300 9 || die "another redis.sh has been working on $NAME for 5 minutes"
-}
+clean_up() { rm -f "$(socket_path)"; }
 
-case $command in
-  up)
-    lock
-    up
-    env_lines
-    ;;
-  down)
-    if [ "$NAME" = redis ]; then
-      for pidfile in "$DEV"/servers/redis-*/redis.pid; do
-        [ ! -f "$pidfile" ] || stop_process "$pidfile" 10
-      done
-    fi
-    [ -d "$HOME_DIR" ] || exit 0
-    lock
-    stop_process "$PIDFILE" 10
-    rm -f "$(socket_path)"
-    ;;
-  env)
-    is_up || die "$NAME is down"
-    env_lines
-    ;;
-  *) usage ;;
-esac
+serve
