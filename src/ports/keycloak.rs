@@ -102,11 +102,25 @@ pub enum KeycloakError {
     /// It cannot be told now: no answer, or one that makes no sense.
     #[error("{cause}")]
     Unavailable {
+        /// Whether that says anything of Keycloak itself.
+        fault: Fault,
         /// What failed.
         cause: String,
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+/// What is the matter where Keycloak tells nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing came in time, or no connection: others would wait too.
+    NoAnswer,
+    /// 500 to 599: it is there, and says itself that it is not well.
+    ServerError,
+    /// An answer that means nothing here, as a firewall's page. It may be due to what this client sent, and tells
+    /// nothing of what others would be answered.
+    Odd,
 }
 
 /// Where the realm is, and how it is asked.
@@ -219,8 +233,14 @@ impl HttpKeycloak {
         &self,
         request: http::Result<Request<Bytes>>,
     ) -> Result<http::Response<Bytes>, KeycloakError> {
-        let request = request.map_err(|error| unavailable(error.to_string()))?;
-        self.client.send(request).await.map_err(|error| unavailable(why(&error)))
+        let request = request.map_err(|error| odd(error.to_string()))?;
+        self.client.send(request).await.map_err(|error| {
+            let fault = match error {
+                SendError::Timeout | SendError::Connect(_) | SendError::Other(_) => Fault::NoAnswer,
+                SendError::TooLarge => Fault::Odd,
+            };
+            KeycloakError::Unavailable { fault, cause: format!("keycloak: {error}"), retry_after: RETRY }
+        })
     }
 }
 
@@ -254,10 +274,6 @@ impl Keycloak for HttpKeycloak {
 /// When to ask again, where Keycloak does not say.
 const RETRY: Duration = Duration::from_secs(5);
 
-fn unavailable(cause: impl Into<String>) -> KeycloakError {
-    KeycloakError::Unavailable { cause: cause.into(), retry_after: RETRY }
-}
-
-fn why(error: &SendError) -> String {
-    format!("keycloak: {error}")
+fn odd(cause: impl Into<String>) -> KeycloakError {
+    KeycloakError::Unavailable { fault: Fault::Odd, cause: cause.into(), retry_after: RETRY }
 }

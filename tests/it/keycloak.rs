@@ -2,6 +2,7 @@
 
 mod bearer;
 mod browser;
+pub mod latency;
 mod log_in;
 mod outages;
 mod passwords;
@@ -9,12 +10,14 @@ mod rotation;
 mod server;
 mod sessions;
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 
 use crate::support::airflow::Airflow;
-use crate::support::keycloak::{Realm, Tokens};
+use crate::support::keycloak::{Keycloak, Realm, Tokens};
 use crate::support::upstream::{Seen, answer};
-use crate::support::{Airgate, Upstream, airflow, token};
+use crate::support::{Airgate, Upstream, airflow, ask, token};
 
 /// The secret of all Airflows of the tests that have one.
 const SECRET: &str = "airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789";
@@ -80,6 +83,29 @@ fn with_ended_inside(realm: &Realm<'_>, tokens: &Tokens) -> String {
     let ended = altered(realm, &tokens.access, json!({ "iat": now() - 900, "exp": now() - 600 }));
     let text = |name: &str| claims[name].as_str().unwrap();
     clients(text("sub"), text("preferred_username"), &ended, tokens.refresh.as_deref())
+}
+
+/// In front of a Keycloak: answers some questions itself, and passes the others on.
+fn front(keycloak: &Keycloak, itself: impl Fn(&Seen) -> Option<Vec<u8>> + Send + Sync + 'static) -> Upstream {
+    let to = keycloak.address();
+    Upstream::answering(move |seen| itself(seen).unwrap_or_else(|| passed_on(seen, to)))
+}
+
+fn passed_on(seen: &Seen, to: SocketAddr) -> Vec<u8> {
+    let mut asked = ask(&seen.method, &seen.target);
+    for (name, value) in &seen.headers {
+        if !matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding" | "accept-encoding")
+        {
+            asked = asked.with(name, value);
+        }
+    }
+    if !seen.body.is_empty() {
+        asked = asked.body(&seen.body);
+    }
+    let given = asked.send(to);
+    let told = ["content-type", "www-authenticate"];
+    let headers: Vec<_> = told.iter().filter_map(|name| Some((*name, given.header(name)?))).collect();
+    answer(given.status, &headers, &given.text())
 }
 
 /// An upstream that answers with the claims of the token that it is given.

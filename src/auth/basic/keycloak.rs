@@ -89,7 +89,7 @@ fn refused(error: KeycloakError) -> SourceVerdict {
     match error {
         KeycloakError::Refused(_) => SourceVerdict::Rejected,
         KeycloakError::Client(cause) => unavailable(&format!("keycloak refuses the client: {cause}"), RETRY),
-        KeycloakError::Unavailable { cause, retry_after } => unavailable(&cause, retry_after),
+        KeycloakError::Unavailable { cause, retry_after, .. } => unavailable(&cause, retry_after),
     }
 }
 

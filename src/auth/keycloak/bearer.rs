@@ -12,7 +12,7 @@ use crate::auth::cache::{Checked, Namer, Verified as Known, VerifiedCache};
 use crate::auth::jwt::{Refusal, Token, Verified, Verifier};
 use crate::auth::lockout::Network;
 use crate::auth::{Grant, Health, Identity, Onward, Origin, Outage, Reason, Rejection, Verdict};
-use crate::ports::keycloak::{Keycloak, KeycloakError};
+use crate::ports::keycloak::{Fault, Keycloak, KeycloakError};
 use crate::secret::Secret;
 
 /// Judges access tokens of the realm.
@@ -170,17 +170,18 @@ impl Look {
                 Checked { verdict: Verdict::Accepted(grant), verified: Some(verified) }
             }
             Err(KeycloakError::Refused(_)) => rejected("not live"),
-            Err(KeycloakError::Client(cause) | KeycloakError::Unavailable { cause, .. }) => {
-                match (self.claims.sub.clone(), self.claims.preferred_username.clone()) {
-                    (Some(id), Some(name)) => {
-                        Checked { verdict: Verdict::Accepted(self.grant(&id, name)), verified: None }
-                    }
-                    (None, _) | (_, None) => {
-                        let outage = Outage { cause: cause.into(), retry_after: RealmTokens::UNANSWERED };
-                        Checked { verdict: Verdict::Unavailable(outage), verified: None }
-                    }
+            Err(KeycloakError::Unavailable {
+                fault: Fault::NoAnswer | Fault::ServerError, cause, ..
+            }) => match (self.claims.sub.clone(), self.claims.preferred_username.clone()) {
+                (Some(id), Some(name)) => {
+                    Checked { verdict: Verdict::Accepted(self.grant(&id, name)), verified: None }
                 }
-            }
+                (None, _) | (_, None) => unavailable(cause),
+            },
+            // Keycloak is there, and has not said that the token is live.
+            Err(
+                KeycloakError::Client(cause) | KeycloakError::Unavailable { fault: Fault::Odd, cause, .. },
+            ) => unavailable(cause),
         }
     }
 
@@ -203,6 +204,11 @@ impl Look {
 
 fn bad(why: &'static str) -> Refusal {
     Refusal::Bad(Reason::TokenInvalid(why))
+}
+
+fn unavailable(cause: String) -> Checked {
+    let outage = Outage { cause: cause.into(), retry_after: RealmTokens::UNANSWERED };
+    Checked { verdict: Verdict::Unavailable(outage), verified: None }
 }
 
 fn rejected(why: &'static str) -> Checked {

@@ -155,7 +155,7 @@ impl Source for Clients {
             Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => {
                 return SourceVerdict::Rejected;
             }
-            Err(KeycloakError::Unavailable { cause, retry_after }) => {
+            Err(KeycloakError::Unavailable { cause, retry_after, .. }) => {
                 return SourceVerdict::Unavailable(Outage { cause: cause.into(), retry_after });
             }
         };
@@ -285,7 +285,7 @@ fn late() -> Outage {
 
 fn outage(error: KeycloakError) -> Outage {
     match error {
-        KeycloakError::Unavailable { cause, retry_after } => Outage { cause: cause.into(), retry_after },
+        KeycloakError::Unavailable { cause, retry_after, .. } => Outage { cause: cause.into(), retry_after },
         KeycloakError::Refused(why) | KeycloakError::Client(why) => {
             Outage { cause: format!("keycloak refused its own token: {why}").into(), retry_after: RETRY }
         }

@@ -347,7 +347,9 @@ impl Sessions {
                 tracing::warn!(%cause, "keycloak refuses the client");
                 Err(unavailable(&format!("keycloak refuses the client: {cause}"), Duration::from_secs(5)))
             }
-            Err(KeycloakError::Unavailable { cause, retry_after }) => Err(unavailable(&cause, retry_after)),
+            Err(KeycloakError::Unavailable { cause, retry_after, .. }) => {
+                Err(unavailable(&cause, retry_after))
+            }
         }
     }
 

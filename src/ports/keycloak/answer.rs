@@ -11,8 +11,11 @@ use http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{KeycloakError, RETRY, TokenUser, Tokens, UserInfo, unavailable};
+use super::{Fault, KeycloakError, RETRY, TokenUser, Tokens, UserInfo, odd};
 use crate::secret::Secret;
+
+/// The longest life of a token that is believed, ten years: what it is added to remains a time.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The answer of the token endpoint.
 pub(super) fn tokens(answer: &Response<Bytes>) -> Result<Tokens, KeycloakError> {
@@ -31,7 +34,7 @@ pub(super) fn tokens(answer: &Response<Bytes>) -> Result<Tokens, KeycloakError> 
     if answer.status() != StatusCode::OK {
         return Err(refusal(answer));
     }
-    let body: Body = read(answer.body()).ok_or_else(|| unavailable("keycloak: no tokens in the answer"))?;
+    let body: Body = read(answer.body()).ok_or_else(|| odd("keycloak: no tokens in the answer"))?;
     let access: Claims = claims(&body.access_token).unwrap_or_default();
     let id: Claims = body.id_token.as_deref().and_then(claims).unwrap_or_default();
     let sid = id.sid.or(access.sid).or(body.session_state).filter(|sid| !sid.is_empty());
@@ -42,7 +45,7 @@ pub(super) fn tokens(answer: &Response<Bytes>) -> Result<Tokens, KeycloakError> 
         refresh: body.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
         user,
         sid,
-        expires_in: Duration::from_secs(body.expires_in),
+        expires_in: Duration::from_secs(body.expires_in).min(LONGEST),
     })
 }
 
@@ -58,8 +61,7 @@ pub(super) fn user_info(answer: &Response<Bytes>) -> Result<UserInfo, KeycloakEr
     }
     match answer.status() {
         StatusCode::OK => {
-            let body: Body =
-                read(answer.body()).ok_or_else(|| unavailable("keycloak: userinfo names nobody"))?;
+            let body: Body = read(answer.body()).ok_or_else(|| odd("keycloak: userinfo names nobody"))?;
             Ok(UserInfo { id: body.sub, name: body.preferred_username.or(body.client) })
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -88,6 +90,7 @@ fn refusal(answer: &Response<Bytes>) -> KeycloakError {
         (_, said) => {
             let said = said.map(|said| format!(", {said}")).unwrap_or_default();
             KeycloakError::Unavailable {
+                fault: if status.is_server_error() { Fault::ServerError } else { Fault::Odd },
                 cause: format!("keycloak: answered {}{said}", status.as_u16()),
                 retry_after: wait(answer.headers()),
             }
@@ -150,7 +153,9 @@ mod tests {
             Ok(_) => "given",
             Err(KeycloakError::Refused(_)) => "refused",
             Err(KeycloakError::Client(_)) => "client",
-            Err(KeycloakError::Unavailable { .. }) => "unavailable",
+            Err(KeycloakError::Unavailable { fault: Fault::NoAnswer, .. }) => "no answer",
+            Err(KeycloakError::Unavailable { fault: Fault::ServerError, .. }) => "server error",
+            Err(KeycloakError::Unavailable { fault: Fault::Odd, .. }) => "odd",
         }
     }
 
@@ -203,8 +208,8 @@ mod tests {
                 | "token.get"
                 | "token.json-body"
                 | "token.exchange"
-                | "token.unknown-realm" => "unavailable",
-                "token.jwt-bearer" if release == "26.5" => "unavailable",
+                | "token.unknown-realm" => "odd",
+                "token.jwt-bearer" if release == "26.5" => "odd",
                 _ => "refused",
             };
             assert_eq!(was, expected, "{release} {name}");
@@ -231,21 +236,28 @@ mod tests {
             assert_eq!((read.user, read.sid.as_deref()), (user, sid), "{name}");
             assert_eq!((read.refresh, read.expires_in.as_secs()), (None, 300), "{name}");
         }
+        let endless = serde_json::json!({"access_token": "a", "expires_in": u64::MAX});
+        assert_eq!(tokens(&answer(200, &[], &endless.to_string())).unwrap().expires_in, LONGEST);
     }
 
     #[test]
     fn what_makes_no_sense() {
-        for (name, said, wait) in [
-            ("no JSON", answer(200, &[], "<html>"), 5),
-            ("no token", answer(200, &[], "{}"), 5),
-            ("too busy", answer(503, &[("retry-after", "17")], ""), 17),
-            ("too busy for ever", answer(429, &[("retry-after", "99999999")], "{}"), 3600),
-            ("a fault of its own", answer(500, &[], r#"{"error":"invalid_grant"}"#), 5),
-            ("a redirect", answer(302, &[("location", "/")], ""), 5),
+        let page = [("content-type", "text/html")];
+        let denied = r#"{"error":"access_denied","error_description":"Access denied"}"#;
+        for (name, said, wait, expected) in [
+            ("no JSON", answer(200, &[], "<html>"), 5, Fault::Odd),
+            ("no token", answer(200, &[], "{}"), 5, Fault::Odd),
+            ("too busy", answer(503, &[("retry-after", "17")], ""), 17, Fault::ServerError),
+            ("too busy for ever", answer(429, &[("retry-after", "99999999")], "{}"), 3600, Fault::Odd),
+            ("a fault of its own", answer(500, &[], r#"{"error":"invalid_grant"}"#), 5, Fault::ServerError),
+            ("a redirect", answer(302, &[("location", "/")], ""), 5, Fault::Odd),
+            ("401 HTML", answer(401, &page, "<html>"), 5, Fault::Odd),
+            ("403 access_denied", answer(403, &[], denied), 5, Fault::Odd),
+            ("404 of a proxy", answer(404, &page, "<html>"), 5, Fault::Odd),
         ] {
             match tokens(&said) {
-                Err(KeycloakError::Unavailable { retry_after, .. }) => {
-                    assert_eq!(retry_after.as_secs(), wait, "{name}");
+                Err(KeycloakError::Unavailable { fault, retry_after, .. }) => {
+                    assert_eq!((retry_after.as_secs(), fault), (wait, expected), "{name}");
                 }
                 other => panic!("{name}: {other:?}"),
             }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SECRET, mirror};
+use super::{SECRET, front, mirror};
 use crate::support::keycloak::{self, Keycloak};
+use crate::support::upstream::answer;
 use crate::support::{Airgate, get, token};
 
 const POOLS: &str = "/api/v2/pools";
@@ -57,22 +58,65 @@ fn stopped_and_hanging() {
     airgate.until("passwords are checked", |_| basic().0 == 200);
     assert_eq!(readiness(&airgate), (200, "up".to_owned()));
 
-    keycloak.signal("STOP");
-    let hanging = std::thread::scope(|scope| {
-        let asked = scope.spawn(|| airgate.send(get(POOLS).basic("admin", "admin-pw")));
-        // meanwhile nobody else waits
+    let many = || {
         let began = Instant::now();
-        for _ in 0..20 {
+        for _ in 0..50 {
             assert_eq!(bearer(&own), 200);
         }
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-        asked.join().unwrap()
+        began.elapsed()
+    };
+    let before = many();
+    keycloak.signal("STOP");
+    let (hanging, took, meanwhile) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let began = Instant::now();
+            (airgate.send(get(POOLS).basic("admin", "admin-pw")), began.elapsed())
+        });
+        airgate.until("it waits", |airgate| airgate.metric("airgate_requests_in_flight") >= 1.0);
+        // meanwhile nobody else waits
+        let meanwhile = many();
+        let (answer, took) = asked.join().unwrap();
+        (answer, took, meanwhile)
     });
     assert_eq!((hanging.status, hanging.header("retry-after").is_some()), (503, true));
+    assert!(took < Duration::from_secs(4), "the timeout is 3 s: {took:?}");
+    // a single one that waited would take 3 s
+    assert!(meanwhile < before * 2 + Duration::from_millis(500), "{before:?}, then {meanwhile:?}");
     assert_eq!(bearer(&third), 200, "by its signature");
     keycloak.signal("CONT");
     airgate.until("keycloak is up", |airgate| readiness(airgate).1 == "up");
     airgate.until("passwords are checked", |_| basic().0 == 200);
+}
+
+/// An answer that one client's question provokes, a firewall's say, is that client's alone: what others have is still
+/// looked at, and their passwords are checked.
+#[test]
+fn an_odd_answer_is_for_one_client() {
+    let keycloak = keycloak::shared();
+    let realm = keycloak.realm_of_its_own(|_| {});
+    let firewall = front(keycloak, |seen| {
+        let attack = String::from_utf8_lossy(&seen.body).contains("UNION");
+        attack.then(|| answer(403, &[("content-type", "text/html")], "<html>blocked</html>"))
+    });
+    let mirror = mirror();
+    let section = realm.section().replace(&keycloak.url, &firewall.url());
+    let settings = config(&section, "25s").replace("[basic]\n", "[basic]\ncache_ttl = \"0s\"\n");
+    let airgate = Airgate::before(&mirror.url(), &settings);
+    let address = firewall.url().trim_start_matches("http://").parse().unwrap();
+    let tokens = ["viewer", "admin"].map(|user| realm.log_in_at(address, user));
+    let [ended, live] = tokens.each_ref();
+    let bearer = |token: &str| airgate.send(get(POOLS).bearer(token)).status;
+    let basic = |password: &str| airgate.send(get(POOLS).basic("viewer", password));
+    assert_eq!((bearer(ended), bearer(live)), (200, 200), "{}", airgate.log());
+    realm.log_out(&realm.user_id("viewer"));
+    for round in 0..3 {
+        let odd = basic("' UNION SELECT 1");
+        assert_eq!((odd.status, odd.header("retry-after").is_some()), (503, true), "{round}");
+        assert_eq!((bearer(ended), bearer(live)), (403, 200), "{round}");
+        assert_eq!(basic("viewer-pw").status, 200, "{round}");
+        assert_eq!(readiness(&airgate), (200, "up".to_owned()), "{round}");
+    }
+    assert!(!airgate.log().contains("keycloak does not answer"), "{}", airgate.log());
 }
 
 /// A certificate of an authority of one's own.

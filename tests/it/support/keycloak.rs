@@ -240,6 +240,20 @@ impl Realm<'_> {
         ])
     }
 
+    /// The access token of a user, by the client `cli`, asked at another address, which it names as its issuer.
+    #[track_caller]
+    pub fn log_in_at(&self, address: SocketAddr, user: &str) -> String {
+        let password = format!("{user}-pw");
+        let fields = [
+            ("grant_type", "password"),
+            ("client_id", "cli"),
+            ("username", user),
+            ("password", &password),
+            ("scope", "openid"),
+        ];
+        token_request(&self.name, form(&fields)).send(address).token()
+    }
+
     /// What the user-info endpoint answers to an access token.
     #[track_caller]
     pub fn user_info(&self, access: &str) -> Answer {
@@ -336,15 +350,20 @@ impl Drop for Realm<'_> {
 
 /// A token that the realm file's own key signs, under any key id.
 pub fn sign_with(kid: &str, claims: &Value) -> String {
-    let realm = realm_file();
-    let key = &realm["components"]["org.keycloak.keys.KeyProvider"][0]["config"]["privateKey"][0];
-    let pair = RsaKeyPair::from_pkcs8(&STANDARD.decode(key.as_str().unwrap()).unwrap()).unwrap();
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed =
         format!("{}.{}", encode(&json!({ "alg": "RS256", "typ": "JWT", "kid": kid })), encode(claims));
+    format!("{signed}.{}", signature(&signed))
+}
+
+/// The signature of the realm file's own key, of which there is one for each text.
+pub fn signature(signed: &str) -> String {
+    let realm = realm_file();
+    let key = &realm["components"]["org.keycloak.keys.KeyProvider"][0]["config"]["privateKey"][0];
+    let pair = RsaKeyPair::from_pkcs8(&STANDARD.decode(key.as_str().unwrap()).unwrap()).unwrap();
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    URL_SAFE_NO_PAD.encode(signature)
 }
 
 fn realm_file() -> Value {

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::ports::keycloak::{TokenUser, UserInfo};
+use crate::ports::keycloak::{Fault, TokenUser, UserInfo};
 use crate::ports::{Script, ScriptStore};
 
 const LIFE: Duration = Duration::from_secs(300);
@@ -45,7 +45,11 @@ fn refused() -> KeycloakError {
 }
 
 fn down() -> KeycloakError {
-    KeycloakError::Unavailable { cause: "no answer".into(), retry_after: Duration::from_secs(5) }
+    KeycloakError::Unavailable {
+        fault: Fault::NoAnswer,
+        cause: "no answer".into(),
+        retry_after: Duration::from_secs(5),
+    }
 }
 
 #[async_trait]
