@@ -97,10 +97,11 @@ impl Gate {
                 return Ok(None);
             }
             Origin::Upstream => false,
+            // A name and password begin a session for each token: one that many share ends for all of them.
+            Origin::Keycloak => self.log_in.keycloak.is_none() && self.mint.issues(),
             Origin::File
             | Origin::Database(_)
             | Origin::Ldap
-            | Origin::Keycloak
             | Origin::Issuer(_)
             | Origin::Kerberos
             | Origin::Callout(_)

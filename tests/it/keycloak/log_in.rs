@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::front;
 use crate::support::keycloak;
 use crate::support::upstream::answer;
 use crate::support::{Airgate, Answer, Ask, Upstream, airflow, get, post, token};
@@ -248,6 +249,50 @@ fn many_log_ins_at_once_are_one_and_the_next_is_another() {
     realm.api("DELETE", &format!("/users/{id}"), None);
 }
 
+/// While the first is asked about none of the others is.
+#[test]
+fn fifty_log_ins_at_once_are_one_exchange() {
+    let (asked, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, open) = (asked.clone(), answers.clone());
+    let keycloak = front(keycloak::shared(), move |seen| {
+        if seen.target.ends_with("/token") {
+            count.fetch_add(1, Ordering::SeqCst);
+            while !open.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        None
+    });
+    let gate = alone(&section(&keycloak.url(), ""));
+    let issued: Vec<u16> = std::thread::scope(|scope| {
+        let one = || gate.send(password("viewer", "viewer-pw")).status;
+        let all: Vec<_> = (0..50).map(|_| scope.spawn(one)).collect();
+        gate.until("all are here", |gate| gate.metric("airgate_requests_in_flight") >= 50.0);
+        answers.store(true, Ordering::SeqCst);
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!((issued, asked.load(Ordering::SeqCst)), (vec![201; 50], 1));
+}
+
+/// A name and password in the header are remembered for the API, but a token for them never shares a session with
+/// another one.
+#[test]
+fn tokens_for_a_header_have_sessions_of_their_own() {
+    let gate = gate("[basic]\nsources = [\"keycloak\"]\n");
+    let ask = |path: &str, word: &str| gate.send(post(path).basic("viewer", word));
+    let mut sessions: Vec<Value> = ["/auth/token", "/auth/token", "/auth/token/cli"]
+        .iter()
+        .map(|path| {
+            let inside = token::read(&ask(path, "viewer-pw").token())["access_token"].take();
+            token::read(inside.as_str().unwrap())["sid"].take()
+        })
+        .collect();
+    assert!(sessions.iter().all(Value::is_string), "{sessions:?}");
+    sessions.dedup();
+    assert_eq!(sessions.len(), 3, "{sessions:?}");
+    assert_eq!(ask("/auth/token", "wrong").status, 401);
+}
+
 /// Passes connections on, and counts them.
 struct Forwarder {
     url: String,
@@ -361,6 +406,55 @@ fn a_certificate_is_verified_by_the_authority_that_is_named() {
     let (status, gate) = log_in("verify = false\n");
     assert_eq!(status, 201, "{}", gate.log());
     gate.logs("THE CERTIFICATE OF KEYCLOAK IS NOT VERIFIED");
+}
+
+/// Where the realm's settings and airgate's do not agree nobody's password is called wrong, and the log says why.
+#[test]
+fn set_up_wrongly() {
+    let section = section(&keycloak::shared().url, "");
+    for (name, from, to, said) in [
+        ("another secret", "airflow-client-secret", "nope", "keycloak refuses the client"),
+        (
+            "no such client",
+            "\"airflow\"\nclient_secret",
+            "\"nobody\"\nclient_secret",
+            "keycloak refuses the client",
+        ),
+        ("no such realm", "realm = \"airflow\"", "realm = \"nowhere\"", "answered 404"),
+    ] {
+        assert!(section.contains(from), "{name}");
+        let gate = alone(&section.replace(from, to));
+        let answer = gate.send(password("viewer", "viewer-pw"));
+        assert_eq!(answer.status, 503, "{name}: {}", answer.text());
+        assert!(answer.header("retry-after").is_some() && !answer.text().contains("keycloak"), "{name}");
+        assert!(gate.access("/auth/token").to_string().contains(said), "{name}: {}", gate.everything());
+    }
+}
+
+/// A user whom Keycloak has locked out is refused as a wrong password is, whichever is shown.
+#[test]
+fn brute_force() {
+    locked_out(keycloak::shared());
+}
+
+#[test]
+#[ignore = "needs Keycloak 26.5.6: make test-all"]
+fn brute_force_at_the_older_keycloak() {
+    locked_out(keycloak::older());
+}
+
+fn locked_out(server: &keycloak::Keycloak) {
+    let realm = server.realm_of_its_own(|realm| {
+        realm["bruteForceProtected"] = json!(true);
+        realm["failureFactor"] = json!(2);
+        realm["quickLoginCheckMilliSeconds"] = json!(0);
+    });
+    let gate = alone(&format!("{}timeout = \"60s\"\n", realm.section()));
+    assert_eq!(gate.send(password("viewer", "viewer-pw")).status, 201);
+    for word in ["nope", "nope too", "nope again", "viewer-pw"] {
+        refused(&gate, word, &password("viewer", word), "Invalid credentials");
+    }
+    assert_eq!(gate.send(password("admin", "admin-pw")).status, 201, "another user");
 }
 
 /// Who else waits for a Keycloak that was stopped, until it is back.
