@@ -32,6 +32,7 @@ mod openapi;
 mod properties;
 mod python_client;
 mod resolve;
+mod service_account;
 mod status;
 mod support;
 mod tls;

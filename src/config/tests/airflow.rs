@@ -211,7 +211,11 @@ fn airflow_cfg_is_found_where_airflow_finds_it() {
 #[test]
 fn the_simple_auth_managers_users() {
     let case = Case::new()
-        .cfg("[core]\nsimple_auth_manager_users = bob:admin, peter:Viewer , team:user:a|b\n")
+        .cfg(
+            "[core]\nsimple_auth_manager_users = bob:admin, peter:Viewer , team:user:a|b, ann:op:op, \
+               system:serviceaccount:etl:robot:op, system:serviceaccount:etl:admin:viewer, \
+               system:serviceaccount:etl:team:user:a\n",
+        )
         .variable("AIRFLOW_HOME", "/opt/airflow");
     let core = case.settings().core;
     let user = |name: &str, role: &str, teams: Option<&[&str]>| SimpleUser {
@@ -223,6 +227,10 @@ fn the_simple_auth_managers_users() {
         user("bob", "admin", None),
         user("peter", "Viewer", None),
         user("team", "user", Some(&["a", "b"])),
+        user("ann", "op", Some(&["op"])),
+        user("system:serviceaccount:etl:robot", "op", None),
+        user("system:serviceaccount:etl:admin", "viewer", None),
+        user("system:serviceaccount:etl:team", "user", Some(&["a"])),
     ];
     assert_eq!(core.simple_users.unwrap().value, expected);
     let file = core.simple_passwords_file.unwrap();

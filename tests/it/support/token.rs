@@ -1,7 +1,9 @@
 //! Tokens as Airflow would issue them, made without the code under test.
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -57,6 +59,37 @@ impl Issuer {
     pub fn token(&self, claims: &Value) -> String {
         let signed = signed_part(&json!({ "alg": "EdDSA", "typ": "JWT", "kid": self.kid }), claims);
         format!("{signed}.{}", base64(self.pair.sign(signed.as_bytes()).as_ref()))
+    }
+}
+
+/// Likewise, one that signs as most issuers do.
+pub struct RsaIssuer {
+    kid: String,
+    pair: RsaKeyPair,
+}
+
+impl RsaIssuer {
+    /// A new key.
+    pub fn new(kid: &str) -> Self {
+        Self { kid: kid.into(), pair: RsaKeyPair::generate(KeySize::Rsa2048).unwrap() }
+    }
+
+    /// The key set that has this key.
+    pub fn set(&self) -> String {
+        let key = self.pair.public_key();
+        let (n, e) = (key.modulus(), key.exponent());
+        let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
+        let (n, e) = (base64(n), base64(e));
+        json!({ "keys": [{ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid, "n": n, "e": e }] })
+            .to_string()
+    }
+
+    /// A token that this key signs.
+    pub fn token(&self, claims: &Value) -> String {
+        let signed = signed_part(&json!({ "alg": "RS256", "kid": self.kid }), claims);
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+        format!("{signed}.{}", base64(&signature))
     }
 }
 
