@@ -23,6 +23,7 @@
 #                 6 uni/pässwörd✓ (Viewer)  7 norole/norole-pw (Public)
 #   keycloak      Keycloak's auth manager, as for tests/goldens/af3-keycloak.jsonl; starts Keycloak too
 #                 (tests/servers/keycloak.sh, which lists its users and clients)
+#   keycloak-older   the same with Keycloak 26.5.6
 #   v1            fab, with what a scheduler has run: the data of tests/goldens/af2-v1.jsonl (see prepare_v1.py)
 #   v1-options    the same, but the configuration is shown, connections are tried, XComs are deserialised, and the
 #                 limits are the usual ones, 100 and 50
@@ -38,7 +39,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 HERE=$ROOT/tests/airflow
-INSTANCES=(simple simple-rs256 fab keycloak v1 v1-options demo af2 af2-no-public)
+INSTANCES=(simple simple-rs256 fab keycloak keycloak-older v1 v1-options demo af2 af2-no-public)
 JWT_SECRET=airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789
 START_TIMEOUT=${AIRGATE_AIRFLOW_START_TIMEOUT:-300} # seconds; ten are usual, but a compiler may have the cores
 
@@ -54,6 +55,7 @@ select_instance() {
     af2)           KIND=af2    PREFERRED_PORT=18184 ;;
     af2-no-public) KIND=af2    PREFERRED_PORT=18185 ;;
     keycloak)      KIND=simple PREFERRED_PORT=18186 ;; # keeps nothing of its own in the database
+    keycloak-older) KIND=simple PREFERRED_PORT=18190 ;;
     v1)            KIND=v1     PREFERRED_PORT=18187 ;;
     v1-options)    KIND=v1     PREFERRED_PORT=18188 ;;
     demo)          KIND=demo   PREFERRED_PORT=18080 ;;
@@ -134,7 +136,7 @@ airflow3_cfg() { # INSTANCE HOME
   local maximum=5 fallback=3
   [ "$1" != v1-options ] || maximum=100 fallback=50
   local auth_manager=airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager
-  [ "$1" != keycloak ] || auth_manager=airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager
+  [[ $1 != keycloak* ]] || auth_manager=airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager
   [[ $1 != fab && $1 != v1* ]] || auth_manager=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
   cat <<CFG
 [core]
@@ -202,7 +204,7 @@ CFG
 jwt_expiration_time = 3600
 jwt_cli_expiration_time = 600
 CFG
-  [ "$1" != keycloak ] || cat <<CFG
+  [[ $1 != keycloak* ]] || cat <<CFG
 jwt_secret = $JWT_SECRET
 [keycloak_auth_manager]
 server_url = $KEYCLOAK_URL
@@ -212,7 +214,7 @@ client_secret = airflow-client-secret
 jwt_federated_client_ids = ci, ci-noaud
 CFG
   case $1 in
-    keycloak) ;;
+    keycloak*) ;;
     simple-rs256) echo "jwt_private_key_path = $2/jwt-rsa.pem" ;;
     *) echo "jwt_secret = $JWT_SECRET" ;;
   esac
@@ -349,8 +351,10 @@ read_options() { # sets PORT and OVERRIDES
 
 up() {
   PYTHON=$("$HERE/venv.sh" "$RELEASE")
-  if [ "$INSTANCE" = keycloak ]; then
-    KEYCLOAK_URL=$("$ROOT/tests/servers/keycloak.sh" up | sed -n 's/^AIRGATE_TEST_KEYCLOAK=//p')
+  if [[ $INSTANCE = keycloak* ]]; then
+    local release=26.7.3
+    [ "$INSTANCE" = keycloak ] || release=26.5.6
+    KEYCLOAK_URL=$("$ROOT/tests/servers/keycloak.sh" up --release "$release" | sed -n 's/^AIRGATE_TEST_KEYCLOAK[0-9_]*=//p')
     [ -n "$KEYCLOAK_URL" ] || die "without Keycloak there is no Airflow ($INSTANCE)"
   fi
   prepare_database

@@ -40,6 +40,12 @@ pub fn keycloak() -> &'static Airflow {
     ONE.get_or_init(|| find("keycloak"))
 }
 
+/// The same, on [`super::keycloak::older`]. Started by `make test-all`.
+pub fn keycloak_older() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("keycloak-older"))
+}
+
 /// Airflow 2, where who has not logged in has the role Public. Started by `make test-all`.
 pub fn airflow_2() -> &'static Airflow {
     static ONE: OnceLock<Airflow> = OnceLock::new();
