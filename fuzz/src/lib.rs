@@ -13,6 +13,8 @@ pub mod cors;
 pub mod credentials;
 #[path = "../../tests/it/properties/kerberos.rs"]
 pub mod kerberos;
+#[path = "../../tests/it/properties/keycloak_answer.rs"]
+pub mod keycloak_answer;
 #[path = "../../tests/it/properties/ldap_message.rs"]
 pub mod ldap_message;
 #[path = "../../tests/it/properties/ldap_names.rs"]

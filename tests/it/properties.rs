@@ -9,6 +9,7 @@ mod cors;
 mod credentials;
 mod database_url;
 mod kerberos;
+mod keycloak_answer;
 mod ldap_message;
 mod ldap_names;
 mod limit;
@@ -158,6 +159,11 @@ fn credentials() {
 #[test]
 fn kerberos() {
     check("kerberos", kerberos::holds);
+}
+
+#[test]
+fn keycloak_answer() {
+    check("keycloak_answer", keycloak_answer::holds);
 }
 
 #[test]
