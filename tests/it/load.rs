@@ -644,6 +644,14 @@ mod long {
     }
 
     #[test]
+    #[ignore = "half a minute: make load"]
+    fn a_log_in_takes_hardly_longer_than_keycloak_does() {
+        let [keycloak, airgate, airflow] = crate::keycloak::latency::medians(100);
+        eprintln!("medians: Keycloak's grant {keycloak:?}, airgate {airgate:?}, Airflow {airflow:?}");
+        assert!(airgate <= keycloak + keycloak / 10, "{keycloak:?} {airgate:?}");
+    }
+
+    #[test]
     #[ignore = "minutes: make load"]
     fn a_hundred_thousand_requests_leave_the_number_of_series_unchanged() {
         random_requests(100_000);

@@ -111,7 +111,7 @@ fn by_name_with_simple_and_fab() {
     }
 }
 
-/// Log-outs are noticed within the cache time, and each token is asked about once in it.
+/// Log-outs and users who are disabled are noticed within the cache time, and each token is asked about once in it.
 #[test]
 fn a_session_that_ends() {
     ends(keycloak::shared());
@@ -133,13 +133,22 @@ fn ends(keycloak: &Keycloak) {
             realm.section()
         )
     };
-    let (cached, asks) = (patient(&mirror.url(), &config("60s")), patient(&mirror.url(), &config("0s")));
+    let [cached, soon, asks] = ["60s", "1s", "0s"].map(|ttl| patient(&mirror.url(), &config(ttl)));
     let raw = realm.log_in_by("cli", "viewer", "viewer-pw").access;
-    let status = |airgate: &Airgate| airgate.send(get(POOLS).bearer(&raw)).status;
-    assert_eq!((status(&cached), status(&asks)), (200, 200));
+    let of = |airgate: &Airgate, raw: &str| airgate.send(get(POOLS).bearer(raw)).status;
+    let status = |airgate: &Airgate| of(airgate, &raw);
+    assert_eq!((status(&cached), status(&soon), status(&asks)), (200, 200, 200));
     let seen = mirror.seen().pop().unwrap();
     let minted = token::read(seen.header("authorization").unwrap().strip_prefix("Bearer ").unwrap());
     assert_eq!((&minted["sub"], &minted["role"]), (&json!("viewer"), &json!("viewer")));
-    realm.log_out(&realm.user_id("viewer"));
+    let id = realm.user_id("viewer");
+    realm.log_out(&id);
     assert_eq!((status(&cached), status(&asks)), (200, 403));
+    soon.until("the cache time is over", |soon| status(soon) == 403);
+
+    let another = realm.log_in_by("cli", "viewer", "viewer-pw").access;
+    assert_eq!((of(&soon, &another), of(&asks, &another)), (200, 200));
+    realm.api("PUT", &format!("/users/{id}"), Some(json!({ "enabled": false })));
+    assert_eq!(of(&asks, &another), 403, "a user who is disabled");
+    soon.until("the cache time is over", |soon| of(soon, &another) == 403);
 }
