@@ -15,12 +15,17 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+use serde_json::{Value, json};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -137,6 +142,8 @@ fn say(address: SocketAddr) {
 /// A process that is measured, and the header that `wrk` sends it.
 struct Target {
     name: &'static str,
+    /// The target that it is compared with: bare Pingora, with a header as long.
+    beside: usize,
     process: usize,
     header: Option<String>,
     runs: Vec<Run>,
@@ -170,18 +177,27 @@ fn compare() {
     let home = tempfile::tempdir().expect("a folder");
     let mut processes = vec![spawn(Command::new(&this).args(["bare", &upstream.address.to_string()]))];
     let (hs512, rs256) =
-        (airgate(home.path(), &upstream, Key::Hs512), airgate(home.path(), &upstream, Key::Rs256));
+        (airgate(home.path(), &upstream, &Setup::Hs512), airgate(home.path(), &upstream, &Setup::Rs256));
     let tokens = [token(hs512.address), token(rs256.address)];
-    processes.extend([hs512, rs256]);
+    let realm = Realm::start();
+    processes.extend([hs512, rs256, airgate(home.path(), &upstream, &Setup::Keycloak(&realm.url))]);
+    let bearer = |token: String| Some(format!("Authorization: Bearer {token}"));
+    let (access, of_airflow) = (bearer(realm.access_token(3000)), bearer(realm.token_of_airflow()));
     let hs512_token = format!("Authorization: Bearer {}", tokens[0]);
     let basic = STANDARD.encode("admin:admin-pw");
-    let target = |name, process, header| Target { name, process, header, runs: Vec::new() };
+    let beside = |beside, name, process, header| Target { name, beside, process, header, runs: Vec::new() };
+    let target = |name, process, header| beside(0, name, process, header);
     let mut targets = vec![
         // The same request, which it passes on as it is.
         target("bare Pingora", 0, Some(hs512_token.clone())),
         target("airgate, Bearer HS512", 1, Some(hs512_token)),
         target("airgate, Bearer RS256", 2, Some(format!("Authorization: Bearer {}", tokens[1]))),
         target("airgate, cached Basic", 1, Some(format!("Authorization: Basic {basic}"))),
+        beside(4, "bare Pingora, 3 kB", 0, access.clone()),
+        // Airflow is given one of its own with this one inside, which is longer by a half.
+        beside(4, "airgate, Keycloak's 3 kB", 3, access),
+        // Passes as it is.
+        beside(4, "airgate, with it inside", 3, of_airflow),
     ];
     for (name, started) in
         [("nginx", nginx(home.path(), &upstream)), ("HAProxy", haproxy(home.path(), &upstream))]
@@ -214,8 +230,12 @@ fn report(targets: &[Target], processes: &[Process]) {
     let mut within = true;
     for target in targets {
         let of = |pick: fn(&Run) -> f64| median(target.runs.iter().map(pick).collect());
-        let mut ratios: Vec<f64> =
-            target.runs.iter().zip(&targets[0].runs).map(|(own, bare)| own.micros / bare.micros).collect();
+        let mut ratios: Vec<f64> = target
+            .runs
+            .iter()
+            .zip(&targets[target.beside].runs)
+            .map(|(own, bare)| own.micros / bare.micros)
+            .collect();
         ratios.sort_by(f64::total_cmp);
         let ratio = median(ratios.clone());
         within &= ratio <= TARGET || !target.name.starts_with("airgate");
@@ -239,21 +259,37 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-enum Key {
+/// How an airgate is set up: the key of its tokens, or the realm's URL.
+enum Setup<'a> {
     Hs512,
     Rs256,
+    Keycloak(&'a str),
 }
 
-fn airgate(home: &Path, upstream: &Process, key: Key) -> Process {
+const SECRET: &str = "benchmarkbenchmarkbenchmarkbenchmarkbenchmarkbenchmarkbenchmarkbenchmark";
+
+fn airgate(home: &Path, upstream: &Process, setup: &Setup<'_>) -> Process {
     // A folder of its own: each watches its configuration.
-    let home = &home.join(match key {
-        Key::Hs512 => "hs512",
-        Key::Rs256 => "rs256",
+    let home = &home.join(match setup {
+        Setup::Hs512 => "hs512",
+        Setup::Rs256 => "rs256",
+        Setup::Keycloak(_) => "keycloak",
     });
     std::fs::create_dir(home).expect("a folder");
-    let key_line = match key {
-        Key::Hs512 => format!("jwt_secret = \"{}\"", "benchmark".repeat(8)),
-        Key::Rs256 => {
+    let manager = match setup {
+        Setup::Hs512 | Setup::Rs256 => {
+            "auth_manager = \"simple\"\n[core]\nsimple_auth_manager_users = \"admin:admin\"\n\
+             simple_auth_manager_passwords_file = \"passwords.json\"\n[basic]\nsources = [\"file\"]\n"
+                .to_owned()
+        }
+        Setup::Keycloak(url) => format!(
+            "auth_manager = \"keycloak\"\n[keycloak_auth_manager]\nserver_url = \"{url}\"\nrealm = \"r\"\n\
+             client_id = \"airflow\"\nclient_secret = \"s\"\n[basic]\n"
+        ),
+    };
+    let key_line = match setup {
+        Setup::Hs512 | Setup::Keycloak(_) => format!("jwt_secret = \"{SECRET}\""),
+        Setup::Rs256 => {
             let made = Command::new("openssl")
                 .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem"])
                 .current_dir(home)
@@ -265,9 +301,7 @@ fn airgate(home: &Path, upstream: &Process, key: Key) -> Process {
     };
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nthreads = {}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [upstream]\nurl = \"http://{}\"\n[basic]\nsources = [\"file\"]\ncache_ttl = \"1h\"\n\
-         [core]\nsimple_auth_manager_users = \"admin:admin\"\n\
-         simple_auth_manager_passwords_file = \"passwords.json\"\n[api_auth]\n{key_line}\n",
+         [upstream]\nurl = \"http://{}\"\n{manager}cache_ttl = \"1h\"\n[api_auth]\n{key_line}\n",
         threads(),
         upstream.address
     );
@@ -295,6 +329,88 @@ fn airgate(home: &Path, upstream: &Process, key: Key) -> Process {
         std::thread::sleep(Duration::from_millis(20));
     };
     Process { child, address }
+}
+
+/// Keycloak, as far as tokens that it has issued need it: its keys, and whose they are.
+struct Realm {
+    url: String,
+    pair: RsaKeyPair,
+}
+
+impl Realm {
+    fn start() -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+        let key = pair.public_key();
+        let (n, e) = (key.modulus(), key.exponent());
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let (n, e) =
+            (encode(n.big_endian_without_leading_zero()), encode(e.big_endian_without_leading_zero()));
+        let keys =
+            json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k", "n": n, "e": e }] });
+        let user = json!({ "sub": "u", "preferred_username": "admin" });
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().map_while(Result::ok) {
+                let (mut head, mut bytes) = (Vec::new(), [0; 8192]);
+                while !head.ends_with(b"\r\n\r\n") {
+                    match client.read(&mut bytes) {
+                        Ok(read @ 1..) => head.extend_from_slice(&bytes[..read]),
+                        Ok(_) | Err(_) => break,
+                    }
+                }
+                let certs = head.windows(6).any(|part| part == b"/certs");
+                let body = if certs { &keys } else { &user }.to_string();
+                let length = body.len();
+                let _ = write!(
+                    client,
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+                     connection: close\r\n\r\n{body}"
+                );
+            }
+        });
+        Self { url, pair }
+    }
+
+    /// An access token of at least this many bytes: roles make them long.
+    fn access_token(&self, length: usize) -> String {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_secs();
+        let mut roles = Vec::new();
+        loop {
+            let claims = json!({
+                "iss": format!("{}/realms/r", self.url), "aud": ["airflow", "account"], "azp": "airflow",
+                "typ": "Bearer", "sub": "u", "preferred_username": "admin", "sid": "s", "jti": "j",
+                "iat": now, "exp": now + 36_000, "realm_access": { "roles": roles },
+            });
+            let signed = signed_part(&json!({ "alg": "RS256", "typ": "JWT", "kid": "k" }), &claims);
+            let mut signature = vec![0; self.pair.public_modulus_len()];
+            self.pair
+                .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+                .expect("a signature");
+            let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature));
+            if token.len() >= length {
+                return token;
+            }
+            roles.push(format!("team-{}-operators", roles.len()));
+        }
+    }
+
+    /// A token of Airflow's of 3 kB, with an access token and a refresh token inside.
+    fn token_of_airflow(&self) -> String {
+        let access = self.access_token(1400);
+        let claims = json!({
+            "user_id": "u", "name": "admin", "access_token": access, "refresh_token": &access[..700],
+            "aud": "apache-airflow", "iat": 1_700_000_000, "nbf": 1_700_000_000, "exp": 4_102_444_800_u64, "jti": "j",
+        });
+        let signed = signed_part(&json!({ "alg": "HS512", "typ": "JWT", "kid": "not-used" }), &claims);
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, SECRET.as_bytes()), signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    }
+}
+
+fn signed_part(header: &Value, claims: &Value) -> String {
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    format!("{}.{}", encode(header), encode(claims))
 }
 
 /// nginx as a plain proxy, if it is installed.
