@@ -1,8 +1,8 @@
 //! A Pingora that does nothing but forward, in a process of its own: how long a request takes without airgate.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use async_trait::async_trait;
 use pingora::server::Server;
@@ -16,6 +16,8 @@ use super::tls;
 pub struct Bare {
     child: Child,
     address: SocketAddr,
+    /// What the test runner in it writes now and then, it ends when it cannot.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Bare {
@@ -28,13 +30,14 @@ impl Bare {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let lines = said.by_ref().lines().map_while(Result::ok);
         let place = lines.filter_map(|line| line.strip_prefix("bare ")?.parse().ok()).next();
         let address: SocketAddr = place.expect("it says where it listens");
         while std::net::TcpStream::connect(address).is_err() {
             std::thread::yield_now();
         }
-        Self { child, address }
+        Self { child, address, _said: said }
     }
 
     pub fn address(&self) -> SocketAddr {

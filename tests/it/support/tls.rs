@@ -3,18 +3,23 @@
 //! With `AIRGATE_TEST_HTTP=2` in the environment every airgate of a test has TLS, and what is sent to it by
 //! `Ask::send` goes over HTTP/2, where that can say it: so the goldens can be run either way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use tokio::runtime::Runtime;
+
 use super::client::{Answer, Ask, read_answer};
+
+/// A connection of HTTP/2.
+type Http2 = h2::client::SendRequest<bytes::Bytes>;
 
 /// Longest that any answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,17 +146,36 @@ impl Client {
     pub fn send_http2(&self, ask: &Ask, to: SocketAddr) -> Option<Result<Answer>> {
         let (request, body) = ask.as_http2(to)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let sent = async { tokio::time::timeout(PATIENCE, self.exchange(request, body, to)).await };
+        let exchange = async { exchange(self.http2(to).await?, request, body).await };
+        let sent = async { tokio::time::timeout(PATIENCE, exchange).await };
         Some(runtime.block_on(sent).unwrap_or_else(|late| Err(Error::other(late))))
     }
 
-    /// Sends a request over HTTP/2, or where that cannot say it over HTTP/1.1.
+    /// Sends a request over HTTP/2, or where that cannot say it over HTTP/1.1. Over HTTP/2 connections are kept: in
+    /// a debug build agreeing on TLS takes longer than most answers.
     pub fn send_as_asked(&self, ask: &Ask, to: SocketAddr) -> Result<Answer> {
-        self.send_http2(ask, to).unwrap_or_else(|| self.send(ask, to))
+        static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+        static KEPT: Mutex<BTreeMap<SocketAddr, Http2>> = Mutex::new(BTreeMap::new());
+        let Some((request, body)) = ask.as_http2(to) else { return self.send(ask, to) };
+        let exchange = async {
+            let kept = KEPT.lock().unwrap().get(&to).cloned();
+            let kept = match kept {
+                Some(kept) => kept.ready().await.ok(),
+                None => None,
+            };
+            let sender = match kept {
+                Some(kept) => kept,
+                None => self.http2(to).await?,
+            };
+            KEPT.lock().unwrap().insert(to, sender.clone());
+            exchange(sender, request, body).await
+        };
+        let exchange = async { tokio::time::timeout(PATIENCE, exchange).await };
+        RUNTIME.block_on(exchange).unwrap_or_else(|late| Err(Error::other(late)))
     }
 
     /// A connection of HTTP/2 within a runtime.
-    pub async fn http2(&self, to: SocketAddr) -> Result<h2::client::SendRequest<bytes::Bytes>> {
+    pub async fn http2(&self, to: SocketAddr) -> Result<Http2> {
         let mut config = (*self.config()).clone();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let stream = tokio::net::TcpStream::connect(to).await?;
@@ -163,17 +187,16 @@ impl Client {
         tokio::spawn(connection);
         sender.ready().await.map_err(Error::other)
     }
+}
 
-    async fn exchange(&self, request: http::Request<()>, body: Vec<u8>, to: SocketAddr) -> Result<Answer> {
-        let mut sender = self.http2(to).await?;
-        let (answer, mut stream) = sender.send_request(request, body.is_empty()).map_err(Error::other)?;
-        if !body.is_empty() {
-            stream.reserve_capacity(body.len());
-            // An answer may come before the body is taken.
-            let _ = stream.send_data(body.into(), true);
-        }
-        read_http2(answer.await.map_err(Error::other)?).await
+async fn exchange(mut sender: Http2, request: http::Request<()>, body: Vec<u8>) -> Result<Answer> {
+    let (answer, mut stream) = sender.send_request(request, body.is_empty()).map_err(Error::other)?;
+    if !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        // An answer may come before the body is taken.
+        let _ = stream.send_data(body.into(), true);
     }
+    read_http2(answer.await.map_err(Error::other)?).await
 }
 
 async fn read_http2(answer: http::Response<h2::RecvStream>) -> Result<Answer> {
