@@ -357,8 +357,11 @@ fn hanging_and_stopped_it_costs_its_own_log_ins_alone() {
     let gate = alone(&section(&url, "timeout = \"1s\"\n"));
     let good = token::hs512(token::SECRET, &{
         let mut claims = token::claims("admin");
+        let inside = json!({ "exp": now() + 300, "iat": now(), "azp": "airflow", "sid": "s" });
         claims["user_id"] = json!("u");
         claims["name"] = json!("admin");
+        claims["access_token"] = json!(token::hs512("Keycloak's own", &inside));
+        claims["refresh_token"] = claims["access_token"].clone();
         claims
     });
     let log_in = |name: &str, ask: &Ask| {
@@ -388,6 +391,8 @@ fn hanging_and_stopped_it_costs_its_own_log_ins_alone() {
     ] {
         log_in(name, &ask);
     }
+    let before = gate.send(get("/api/v2/version").bearer(&good));
+    assert_eq!(before.status, 200, "a token that was issued before: {}", before.text());
 }
 
 #[test]

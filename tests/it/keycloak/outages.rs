@@ -117,6 +117,9 @@ fn an_odd_answer_is_for_one_client() {
         assert_eq!(readiness(&airgate), (200, "up".to_owned()), "{round}");
     }
     assert!(!airgate.log().contains("keycloak does not answer"), "{}", airgate.log());
+    // Introspection says of Keycloak's own tokens what depends on its release.
+    let asked = ["/certs", "/token", "/userinfo"];
+    assert!(firewall.seen().iter().all(|seen| asked.iter().any(|name| seen.target.ends_with(name))));
 }
 
 /// A certificate of an authority of one's own.
