@@ -26,7 +26,9 @@ use crate::auth::kerberos::KerberosAuth;
 use crate::auth::probe::Probe;
 use crate::auth::session::Session;
 use crate::auth::session::flask::FlaskSession;
-use crate::config::settings::{self, BackendName, IdentityMode, Release, ServicePrincipal, Settings};
+use crate::config::settings::{
+    self, Airflow, BackendName, IdentityMode, Release, ServicePrincipal, Settings,
+};
 use crate::config::{Errors, Location, Warning};
 use crate::gate::limit::PageLimit;
 use crate::gate::log_in::LogIn;
@@ -37,7 +39,7 @@ use crate::gate::translate::{self, Translator};
 use crate::gate::{Gate, cors, quota};
 use crate::ports::database::DatabaseUrl;
 use crate::ports::gssapi::{Acceptor, Keys, Service};
-use crate::ports::upstream::{self, Ca};
+use crate::ports::upstream::{self, Ca, Major};
 use crate::proxy::Snapshot;
 use crate::telemetry;
 
@@ -125,9 +127,10 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         .with_keycloak(sessions::realm_tokens(settings, kept, keycloak.as_ref()), sessions::inside(settings));
     let chain = chain(settings, Arc::new(bearer), &passwords, session, kerberos, own);
     let limits = (&settings.api.maximum_page_limit, &settings.api.fallback_page_limit);
-    let release = match settings.upstream.airflow {
-        Release::Airflow2 => route::Release::Airflow2,
-        Release::Airflow3 => route::Release::Airflow3,
+    let release = match settings.upstream.airflow.known() {
+        Some(Release::Airflow2) => route::Release::Airflow2,
+        Some(Release::Airflow3) => route::Release::Airflow3,
+        None => route::Release::Unknown,
     };
     Ok(Snapshot {
         gate: Gate {
@@ -250,12 +253,28 @@ fn ca(settings: &Settings, errors: &mut Errors) -> Option<Ca> {
     read().map_err(|error| errors.push(&path.at, format!("{}: {error}", path.value.display()))).ok()
 }
 
+/// As the upstream has it.
+fn major(release: Release) -> Major {
+    match release {
+        Release::Airflow2 => Major::Two,
+        Release::Airflow3 => Major::Three,
+    }
+}
+
+/// Which Airflow the upstream has said to be, as the settings have it.
+pub fn release(major: Major) -> Release {
+    match major {
+        Major::Two => Release::Airflow2,
+        Major::Three => Release::Airflow3,
+    }
+}
+
 fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings {
     let from = &settings.upstream;
     upstream::Settings {
-        health_route: match from.airflow {
-            Release::Airflow2 => "/api/v1/health",
-            Release::Airflow3 => "/api/v2/monitor/health",
+        major: match from.airflow {
+            Airflow::Set(release) => Some(major(release)),
+            Airflow::Found(_) | Airflow::Unknown => None,
         },
         urls: from
             .urls
@@ -321,7 +340,7 @@ fn session(
     tokens: &Tokens,
     remembered: &Remembered,
 ) -> Arc<dyn Backend> {
-    match settings.upstream.airflow {
+    match settings.release() {
         Release::Airflow2 => {
             let ttl = settings.basic.cache_ttl.unwrap_or_default();
             Arc::new(FlaskSession::new(asked, ttl, kept.cache.clone(), kept.runtime.clone()))

@@ -72,7 +72,7 @@ impl Program for Builder {
     }
 
     fn run(self, loaded: Loaded, sources: Sources) -> ExitCode {
-        match server::run(loaded, Arc::new(move || sources.load()), self.registry) {
+        match server::run(loaded, Arc::new(move |found| sources.load_for(found)), self.registry) {
             Ok(()) => ExitCode::SUCCESS,
             Err(StartError::Config(errors)) => {
                 cli::report(&[], &errors, &mut std::io::stderr());

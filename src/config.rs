@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub use environment::Assignment;
 pub use errors::{Errors, Warning};
 pub use location::{Located, Location};
-pub use settings::Settings;
+pub use settings::{Release, Settings};
 pub use shown::Shown;
 
 use airflow::FabSection;
@@ -72,11 +72,20 @@ impl Sources {
         Self { conf, assignments, environment, unreadable, directory, registered, system_file }
     }
 
-    /// Reads and types everything.
+    /// Reads and types everything, while it is not known which Airflow the upstream is.
     ///
     /// # Errors
     /// All that is wrong, at once.
     pub fn load(&self) -> Result<Loaded, Rejected> {
+        self.load_for(None)
+    }
+
+    /// Reads and types everything. `found` is which Airflow the upstream has said to be: it counts where
+    /// `[upstream] airflow` leaves it open.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn load_for(&self, found: Option<Release>) -> Result<Loaded, Rejected> {
         let Read { layer, folders, mut findings, sources, mut files } = self.read();
         let settings = resolve::resolve(
             &layer,
@@ -85,6 +94,7 @@ impl Sources {
             &mut findings,
             &mut files,
             &self.registered,
+            found,
         );
         if let Some(settings) = &settings {
             resolve::checks::check(settings, &mut findings);

@@ -349,7 +349,7 @@ fn error_form(kind: &RouteKind, release: Release) -> ErrorForm {
     match kind {
         RouteKind::Api(operation) => match (operation.api, release) {
             (Api::Stable, _) | (Api::Fab, Release::Airflow2) => ErrorForm::ProblemJson,
-            (Api::Public, _) | (Api::Fab, Release::Airflow3) => ErrorForm::Detail,
+            (Api::Public, _) | (Api::Fab, Release::Airflow3 | Release::Unknown) => ErrorForm::Detail,
         },
         RouteKind::Experimental(_) => ErrorForm::Error,
         RouteKind::Token(_) | RouteKind::Other(_) => ErrorForm::Detail,
@@ -363,6 +363,7 @@ fn paging(kind: &RouteKind, release: Release) -> Option<(Dialect, ListEndpoint)>
             let dialect = match (operation.api, release) {
                 (Api::Public, _) => Dialect::Airflow3,
                 (Api::Fab, Release::Airflow3) => Dialect::Airflow3Fab,
+                (Api::Fab, Release::Unknown) => Dialect::AnyFab,
                 (Api::Fab, Release::Airflow2) | (Api::Stable, _) => Dialect::Airflow2,
             };
             let endpoint = match operation.paging {

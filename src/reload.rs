@@ -11,14 +11,16 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
-use crate::assemble::{Kept, assemble, log_settings};
-use crate::config::{Loaded, Rejected, Settings, Shown};
+use crate::assemble::{Kept, assemble, log_settings, release};
+use crate::config::settings::Airflow;
+use crate::config::{Loaded, Rejected, Release, Settings, Shown};
 use crate::metrics::{Metrics, Reload};
 use crate::proxy::{Shared, Snapshot};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Change, Telemetry};
 
-/// Reads the configuration again, from wherever it was read the first time.
-pub type Source = Arc<dyn Fn() -> Result<Loaded, Rejected> + Send + Sync>;
+/// Reads the configuration again, from wherever it was read the first time, for an upstream that has said to be this
+/// Airflow.
+pub type Source = Arc<dyn Fn(Option<Release>) -> Result<Loaded, Rejected> + Send + Sync>;
 
 /// How long a start or a reload waits to know the upstream's addresses and health.
 pub const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -39,6 +41,8 @@ pub struct Reloader {
     files: Mutex<Files>,
     failed: AtomicBool,
     in_force: ArcSwap<InForce>,
+    /// Which Airflow the upstream was when the configuration was read last.
+    read_for: Mutex<Option<Release>>,
 }
 
 /// What the status page tells of the configuration in force.
@@ -56,6 +60,14 @@ impl InForce {
     pub fn new(loaded: &Loaded, now: SystemTime) -> Self {
         Self { settings: loaded.settings.clone(), shown: loaded.shown(), loaded: now }
     }
+}
+
+/// A configuration that may be put in force.
+struct Built {
+    settings: Settings,
+    snapshot: Snapshot,
+    in_force: InForce,
+    logs: Change,
 }
 
 /// The files that the configuration was read from, and what they looked like before they were read.
@@ -114,6 +126,7 @@ impl Reloader {
             shared,
             logs,
             first: first.settings.clone(),
+            read_for: Mutex::new(first.settings.upstream.airflow.known()),
             runtime,
             files: Mutex::new(files),
             failed: AtomicBool::new(false),
@@ -153,17 +166,24 @@ impl Reloader {
         self.reload_from(&mut files);
     }
 
-    /// Looks at the files every few seconds, and reloads when one of them has changed. For ever.
+    /// Looks at the files every few seconds, and reloads when one of them has changed, or the upstream has become
+    /// another Airflow. For ever.
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.kept.news() => {}
+            }
             let this = self.clone();
             let look = move || {
                 let mut files = this.files.lock().unwrap_or_else(PoisonError::into_inner);
                 if files.changed() {
                     tracing::info!("a file of the configuration has changed");
+                    this.reload_from(&mut files);
+                } else if let Some(release) = this.news() {
+                    tracing::info!(airflow = release.number(), "the upstream has said which Airflow it is");
                     this.reload_from(&mut files);
                 }
             };
@@ -171,6 +191,19 @@ impl Reloader {
                 tracing::error!("the reload panicked; the old configuration stays in force");
             }
         }
+    }
+
+    /// Which Airflow the upstream has become, if the configuration is to follow it and was not read for that already.
+    fn news(&self) -> Option<Release> {
+        let in_force = self.in_force.load();
+        let found = match in_force.settings.upstream.airflow {
+            Airflow::Set(_) => None,
+            Airflow::Found(_) | Airflow::Unknown => {
+                self.shared.snapshot.load().upstreams.major().map(release)
+            }
+        };
+        let read_for = *self.read_for.lock().unwrap_or_else(PoisonError::into_inner);
+        found.filter(|_| found != in_force.settings.upstream.airflow.known() && found != read_for)
     }
 
     fn reload_from(&self, files: &mut Files) {
@@ -191,8 +224,25 @@ impl Reloader {
     }
 
     fn try_reload(&self, files: &mut Files) -> Result<(), String> {
+        let said = self.shared.snapshot.load().upstreams.major().map(release);
+        let known = said.or_else(|| self.in_force.load().settings.upstream.airflow.known());
+        let snapshot = self.build(files, known)?;
+        // Another upstream may be another Airflow.
+        match (snapshot.settings.upstream.airflow, snapshot.snapshot.upstreams.major().map(release)) {
+            (Airflow::Found(_) | Airflow::Unknown, Some(said)) if Some(said) != known => {
+                let again = self.build(files, Some(said))?;
+                self.put_in_force(again);
+            }
+            (Airflow::Set(_) | Airflow::Found(_) | Airflow::Unknown, _) => self.put_in_force(snapshot),
+        }
+        Ok(())
+    }
+
+    /// Reads the configuration for this Airflow, and builds all of it.
+    fn build(&self, files: &mut Files, found: Option<Release>) -> Result<Built, String> {
+        *self.read_for.lock().unwrap_or_else(PoisonError::into_inner) = found;
         let before = files.again();
-        let read = (self.source)();
+        let read = (self.source)(found);
         let paths = match &read {
             Ok(loaded) => &loaded.files,
             Err(rejected) => &rejected.files,
@@ -208,13 +258,17 @@ impl Reloader {
         }
         let snapshot = assembled.map_err(|errors| errors.to_string())?;
         self.reach(&snapshot)?;
+        Ok(Built { settings, snapshot, in_force, logs })
+    }
+
+    fn put_in_force(&self, built: Built) {
+        let Built { settings, snapshot, in_force, logs } = built;
         self.kept.adopt(&snapshot);
         self.shared.snapshot.store(Arc::new(snapshot));
         self.in_force.store(Arc::new(in_force));
         self.kept.forget_unused();
         self.logs.apply(logs);
         self.warn_of_the_fixed(&settings);
-        Ok(())
     }
 
     /// No request may meet an upstream whose addresses are not known yet.

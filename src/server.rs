@@ -30,13 +30,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
-use crate::assemble::{Kept, KeptError, assemble, cores, log_settings};
-use crate::config::settings::{AccessLog, Listen};
+use crate::assemble::{Kept, KeptError, assemble, cores, log_settings, release};
+use crate::config::settings::{AccessLog, Airflow, Listen};
 use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
 use crate::metrics::{Metrics, recent};
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
-use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared};
+use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Quiet, Telemetry};
@@ -125,12 +125,12 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let started = SystemTime::now();
     let outbound = outbound()?;
     let entered = outbound.enter();
-    let in_force = InForce::new(&loaded, SystemTime::now());
+    let mut in_force = InForce::new(&loaded, SystemTime::now());
     let files = Files::new(loaded.files);
-    let settings = loaded.settings;
+    let mut settings = loaded.settings;
     let kept = Arc::new(Kept::new(outbound.handle().clone(), registry)?);
     let mut warnings = loaded.warnings;
-    let snapshot = assemble(&settings, &kept, &mut warnings).map_err(StartError::Config)?;
+    let mut snapshot = assemble(&settings, &kept, &mut warnings).map_err(StartError::Config)?;
     let mut inherited = Inherited::take(std::env::var_os(upgrade::VARIABLE).is_some())?;
     let places = settings.server.listen.iter().map(|place| &place.value);
     let serving = bind::all("[server] listen", places, &mut inherited)?;
@@ -145,6 +145,10 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let signals = Signals::install()?;
     // It starts without an upstream, too.
     let _ = outbound.block_on(tokio::time::timeout(FIRST_LOOK, snapshot.upstreams.resolve()));
+    if let Some((loaded, again)) = for_what_it_says(&settings, &snapshot, &source, &kept) {
+        in_force = InForce::new(&loaded, SystemTime::now());
+        (settings, snapshot) = (loaded.settings, again);
+    }
     kept.adopt(&snapshot);
 
     let metrics = Arc::new(Metrics::new()?);
@@ -216,6 +220,35 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     drop(entered);
     outbound.shutdown_timeout(LAST_MOMENT);
     Ok(())
+}
+
+/// The configuration for the Airflow that the upstream has said to be, if it is to be asked and has said so. Where that
+/// configuration is refused, the one of an upstream that has not said anything serves.
+fn for_what_it_says(
+    settings: &Settings,
+    snapshot: &Snapshot,
+    source: &Source,
+    kept: &Kept,
+) -> Option<(Loaded, Snapshot)> {
+    let found = match settings.upstream.airflow {
+        Airflow::Set(_) => return None,
+        Airflow::Found(_) | Airflow::Unknown => release(snapshot.upstreams.major()?),
+    };
+    let again = || {
+        let mut loaded = source(Some(found)).map_err(|rejected| rejected.errors)?;
+        let snapshot = assemble(&loaded.settings, kept, &mut loaded.warnings)?;
+        Ok::<_, Errors>((loaded, snapshot))
+    };
+    match again() {
+        Ok(again) => {
+            tracing::info!(airflow = found.number(), "the upstream has said which Airflow it is");
+            Some(again)
+        }
+        Err(error) => {
+            tracing::error!(airflow = found.number(), %error, "the configuration is refused for the Airflow that it is");
+            None
+        }
+    }
 }
 
 /// Reads the counters every few seconds, for the status page. For ever.

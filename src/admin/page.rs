@@ -40,6 +40,8 @@ pub struct Details {
     pub started: Option<SystemTime>,
     /// When the configuration in force was loaded.
     pub loaded: Option<SystemTime>,
+    /// Which Airflow requests are treated for, if that is known.
+    pub airflow: Option<u8>,
     /// Certificates, keys, and the files that the configuration was read from.
     pub materials: Vec<Material>,
     /// The options that somebody has set.
@@ -177,9 +179,13 @@ impl Page<'_> {
         };
         let _ = write!(
             out,
-            "<p class=soft>Started {}, configuration loaded {}.</section>",
+            "<p class=soft>Started {}, configuration loaded {}. {}.</section>",
             ago(self.details.started),
-            ago(self.details.loaded)
+            ago(self.details.loaded),
+            match self.details.airflow {
+                Some(major) => format!("Behind it is Airflow {major}"),
+                None => "Which Airflow is behind it is not known yet".to_owned(),
+            }
         );
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::cores;
@@ -17,12 +18,13 @@ use crate::auth::keycloak::sessions::Memory;
 use crate::auth::lockout::Lockout;
 use crate::gate::mint::MintedTokens;
 use crate::gate::quota::Spent;
+use crate::gate::route::Release;
 use crate::ports::HttpClient;
 use crate::ports::database::{DatabaseUrl, Pools};
 use crate::ports::http::Client;
 use crate::ports::keycloak::{self, HttpKeycloak, InvalidKeycloak};
 use crate::ports::redis::{self, Redis};
-use crate::ports::upstream::{self, Upstreams};
+use crate::ports::upstream::{self, Major, Upstreams};
 use crate::proxy::Snapshot;
 use crate::registry::Registry;
 
@@ -45,6 +47,10 @@ pub struct Kept {
     http: Arc<dyn HttpClient>,
     keys: Mutex<HashMap<KeysOf, KeptKeys>>,
     upstreams: Mutex<Option<Arc<Upstreams>>>,
+    /// The last one that was made.
+    made: Mutex<Weak<Upstreams>>,
+    /// Told when the upstream says that it is another Airflow than the one in force.
+    news: Arc<Notify>,
     redis: Mutex<Option<Arc<Redis>>>,
     /// The last one that was made, to be watched once it is in force.
     pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
@@ -106,6 +112,8 @@ impl Kept {
             http: Arc::new(Client::new(timeout, max, None)?),
             keys: Mutex::default(),
             upstreams: Mutex::default(),
+            made: Mutex::default(),
+            news: Arc::default(),
             redis: Mutex::default(),
             kerberos: Mutex::default(),
             registry,
@@ -186,6 +194,11 @@ impl Kept {
             *kept = Some(snapshot.upstreams.clone());
         }
         drop(kept);
+        snapshot.upstreams.serve(match snapshot.gate.routes.release() {
+            Release::Airflow2 => Some(Major::Two),
+            Release::Airflow3 => Some(Major::Three),
+            Release::Unknown => None,
+        });
         let mut kept = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.as_ref().map(Arc::as_ptr) != snapshot.redis.as_ref().map(Arc::as_ptr) {
             if let Some(redis) = &snapshot.redis {
@@ -251,13 +264,23 @@ impl Kept {
         keys.values().map(|kept| (kept.store.source().to_string(), kept.store.status())).collect()
     }
 
-    /// The upstream with these settings: the one in force, else a new one that knows no address yet.
+    /// The upstream with these settings: the one in force, or the one that was made last, else a new one that knows
+    /// no address yet.
     pub(super) fn upstreams(&self, settings: upstream::Settings) -> Arc<Upstreams> {
-        let kept = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some(upstreams) if *upstreams.settings() == settings => upstreams.clone(),
-            Some(_) | None => Upstreams::new(settings),
+        let in_force = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = in_force.into_iter().chain(made.upgrade());
+        if let Some(same) = known.find(|known| *known.settings() == settings) {
+            return same;
         }
+        let new = Upstreams::new(settings, self.news.clone());
+        *made = Arc::downgrade(&new);
+        new
+    }
+
+    /// Waits until the upstream says that it is another Airflow than the one in force.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 }
 

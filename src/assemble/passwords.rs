@@ -42,7 +42,7 @@ pub(super) fn sources(
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for source in &settings.basic.sources {
         match source.value {
-            BasicSource::Upstream => sources.push(match settings.upstream.airflow {
+            BasicSource::Upstream => sources.push(match settings.release() {
                 Release::Airflow2 => Arc::new(Asked::new(probe(settings, base_path, upstreams))),
                 Release::Airflow3 => token_endpoint(settings, base_path, upstreams, Endpoint::Token),
             }),

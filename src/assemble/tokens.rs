@@ -76,7 +76,7 @@ pub(super) fn basis(settings: &Settings, database: Option<&AirflowDatabase>) -> 
     let algorithms: Vec<_> = auth.jwt_algorithms.iter().map(|algorithm| algorithm.value).collect();
     let jwks = auth.trusted_jwks_url.as_ref().map(|source| &source.value);
     let rules = (&auth.jwt_kid, &auth.jwt_issuers, &auth.jwt_audiences, auth.jwt_leeway);
-    let manager = (settings.upstream.auth_manager.value, settings.upstream.airflow);
+    let manager = (settings.upstream.auth_manager.value, settings.release());
     add(format!("{jwks:?} {algorithms:?} {rules:?} {manager:?}").as_bytes());
     for issuer in &settings.jwt_issuers {
         let rules = (&issuer.algorithms, &issuer.username_claim, &issuer.username_prefix);

@@ -88,6 +88,8 @@ pub enum Shape {
     Integer,
     /// A text such as `20s`, or a whole number of seconds.
     Duration,
+    /// A word, or a whole number.
+    WordOrInteger,
     /// `true` or `false`.
     Boolean,
     /// An array, or a text with commas or white space between the items.

@@ -53,7 +53,8 @@ impl Folders {
     }
 }
 
-/// Types the merged values. `None` when something is wrong, which then is among the findings.
+/// Types the merged values. `found` is which Airflow the upstream has said to be. `None` when something is wrong, which
+/// then is among the findings.
 pub fn resolve(
     layer: &Layer,
     folders: &Folders,
@@ -61,16 +62,17 @@ pub fn resolve(
     findings: &mut Findings,
     files: &mut Vec<PathBuf>,
     registered: &[&'static str],
+    found: Option<Release>,
 ) -> Option<Settings> {
     let mut r = Reader { entries: &layer.entries, table: None, folders, environment, findings, files };
     let server = r.server();
     let admin = r.admin();
-    let upstream = r.upstream();
+    let upstream = r.upstream(found);
     let basic = r.basic();
     let ldap = r.ldap();
     let gate = r.one(&o::GATE_OTHER_ROUTES, parse::word(OTHER_ROUTES));
     let core = r.core();
-    let release = upstream.as_ref().map_or(Release::Airflow3, |upstream| upstream.airflow);
+    let release = upstream.as_ref().map_or(Release::Airflow3, |upstream| upstream.airflow.release());
     let api = r.api(registered, release);
     let api_auth = r.api_auth();
     let kerberos = r.kerberos();

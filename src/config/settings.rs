@@ -37,7 +37,7 @@ pub use self::lockout::{Lockout, WhenRedisIsDown};
 pub use self::log::{AccessLog, Log, LogLevel};
 pub use self::redis::{Redis, RedisPlace, RedisUrl};
 pub use self::server::{Admin, CertificateFiles, Listen, Server, ServerTls, StatusPage};
-pub use self::upstream::{AuthManager, IdentityMode, Release, Scheme, Upstream, UpstreamUrl};
+pub use self::upstream::{Airflow, AuthManager, IdentityMode, Release, Scheme, Upstream, UpstreamUrl};
 use super::location::Located;
 use super::table::Table;
 
@@ -85,9 +85,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Which Airflow they are for. While nothing is known, 3.
+    pub fn release(&self) -> Release {
+        self.upstream.airflow.release()
+    }
+
     /// Whether the upstream is given the client's own credential, and judges it again.
     pub fn passes_on(&self) -> bool {
-        match self.upstream.airflow {
+        match self.release() {
             Release::Airflow2 => true,
             Release::Airflow3 => self.upstream.identity.value == IdentityMode::Passthrough,
         }
@@ -105,7 +110,7 @@ impl Settings {
     /// Whether tokens for the upstream are minted here: asked for, or possible and not ruled out.
     /// For the fab auth manager it takes the ids in its database, for keycloak a client of the realm.
     pub fn mints(&self) -> bool {
-        match self.upstream.airflow {
+        match self.release() {
             Release::Airflow2 => return false,
             Release::Airflow3 => {}
         }

@@ -32,6 +32,8 @@ pub enum Dialect {
     /// Airflow 2: Python's `int()`. `limit=0` is the fallback; a negative one is refused on most
     /// endpoints and means no limit at all on others, so that it is lowered like a large one.
     Airflow2,
+    /// The routes of the FAB provider in an Airflow that is not known: what either would take for too large is.
+    AnyFab,
 }
 
 /// Whether an endpoint answers with a page of a list, so that a request without `limit` is given
@@ -147,7 +149,7 @@ impl PageLimit {
         const IN_CODE: NonZeroU32 = NonZeroU32::new(100).unwrap();
         match dialect {
             Dialect::Airflow3 => self.fallback,
-            Dialect::Airflow3Fab | Dialect::Airflow2 => IN_CODE.min(self.maximum),
+            Dialect::Airflow3Fab | Dialect::Airflow2 | Dialect::AnyFab => IN_CODE.min(self.maximum),
         }
     }
 
@@ -173,6 +175,14 @@ impl PageLimit {
 
     /// Whether the page that a parameter asks for is too large, in any way to read it.
     fn judge(&self, pair: &Pair<'_>, parameter: Parameter, dialect: Dialect) -> Page {
+        if dialect == Dialect::AnyFab {
+            let of = |dialect| self.judge(pair, parameter, dialect);
+            return match (of(Dialect::Airflow3Fab), of(Dialect::Airflow2)) {
+                (Page::TooLarge, _) | (_, Page::TooLarge) => Page::TooLarge,
+                (Page::Fallback, _) | (_, Page::Fallback) => Page::Fallback,
+                (Page::Fits, Page::Fits) => Page::Fits,
+            };
+        }
         if let Some(number) = plain(pair.raw_value()) {
             return self.page(Reading::Number(number), parameter, dialect);
         }
@@ -180,7 +190,7 @@ impl PageLimit {
             let text = pair.value(raw);
             let reading = match dialect {
                 Dialect::Airflow3 | Dialect::Airflow3Fab => number::pydantic(&text),
-                Dialect::Airflow2 => number::python_int(&text),
+                Dialect::Airflow2 | Dialect::AnyFab => number::python_int(&text),
             };
             self.page(reading, parameter, dialect)
         };
@@ -193,12 +203,14 @@ impl PageLimit {
         match (reading, parameter, dialect) {
             (Reading::Refused, _, _) => Page::Fits,
             (Reading::Negative, Parameter::Limit, Dialect::Airflow3 | Dialect::Airflow3Fab) => Page::Fits,
-            (Reading::Negative, Parameter::Limit, Dialect::Airflow2) => Page::TooLarge,
+            (Reading::Negative, Parameter::Limit, Dialect::Airflow2 | Dialect::AnyFab) => Page::TooLarge,
             (Reading::Negative, Parameter::DagRunsLimit, _) => Page::TooLarge,
             (Reading::Negative, Parameter::PageLimit, _) => Page::Fits,
-            (Reading::Number(0), Parameter::Limit, Dialect::Airflow3Fab | Dialect::Airflow2) => {
-                Page::Fallback
-            }
+            (
+                Reading::Number(0),
+                Parameter::Limit,
+                Dialect::Airflow3Fab | Dialect::Airflow2 | Dialect::AnyFab,
+            ) => Page::Fallback,
             (Reading::Number(rows), _, _) if rows > u64::from(self.maximum.get()) => Page::TooLarge,
             (Reading::Number(_), _, _) => Page::Fits,
         }

@@ -47,6 +47,20 @@ pub enum Release {
     /// The usual one.
     #[default]
     Airflow3,
+    /// It has not been heard yet. Treated as Airflow 3, and page sizes as by both; what Airflow 2 would have to be sent
+    /// as it came is not sent at all.
+    Unknown,
+}
+
+impl Release {
+    /// Its major version, if it is known.
+    pub fn number(self) -> Option<u8> {
+        match self {
+            Self::Airflow2 => Some(2),
+            Self::Airflow3 => Some(3),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// What is let through that is neither API nor token endpoint. Default: nothing.
@@ -241,7 +255,7 @@ impl Routes {
         }
         let endpoints: &[Endpoint] = match self.settings.release {
             Release::Airflow2 => &[],
-            Release::Airflow3 => &[Endpoint::Token, Endpoint::Cli],
+            Release::Airflow3 | Release::Unknown => &[Endpoint::Token, Endpoint::Cli],
         };
         if let Some(&endpoint) = endpoints.iter().find(|endpoint| path == endpoint.path()) {
             return Place::Token(endpoint);

@@ -36,6 +36,7 @@ use crate::ports::{Chunks, StreamClient};
 pub struct Translator {
     tables: HashMap<Old, Table>,
     airflow: Arc<dyn StreamClient>,
+    release: Release,
 }
 
 /// The operations of an API, by template and method.
@@ -105,11 +106,15 @@ impl Translator {
     /// Translates what the settings say, and asks `airflow`.
     pub fn new(settings: Settings, airflow: Arc<dyn StreamClient>) -> Self {
         let mut tables = HashMap::new();
-        if settings.release == Release::Airflow3 {
+        let is_translated = match settings.release {
+            Release::Airflow2 => false,
+            Release::Airflow3 | Release::Unknown => true,
+        };
+        if is_translated {
             let on = [(Old::Stable, settings.stable), (Old::Experimental, settings.experimental)];
             tables.extend(on.into_iter().filter(|(_, on)| *on).map(|(old, _)| (old, old.table())));
         }
-        Self { tables, airflow }
+        Self { tables, airflow, release: settings.release }
     }
 
     /// The API that a route belongs to, if it is one that is translated.

@@ -35,6 +35,8 @@ pub struct Gauges {
     /// With a metadata database: how many tokens are known to be revoked, and the time since the list was
     /// last compared with Airflow's, if ever.
     pub revoked_tokens: Option<(usize, Option<Duration>)>,
+    /// Which Airflow requests are treated for, if that is known.
+    pub airflow: Option<u8>,
     /// The longest time of late that a thread that serves requests was kept from its next task.
     pub longest_poll: Duration,
     /// Access log lines dropped since the start.
@@ -57,6 +59,8 @@ impl Gauges {
         for (name, up) in self.upstreams.iter().take(Self::MAX) {
             healthy.get_metric_with_label_values(&[bounded(&redact::url(name))])?.set((*up).into());
         }
+        let help = "Which Airflow requests are treated for, by its major version; 0 while that is not known.";
+        make.gauge("airgate_upstream_airflow", help)?.set(self.airflow.unwrap_or(0).into());
         let health = make.labelled_gauge(
             "airgate_backend_health",
             "How a backend of the chain fares: 1 for the state that it is in, 0 for the others.",

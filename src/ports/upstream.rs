@@ -5,6 +5,7 @@
 
 mod client;
 mod discovery;
+mod releases;
 
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -23,10 +24,13 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::sync::Notify;
 
 use super::{Chunks, HttpClient, SendError, StreamClient};
 use client::Client;
 use discovery::{Check, Discovery, Template};
+pub use releases::Major;
+use releases::Releases;
 
 /// How to reach the upstream.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,8 +38,8 @@ pub struct Settings {
     /// The addresses, in turn. Names are resolved again every [`RESOLVE_EVERY`], or sooner: see
     /// [`Upstreams::maintain`].
     pub urls: Vec<Url>,
-    /// Airflow's own health, which it tells without a credential: asked for the health of an address.
-    pub health_route: &'static str,
+    /// Which Airflow it is. `None`: each address is asked.
+    pub major: Option<Major>,
     /// Certificate authorities for `https`, instead of the system's.
     pub ca: Option<Ca>,
     /// The name that the certificate must bear, instead of the URL's host.
@@ -130,16 +134,25 @@ pub struct Upstreams {
     backends: Backends,
     turn: AtomicUsize,
     client: Arc<Client>,
+    releases: Arc<Releases>,
+    /// Told when the addresses agree on another Airflow than the one in force.
+    news: Arc<Notify>,
 }
 
 impl Upstreams {
-    /// Knows no address before [`Upstreams::maintain`] or [`Upstreams::resolve`] has run.
-    pub fn new(settings: Settings) -> Arc<Self> {
+    /// Knows no address before [`Upstreams::maintain`] or [`Upstreams::resolve`] has run. `news` is told when the
+    /// upstream says that it is another Airflow than the one in force.
+    pub fn new(settings: Settings, news: Arc<Notify>) -> Arc<Self> {
+        let releases = Arc::<Releases>::default();
         let client =
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
         let mut backends = Backends::new(Box::new(Discovery { settings: settings.clone() }));
-        backends.set_health_check(Box::new(Check { client: client.clone(), route: settings.health_route }));
-        Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client })
+        backends.set_health_check(Box::new(Check {
+            client: client.clone(),
+            major: settings.major,
+            releases: releases.clone(),
+        }));
+        Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client, releases, news })
     }
 
     /// How to reach it.
@@ -157,7 +170,28 @@ impl Upstreams {
         if let Err(error) = self.backends.update(|_| ()).await {
             tracing::warn!(error = %error.root_cause(), "cannot resolve an upstream");
         }
+        self.check().await;
+    }
+
+    /// Asks each address for its health, and where that is not known which Airflow it is.
+    async fn check(&self) {
         self.backends.run_health_check(true).await;
+        if self.major().is_some_and(|major| !self.releases.serves(major)) {
+            self.news.notify_one();
+        }
+    }
+
+    /// Which Airflow it is: as the settings say, else what all addresses say that say anything. `None` while that is
+    /// not known, or they differ.
+    pub fn major(&self) -> Option<Major> {
+        let known = self.backends.get_backend();
+        self.settings.major.or_else(|| self.releases.agreed(known.iter().map(|backend| &backend.addr)))
+    }
+
+    /// Requests are treated for this Airflow from now on; addresses that say that they are another get none, where
+    /// there are others.
+    pub fn serve(&self, major: Option<Major>) {
+        self.releases.serve(major);
     }
 
     /// Keeps addresses and health up to date, until nobody uses them any more. While none is healthy, names are
@@ -173,7 +207,7 @@ impl Upstreams {
             if round % rounds == 0 || is_lost {
                 this.resolve().await;
             } else {
-                this.backends.run_health_check(true).await;
+                this.check().await;
             }
         }
     }
@@ -217,7 +251,9 @@ impl Upstreams {
 
     fn is_good(&self, backend: &Backend) -> bool {
         let unreachable = |template: &Arc<Template>| template.unreachable.load(Ordering::Relaxed);
-        self.backends.ready(backend) && !backend.ext.get::<Arc<Template>>().is_some_and(unreachable)
+        self.backends.ready(backend)
+            && self.releases.fits(&backend.addr)
+            && !backend.ext.get::<Arc<Template>>().is_some_and(unreachable)
     }
 
     /// Each address, and whether it is healthy.

@@ -75,6 +75,7 @@ impl Status for Facts {
                 .flat_map(|tls| tls.certificates())
                 .map(|one| (one.file.clone(), one.not_before, one.not_after))
                 .collect(),
+            airflow: snapshot.gate.routes.release().number(),
             longest_poll: self.polls.of_late(),
             access_log_dropped: self.logs.access().dropped(),
             log_dropped: self.logs.dropped(),
@@ -120,6 +121,7 @@ impl Status for Facts {
             hosts: in_force.settings.admin.hosts.clone(),
             started: Some(self.started),
             loaded: Some(in_force.loaded),
+            airflow: self.shared.snapshot.load().gate.routes.release().number(),
             materials: certificates.chain(key_sets).chain(files).collect(),
             settings: shown.collect(),
         }

@@ -41,6 +41,7 @@ mod transport;
 mod uniform;
 mod v1_cost;
 mod v1_traps;
+mod which_airflow;
 #[cfg(not(feature = "kerberos"))]
 mod without_kerberos;
 mod zero_config;

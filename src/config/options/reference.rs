@@ -114,8 +114,8 @@ fn toml(option: &Opt, text: &str) -> String {
     match option.shape {
         _ if text.starts_with('{') => text.to_owned(),
         Shape::Integer | Shape::Boolean => text.to_owned(),
-        Shape::Duration if text.parse::<u64>().is_ok() => text.to_owned(),
-        Shape::Text | Shape::Duration | Shape::ArrayList => quoted(text),
+        Shape::Duration | Shape::WordOrInteger if text.parse::<u64>().is_ok() => text.to_owned(),
+        Shape::Text | Shape::Duration | Shape::WordOrInteger | Shape::ArrayList => quoted(text),
         Shape::List | Shape::CommaList => {
             let items: Vec<String> =
                 text.split(',').map(str::trim).filter(|i| !i.is_empty()).map(quoted).collect();

@@ -8,8 +8,8 @@ options! {
         help: "The Airflow behind airgate: scheme, host and port, or unix:/run/airflow/api.sock. Several are balanced, with health checks; names are resolved again and again"
     }
     UPSTREAM_AIRFLOW {
-        section: "upstream", key: "airflow", shape: Shape::Integer, allowed: "2 or 3", default: "3",
-        help: "Airflow's major version. Airflow 2 takes no tokens: it is given the client's own credential, and judges it again. There are no token endpoints then, and `jwt` is not in the default of [api] auth_backends"
+        section: "upstream", key: "airflow", shape: Shape::WordOrInteger, allowed: "auto, 2 or 3", default: "auto",
+        help: "Airflow's major version. auto: Airflow is asked, at the start and whenever its health route answers otherwise; until it has said so, requests are treated as for 3, and Airflow 2's APIs get 502. Airflow 2 takes no tokens: it is given the client's own credential, and judges it again. There are no token endpoints then, and `jwt` is not in the default of [api] auth_backends"
     }
     UPSTREAM_IDENTITY {
         section: "upstream", key: "identity", allowed: "auto, mint, exchange or passthrough", default: "auto",

@@ -142,7 +142,7 @@ fn database_source(settings: &Settings, findings: &mut Findings) {
 
 /// What cannot be told to Airflow 2, which knows no tokens.
 fn airflow_2(settings: &Settings, findings: &mut Findings) {
-    match settings.upstream.airflow {
+    match settings.release() {
         Release::Airflow2 => {}
         Release::Airflow3 => return,
     }
@@ -188,7 +188,7 @@ fn anonymous(settings: &Settings, findings: &mut Findings) {
         findings.errors.push(&default.at, message);
         return;
     };
-    if settings.upstream.airflow == Release::Airflow2 {
+    if settings.release() == Release::Airflow2 {
         // Said above.
     } else if let Err(reason) = mintable(settings) {
         findings.errors.push(&default.at, format!("{title}: default {reason}"));

@@ -32,7 +32,7 @@ pub use self::keycloak::keycloak_url;
 pub use self::limits::request_rate;
 pub use self::redis::redis_url;
 pub use self::server::{host_name, listen, network};
-pub use self::upstream::{auth_manager, release, server_name, upstream_url};
+pub use self::upstream::{airflow, auth_manager, server_name, upstream_url};
 pub use self::url::host_and_port;
 
 /// Why a text is no value of its option.

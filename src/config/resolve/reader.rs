@@ -240,7 +240,9 @@ impl Reader<'_> {
             (Value::Untyped(text), _) => return Ok(text),
             (Value::Text(text), Shape::Integer | Shape::Boolean) => format!("the text {text:?}"),
             (Value::Text(text), _) => return Ok(text),
-            (Value::Integer(digits), Shape::Integer | Shape::Duration) => return Ok(digits),
+            (Value::Integer(digits), Shape::Integer | Shape::Duration | Shape::WordOrInteger) => {
+                return Ok(digits);
+            }
             (Value::Integer(digits), _) => format!("the number {digits}"),
             (Value::Boolean(flag), Shape::Boolean) => return Ok(flag.to_string()),
             (Value::Boolean(flag), _) => flag.to_string(),
@@ -307,9 +309,12 @@ fn cut(shape: Shape, text: &str, at: &Location) -> Vec<Given> {
     match shape {
         Shape::List => text.split(|c: char| c == ',' || c.is_whitespace()).map(given).collect(),
         Shape::CommaList => text.split(',').map(|item| given(item.trim())).collect(),
-        Shape::ArrayList | Shape::Text | Shape::Integer | Shape::Duration | Shape::Boolean => {
-            vec![given(text)]
-        }
+        Shape::ArrayList
+        | Shape::Text
+        | Shape::Integer
+        | Shape::Duration
+        | Shape::WordOrInteger
+        | Shape::Boolean => vec![given(text)],
     }
 }
 

@@ -3,7 +3,7 @@
 use super::parse;
 use super::reader::{Reader, Resolved};
 use crate::config::options as o;
-use crate::config::settings::{IdentityMode, Upstream};
+use crate::config::settings::{IdentityMode, Release, Upstream};
 
 const IDENTITIES: &[(&str, IdentityMode)] = &[
     ("auto", IdentityMode::Auto),
@@ -13,9 +13,10 @@ const IDENTITIES: &[(&str, IdentityMode)] = &[
 ];
 
 impl Reader<'_> {
-    pub(super) fn upstream(&mut self) -> Resolved<Upstream> {
+    /// `found` is which Airflow it has said to be.
+    pub(super) fn upstream(&mut self, found: Option<Release>) -> Resolved<Upstream> {
         let urls = self.some(&o::UPSTREAM_URL, parse::upstream_url);
-        let airflow = self.one(&o::UPSTREAM_AIRFLOW, parse::release);
+        let airflow = self.one(&o::UPSTREAM_AIRFLOW, |text| parse::airflow(text, found));
         let identity = self.one(&o::UPSTREAM_IDENTITY, parse::word(IDENTITIES));
         let auth_manager = match self.optional(&o::UPSTREAM_AUTH_MANAGER, parse::auth_manager) {
             Ok(Some(manager)) => Ok(manager),

@@ -11,8 +11,8 @@ use crate::config::location::Located;
 pub struct Upstream {
     /// `url`, at least one; several are balanced. Default `http://127.0.0.1:8080`.
     pub urls: Vec<Located<UpstreamUrl>>,
-    /// `airflow`: its major version. Default 3.
-    pub airflow: Release,
+    /// `airflow`: its major version. Default: it is asked.
+    pub airflow: Airflow,
     /// `identity`: how the upstream learns who calls. Default auto.
     pub identity: Located<IdentityMode>,
     /// `auth_manager`, else what `[core] auth_manager` names. Default simple.
@@ -33,6 +33,35 @@ pub struct Upstream {
 }
 
 /// `[upstream] airflow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Airflow {
+    /// As it is written.
+    Set(Release),
+    /// As it has said itself.
+    Found(Release),
+    /// It has not said anything yet.
+    Unknown,
+}
+
+impl Airflow {
+    /// Which one the settings are for. While nothing is known, 3.
+    pub fn release(self) -> Release {
+        match self {
+            Self::Set(release) | Self::Found(release) => release,
+            Self::Unknown => Release::Airflow3,
+        }
+    }
+
+    /// Which one, if that is known.
+    pub fn known(self) -> Option<Release> {
+        match self {
+            Self::Set(release) | Self::Found(release) => Some(release),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Which Airflow it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
     /// 2.x: takes passwords, Kerberos and Flask's session on the API, and no tokens.
@@ -55,6 +84,16 @@ pub enum UpstreamUrl {
     },
     /// `unix:/run/airflow.sock`; the path is absolute.
     Unix(PathBuf),
+}
+
+impl Release {
+    /// As people say it.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Airflow2 => 2,
+            Self::Airflow3 => 3,
+        }
+    }
 }
 
 impl UpstreamUrl {

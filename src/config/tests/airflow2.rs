@@ -50,8 +50,33 @@ fn airflow_2_is_given_the_clients_own_credential() {
         ),
     ] {
         let settings = settings(toml);
-        assert_eq!(settings.upstream.airflow, release, "{name}");
+        assert_eq!(settings.release(), release, "{name}");
         assert_eq!((settings.passes_on(), settings.mints()), (passes_on, mints), "{name}");
+    }
+}
+
+/// What the upstream says counts where nothing is written, and where `auto` is.
+#[test]
+fn what_it_says_itself() {
+    use Release::{Airflow2, Airflow3};
+    for (name, toml, said, expected) in [
+        ("nothing", "", None, Airflow::Unknown),
+        ("3", "", Some(Airflow3), Airflow::Found(Airflow3)),
+        ("2", "[upstream]\nairflow = \"auto\"\n", Some(Airflow2), Airflow::Found(Airflow2)),
+        ("2, where 3 is written", "[upstream]\nairflow = 3\n", Some(Airflow2), Airflow::Set(Airflow3)),
+        (
+            "3, where 2 is written as text",
+            "[upstream]\nairflow = \"2\"\n",
+            Some(Airflow3),
+            Airflow::Set(Airflow2),
+        ),
+    ] {
+        let case = Case::new().toml(toml);
+        let loaded = case.sources.load_for(said).unwrap_or_else(|rejected| panic!("{}", rejected.errors));
+        let (settings, two) = (loaded.settings, expected.release() == Airflow2);
+        assert_eq!((settings.upstream.airflow, settings.passes_on()), (expected, two), "{name}");
+        let has_jwt = values(&settings.api.auth_backends).contains(&BackendName::Jwt);
+        assert_eq!(has_jwt, !two, "{name}");
     }
 }
 
@@ -61,7 +86,7 @@ fn what_airflow_2_cannot_be_told_is_refused() {
         (
             "another version",
             "[upstream]\nairflow = 1".to_owned(),
-            &["airgate.toml:2:11: [upstream] airflow: expected 2 or 3, found \"1\""][..],
+            &["airgate.toml:2:11: [upstream] airflow: expected auto, 2 or 3, found \"1\""][..],
         ),
         (
             "minting",

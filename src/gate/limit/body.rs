@@ -81,8 +81,12 @@ fn reading(token: &Token, dialect: Dialect) -> number::Reading {
     use number::Reading;
     match (token, dialect) {
         (Token::Integer(digits), _) => number::integer(digits),
-        (Token::Float(digits), Dialect::Airflow3 | Dialect::Airflow3Fab) => number::float(digits),
-        (Token::Text(text), Dialect::Airflow3 | Dialect::Airflow3Fab) => number::pydantic(text),
+        (Token::Float(digits), Dialect::Airflow3 | Dialect::Airflow3Fab | Dialect::AnyFab) => {
+            number::float(digits)
+        }
+        (Token::Text(text), Dialect::Airflow3 | Dialect::Airflow3Fab | Dialect::AnyFab) => {
+            number::pydantic(text)
+        }
         (Token::Float(_) | Token::Text(_), Dialect::Airflow2) => Reading::Refused,
         // `true` is 1, in Airflow 3: no page is larger than allowed.
         (Token::Other, _) => Reading::Refused,

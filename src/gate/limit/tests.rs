@@ -151,7 +151,7 @@ fn reading(query: &str, dialect: Dialect) -> Option<Reading> {
     let last = pairs(query).filter(|pair| pair.is("limit")).last()?;
     Some(match dialect {
         Dialect::Airflow3 | Dialect::Airflow3Fab => pydantic(&last.value(Raw::Latin1)),
-        Dialect::Airflow2 => python_int(&last.value(Raw::Utf8)),
+        Dialect::Airflow2 | Dialect::AnyFab => python_int(&last.value(Raw::Utf8)),
     })
 }
 
@@ -310,7 +310,9 @@ fn no_query_gets_more_than_the_maximum() {
             let before = upstream(&query).map(|text| known[text.as_str()]);
             let expected = match (before, dialect) {
                 (None, Dialect::Airflow3) => Reading::Number(fallback),
-                (None, Dialect::Airflow3Fab | Dialect::Airflow2) => Reading::Number(maximum.min(100)),
+                (None, Dialect::Airflow3Fab | Dialect::Airflow2 | Dialect::AnyFab) => {
+                    Reading::Number(maximum.min(100))
+                }
                 (Some(Reading::Number(0)), Dialect::Airflow3Fab | Dialect::Airflow2) => {
                     Reading::Number(fallback)
                 }
@@ -377,5 +379,27 @@ fn clamping_twice_changes_nothing_more() {
                 assert_eq!(twice, Clamped::Unchanged, "{query:?} -> {once:?}");
             }
         }
+    }
+}
+
+/// What either of the two would take for too large is lowered, and what both refuse is left to them.
+#[test]
+fn an_airflow_that_is_not_known() {
+    for (asked, sent) in [
+        ("limit=8", "limit=7"),
+        ("limit=0", "limit=3"),
+        ("limit=-1", "limit=7"),
+        ("limit=8.0", "limit=7"),
+        ("limit=%EF%BC%98", "limit=7"),
+        ("limit=%EF%BC%97", "limit=%EF%BC%97"),
+        ("limit=x", "limit=x"),
+        ("", "limit=7"),
+    ] {
+        let clamped = limits(7, 3).clamp(Some(asked), Dialect::AnyFab, ListEndpoint::Yes);
+        let clamped = match &clamped {
+            Clamped::Unchanged => asked,
+            Clamped::Rewritten { query, lowered: _ } => query,
+        };
+        assert_eq!(clamped, sent, "{asked}");
     }
 }

@@ -94,8 +94,13 @@ impl Calls {
     /// # Errors
     /// There is no answer, or one that is too long.
     pub async fn any(&self, call: Call) -> Result<Answered, Fault> {
+        let is_apis = call.path.starts_with("/api/v2/");
         let (head, mut body) = self.stream(call).await?.into_parts();
         let body = read_whole(&mut *body, MAX_ANSWER).await.map_err(|error| failed(&error))?;
+        // Airflow 3 says in JSON what is not there. A page is of another Airflow, and means nothing.
+        if is_apis && head.status == StatusCode::NOT_FOUND && !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Fault::unreadable("404 without JSON, as by another Airflow"));
+        }
         Ok(Answered { status: head.status, headers: head.headers, body })
     }
 

@@ -17,7 +17,7 @@ use crate::auth::{Grant, Onward};
 use crate::gate::decision::{Outcome, Pending, ReplyPlan, Step};
 use crate::gate::mint::Presented;
 use crate::gate::reply::{Problem, Reply};
-use crate::gate::route::Route;
+use crate::gate::route::{Release, Route};
 use crate::gate::target::Target;
 use crate::gate::{Gate, PAGE_LIMIT, forward, mint_problem};
 use crate::request::Request;
@@ -45,6 +45,10 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Option<Box<Ticket>>, Problem> {
         let Some(old) = self.translator.old(route) else { return Ok(None) };
+        if self.translator.release == Release::Unknown {
+            outcome.cause = Some("the upstream has not said yet which Airflow it is".into());
+            return Err(Problem::UpstreamDown);
+        }
         let what = self.translator.what(old, route, &request.head.method);
         let presented = match grant {
             Some(grant) => match self.mint.present(grant, request.now).await {

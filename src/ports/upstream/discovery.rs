@@ -18,6 +18,7 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, OkOrErr, OrErr};
 
 use super::client::Client;
+use super::releases::{self, Major, Releases};
 use super::{Settings, Url};
 use crate::ports::SendError;
 
@@ -127,26 +128,42 @@ fn authority(url: &Url) -> String {
 /// scheduler is Airflow's affair: an API that answers is of use without one. Another release answers 404.
 pub(super) struct Check {
     pub(super) client: Arc<Client>,
-    pub(super) route: &'static str,
+    /// Which Airflow it is. `None`: it is asked, until it has said so, and again when it answers otherwise.
+    pub(super) major: Option<Major>,
+    pub(super) releases: Arc<Releases>,
+}
+
+impl Check {
+    async fn ask(&self, target: &Backend, template: &Arc<Template>) -> Result<(), SendError> {
+        let said = self.releases.of(&target.addr);
+        let mut request = http::Request::new(Bytes::new());
+        let route = self.major.or(said).unwrap_or(Major::Three).health_route();
+        *request.uri_mut() = http::Uri::from_static(route);
+        let answer = self.client.send(template.clone(), request).await?;
+        if answer.status().is_server_error() {
+            return Err(SendError::Other(format!("the health route answers {}", answer.status().as_u16())));
+        }
+        if self.major.is_none() && !(said.is_some() && answer.status().is_success()) {
+            self.releases.note(&target.addr, releases::ask(&self.client, template).await?);
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
         let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?.clone();
-        let mut request = http::Request::new(Bytes::new());
-        *request.uri_mut() = http::Uri::from_static(self.route);
-        let answer = tokio::time::timeout(CHECK_TIMEOUT, self.client.send(template.clone(), request)).await;
-        match answer.unwrap_or(Err(SendError::Timeout)) {
-            Ok(answer) if !answer.status().is_server_error() => {
+        let answered = tokio::time::timeout(CHECK_TIMEOUT, self.ask(target, &template)).await;
+        match answered.unwrap_or(Err(SendError::Timeout)) {
+            Ok(()) => {
                 template.unreachable.store(false, Ordering::Relaxed);
                 Ok(())
             }
-            Ok(answer) => Error::e_explain(
-                ErrorType::HTTPStatus(answer.status().as_u16()),
-                "the health route answers an error",
-            ),
-            Err(error) => Error::e_because(ErrorType::ConnectError, "no answer", error),
+            Err(error) => {
+                self.releases.forget(&target.addr);
+                Error::e_because(ErrorType::ConnectError, "no answer", error)
+            }
         }
     }
 

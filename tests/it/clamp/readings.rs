@@ -346,10 +346,12 @@ fn expected(before: Reading, dialect: Dialect, maximum: u32) -> Option<Reading> 
     let (maximum, fallback) = (i128::from(maximum), i128::from(FALLBACK.min(maximum)));
     match (before, dialect) {
         (Absent, Dialect::Airflow3) => Some(Number(fallback)),
-        (Absent, Dialect::Airflow3Fab | Dialect::Airflow2) => Some(Number(maximum.min(100))),
+        (Absent, Dialect::Airflow3Fab | Dialect::Airflow2 | Dialect::AnyFab) => {
+            Some(Number(maximum.min(100)))
+        }
         // A number longer than Python converts is lowered all the same: it may be told to convert it.
         (Refused, _) => None,
-        (Number(0), Dialect::Airflow3Fab | Dialect::Airflow2) => Some(Number(fallback)),
+        (Number(0), Dialect::Airflow3Fab | Dialect::Airflow2 | Dialect::AnyFab) => Some(Number(fallback)),
         (Number(rows), _) if rows < 0 => Some(Number(maximum)),
         (Number(rows), _) => Some(Number(rows.min(maximum))),
     }

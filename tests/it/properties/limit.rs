@@ -11,7 +11,7 @@ const MAXIMUM: u32 = 7;
 pub fn holds(input: &[u8]) {
     let Ok(query) = std::str::from_utf8(input) else { return };
     let limit = PageLimit::new(NonZeroU32::new(MAXIMUM).unwrap(), NonZeroU32::new(3).unwrap());
-    for dialect in [Dialect::Airflow3, Dialect::Airflow3Fab, Dialect::Airflow2] {
+    for dialect in [Dialect::Airflow3, Dialect::Airflow3Fab, Dialect::Airflow2, Dialect::AnyFab] {
         for endpoint in [ListEndpoint::Yes, ListEndpoint::No] {
             let clamped = match limit.clamp(Some(query), dialect, endpoint) {
                 Clamped::Unchanged => query.to_owned(),
@@ -27,7 +27,12 @@ pub fn holds(input: &[u8]) {
                         (Some(rows), Dialect::Airflow3, _) => rows <= MAXIMUM.into(),
                         (Some(rows), Dialect::Airflow3Fab, _) => rows != 0 && rows <= MAXIMUM.into(),
                         (Some(_), Dialect::Airflow2, _) if value.contains('.') => true,
-                        (Some(rows), Dialect::Airflow2, _) => (1..=MAXIMUM.into()).contains(&rows),
+                        (Some(rows), Dialect::AnyFab, _) if value.contains('.') => {
+                            rows != 0 && rows <= MAXIMUM.into()
+                        }
+                        (Some(rows), Dialect::Airflow2 | Dialect::AnyFab, _) => {
+                            (1..=MAXIMUM.into()).contains(&rows)
+                        }
                     };
                     assert!(fits, "{dialect:?} {endpoint:?}: {query:?} became {clamped:?}");
                 }

@@ -51,8 +51,12 @@ pub struct Upstream {
     stop: Arc<AtomicBool>,
 }
 
+/// What the gate's own checks are told: which Airflow this is, by its version. `None`: the script answers them, too.
+type Says = Option<&'static str>;
+
 #[derive(Default)]
 struct Log {
+    says: Mutex<Says>,
     seen: Mutex<Vec<Seen>>,
     wires: Mutex<Vec<TcpStream>>,
     more: Condvar,
@@ -76,7 +80,7 @@ impl Upstream {
         Self::answering(|_| answer(200, &[], "{}"))
     }
 
-    /// Answers as the script says. The gate's own health checks are answered, and not recorded.
+    /// Answers as the script says. The gate's own checks are answered as by Airflow 3.3.2, and not recorded.
     pub fn answering(script: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self::serve(listener, Manner::Answers(Arc::new(script)))
@@ -88,9 +92,15 @@ impl Upstream {
         Self::serve(listener, Manner::ByHand(Arc::new(hand)))
     }
 
+    /// From now on the gate's own checks are told that this is another Airflow; by the script, if `None`.
+    pub fn says(&self, version: Says) {
+        *self.log.says.lock().unwrap() = version;
+    }
+
     fn serve(listener: TcpListener, manner: Manner) -> Self {
         let address = listener.local_addr().unwrap();
-        let (log, stop) = (Arc::new(Log::default()), Arc::new(AtomicBool::new(false)));
+        let log = Arc::new(Log { says: Mutex::new(Some("3.3.2")), ..Log::default() });
+        let stop = Arc::new(AtomicBool::new(false));
         let (its_log, its_stop) = (log.clone(), stop.clone());
         let connections = AtomicUsize::new(0);
         std::thread::spawn(move || {
@@ -200,11 +210,11 @@ fn serve(connection: TcpStream, number: usize, log: &Log, stop: &AtomicBool, man
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let health = ["/api/v1/health", "/api/v2/monitor/health"].contains(&seen.target.as_str());
-        let bytes = if health && seen.header("x-request-id").is_none() {
-            answer(200, &[], "{}") // a check of the gate's own
-        } else {
-            match manner {
+        let says = *log.says.lock().unwrap();
+        let check = says.filter(|_| seen.header("x-request-id").is_none());
+        let bytes = match check.and_then(|version| told(version, &seen.target)) {
+            Some(bytes) => bytes,
+            None => match manner {
                 Manner::Answers(script) => {
                     let Some(body) = body(&seen, &mut wire) else { break };
                     seen.body = body;
@@ -216,13 +226,26 @@ fn serve(connection: TcpStream, number: usize, log: &Log, stop: &AtomicBool, man
                     hand(&seen, &mut wire);
                     break;
                 }
-            }
+            },
         };
         if bytes.is_empty() || wire.get_mut().write_all(&bytes).is_err() {
             break;
         }
     }
     let _ = wire.get_mut().shutdown(Shutdown::Both);
+}
+
+/// What an Airflow of this version answers to a check of the gate's own. Nothing on the routes of the other.
+fn told(version: &str, target: &str) -> Option<Vec<u8>> {
+    let (major, body) = match target {
+        "/api/v1/health" => ("2", "{}".to_owned()),
+        "/api/v2/monitor/health" => ("3", "{}".to_owned()),
+        "/api/v1/version" => ("2", format!("{{\"version\":\"{version}\",\"git_version\":null}}")),
+        "/api/v2/version" => ("3", format!("{{\"version\":\"{version}\",\"git_version\":null}}")),
+        _ => return None,
+    };
+    let is_there = version.split('.').next() == Some(major);
+    Some(if is_there { answer(200, &[], &body) } else { answer(404, &[], "{}") })
 }
 
 impl Log {

@@ -30,7 +30,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
 
 fn airflow_2(settings: &Settings, findings: &mut Findings) {
     let manager = &settings.upstream.auth_manager;
-    match (settings.upstream.airflow, manager.value) {
+    match (settings.release(), manager.value) {
         (Release::Airflow2, AuthManager::Keycloak) => {
             let (title, version) = (o::UPSTREAM_AUTH_MANAGER.title(), o::UPSTREAM_AIRFLOW.title());
             let message = format!("{title}: keycloak is for Airflow from version 3 on, and {version} is 2");
@@ -46,7 +46,7 @@ fn source(settings: &Settings, findings: &mut Findings) {
     let Some(source) = sources.iter().find(|source| source.value == BasicSource::Keycloak) else { return };
     let title = o::BASIC_SOURCES.title();
     let mut refuse = |why: &str| findings.errors.push(&source.at, format!("{title}: keycloak {why}"));
-    match (settings.upstream.airflow, settings.upstream.auth_manager.value) {
+    match (settings.release(), settings.upstream.auth_manager.value) {
         (Release::Airflow2, _) => {
             let version = o::UPSTREAM_AIRFLOW.title();
             refuse(&format!("cannot work with Airflow 2, which takes no tokens, and {version} is 2"));

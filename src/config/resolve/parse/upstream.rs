@@ -2,7 +2,7 @@
 
 use super::url::url;
 use super::{Fault, Parsed, because, python_int};
-use crate::config::settings::{AuthManager, Release, Scheme, UpstreamUrl};
+use crate::config::settings::{Airflow, AuthManager, Release, Scheme, UpstreamUrl};
 
 /// The bytes that the path of a Unix socket must stay below, on Linux.
 const MOST_OF_A_SOCKET: usize = 108;
@@ -36,11 +36,12 @@ pub fn server_name(text: &str) -> Parsed<String> {
     if text.bytes().all(fits) { Ok(text.to_owned()) } else { Err(Fault::Expected) }
 }
 
-/// The major version of an Airflow.
-pub fn release(text: &str) -> Parsed<Release> {
-    match python_int(text) {
-        Some(2) => Ok(Release::Airflow2),
-        Some(3) => Ok(Release::Airflow3),
+/// The major version of an Airflow: `found` where it is to be asked.
+pub fn airflow(text: &str, found: Option<Release>) -> Parsed<Airflow> {
+    match (text, python_int(text)) {
+        ("auto", _) => Ok(found.map_or(Airflow::Unknown, Airflow::Found)),
+        (_, Some(2)) => Ok(Airflow::Set(Release::Airflow2)),
+        (_, Some(3)) => Ok(Airflow::Set(Release::Airflow3)),
         _ => Err(Fault::Expected),
     }
 }
