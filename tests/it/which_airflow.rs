@@ -232,7 +232,7 @@ fn a_real_upgrade() {
         &relay.url(),
         "auth_manager = \"fab\"\n[lockout]\nattempts = 0\n[basic]\ncache_ttl = 0\n",
     );
-    for (airflow, major, translated) in [(&*two, 2.0, false), (&three, 3.0, true), (&*two, 2.0, false)] {
+    for (airflow, major, translated) in [(two, 2.0, false), (three, 3.0, true), (two, 2.0, false)] {
         *to.lock().unwrap() = airflow.address();
         gate.until("it is in force", |gate| gate.metric(IN_FORCE) == major);
         assert_eq!(listed(&gate.send(pools())), (200, translated, true), "{major}");

@@ -24,6 +24,8 @@ use crate::ports::SendError;
 
 /// Longest time for an address to say that it is healthy.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time of that to say which Airflow it is.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all requests to one address share.
 pub(super) struct Template {
@@ -144,9 +146,17 @@ impl Check {
             return Err(SendError::Other(format!("the health route answers {}", answer.status().as_u16())));
         }
         if self.major.is_none() && !(said.is_some() && answer.status().is_success()) {
-            self.releases.note(&target.addr, releases::ask(&self.client, template).await?);
+            self.learn(target, template).await;
         }
         Ok(())
+    }
+
+    /// Asks which Airflow it is. That it does not answer, says nothing of its health.
+    async fn learn(&self, target: &Backend, template: &Arc<Template>) {
+        let asked = tokio::time::timeout(VERSION_TIMEOUT, releases::ask(&self.client, template)).await;
+        if let Ok(Ok(said)) = asked {
+            self.releases.note(&target.addr, said);
+        }
     }
 }
 
