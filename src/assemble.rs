@@ -11,7 +11,7 @@ mod tls;
 mod tokens;
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ use crate::gate::log_in::LogIn;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
 use crate::gate::route::{self, BasePath, OtherRoutes, RouteSettings, Routes};
 use crate::gate::token::{AuthManager, Endpoint};
+use crate::gate::translate::workers::Workers;
 use crate::gate::translate::{self, Translator};
 use crate::gate::{Gate, cors, quota};
 use crate::ports::database::DatabaseUrl;
@@ -174,6 +175,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
                     release,
                 },
                 upstreams.clone(),
+                Workers::new(kept.runtime.clone(), NonZeroUsize::new(cores()).unwrap_or(NonZeroUsize::MIN)),
             ),
         },
         upstreams,
@@ -184,6 +186,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         trusted_proxies: settings.server.trusted_proxies.clone(),
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,
+        max_translated_body: settings.limits.max_translated_body,
         body_timeout: settings.limits.header_timeout,
     })
 }

@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub max_headers: usize,
     /// Most bytes of a body that is read here.
     pub max_body: usize,
+    /// `[limits] max_translated_body`.
+    pub max_translated_body: usize,
     /// Longest time for a body that is read here.
     pub body_timeout: Duration,
 }
@@ -153,7 +155,8 @@ impl Proxy {
         pending: Pending,
     ) -> Result<Option<Resumed>, Problem> {
         let max = match &pending {
-            Pending::Token(_) | Pending::Translation(_) => ctx.snapshot.max_body,
+            Pending::Token(_) => ctx.snapshot.max_body,
+            Pending::Translation(_) => ctx.snapshot.max_translated_body,
             Pending::List(_) => {
                 // Else Pingora would take it for a body that is yet to come, and send none.
                 session.as_mut().enable_retry_buffering();

@@ -161,6 +161,7 @@ fn nothing_configured_is_the_documented_default() {
             header_timeout: Duration::from_secs(10),
             max_headers: 100,
             max_body: 128 << 10,
+            max_translated_body: 4 << 20,
             max_connections: std::num::NonZeroUsize::new(10_000),
             max_connections_per_address: None,
             requests_per_user: None,

@@ -14,7 +14,7 @@ use crate::request::{Peer, RequestId};
 use crate::secret::Secret;
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -97,7 +97,11 @@ fn gate(airflow: &Arc<Airflow>, mode: Mode, signer: Option<Signer>) -> Gate {
             life: Duration::from_secs(3600),
             cli_life: Duration::from_secs(600),
         },
-        translator: Translator::new(translate::Settings::default(), Arc::new(Nobody)),
+        translator: Translator::new(
+            translate::Settings::default(),
+            Arc::new(Nobody),
+            translate::workers::Workers::new(Handle::current(), NonZeroUsize::MIN),
+        ),
     }
 }
 

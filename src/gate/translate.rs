@@ -7,6 +7,7 @@
 pub mod asked;
 pub mod body;
 pub mod calls;
+pub mod events;
 pub mod experimental;
 pub mod fault;
 mod form;
@@ -20,6 +21,7 @@ mod step;
 mod tests;
 pub mod v1;
 pub mod value;
+pub mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use http::{HeaderMap, Method};
 
 use self::path::Params;
 use self::row::Row;
+use self::workers::Workers;
 use super::decision::ReplyPlan;
 use super::route::{Api, Release, Route, RouteKind, Verb};
 use crate::ports::{Chunks, StreamClient};
@@ -36,6 +39,7 @@ use crate::ports::{Chunks, StreamClient};
 pub struct Translator {
     tables: HashMap<Old, Table>,
     airflow: Arc<dyn StreamClient>,
+    workers: Workers,
     release: Release,
 }
 
@@ -103,8 +107,8 @@ impl std::fmt::Debug for Ticket {
 }
 
 impl Translator {
-    /// Translates what the settings say, and asks `airflow`.
-    pub fn new(settings: Settings, airflow: Arc<dyn StreamClient>) -> Self {
+    /// Translates what the settings say, and asks `airflow`. Large bodies are left to `workers`.
+    pub fn new(settings: Settings, airflow: Arc<dyn StreamClient>, workers: Workers) -> Self {
         let mut tables = HashMap::new();
         let is_translated = match settings.release {
             Release::Airflow2 => false,
@@ -114,7 +118,7 @@ impl Translator {
             let on = [(Old::Stable, settings.stable), (Old::Experimental, settings.experimental)];
             tables.extend(on.into_iter().filter(|(_, on)| *on).map(|(old, _)| (old, old.table())));
         }
-        Self { tables, airflow, release: settings.release }
+        Self { tables, airflow, workers, release: settings.release }
     }
 
     /// The API that a route belongs to, if it is one that is translated.

@@ -98,6 +98,15 @@ fn a_page_is_as_large_as_it_was() {
         let answer = told(&admin(&gate, get(format!("/api/v1/pools{query}"))), 200);
         assert_eq!(answer["pools"].as_array().unwrap().len(), expected, "{query:?}");
     }
+    for (body, expected) in [(json!({}), 5), (json!({"page_limit": 2}), 2), (json!({"page_limit": 1000}), 5)]
+    {
+        let answer = told(&admin(&gate, post("/api/v1/dags/~/dagRuns/list").json(body.clone())), 200);
+        assert_eq!(answer["dag_runs"].as_array().unwrap().len(), expected, "{body}");
+    }
+    for list in ["dags/~/dagRuns/list", "dags/~/dagRuns/~/taskInstances/list"] {
+        let none = admin(&gate, post(format!("/api/v1/{list}")).json(json!({"page_limit": 0})));
+        assert_eq!((none.status, none.header("content-type")), (400, Some("application/problem+json")));
+    }
     let negative = admin(&gate, get("/api/v1/pools?limit=-1"));
     assert_eq!((negative.status, negative.header("content-type")), (400, Some("application/problem+json")));
 }
@@ -145,6 +154,90 @@ fn a_run_without_a_date_has_one() {
         let then = told(&admin(&gate, get(path)), 200);
         assert_eq!(then["execution_date"], run_after.as_str(), "{path}");
     }
+    // A filter by date does not find it: it has none.
+    let filtered = "/api/v1/dags/fx_w_runs/dagRuns?execution_date_gte=2000-01-01T00:00:00Z&limit=100";
+    let found = told(&admin(&gate, get(filtered)), 200);
+    assert!(!found["dag_runs"].as_array().unwrap().iter().any(|run| run["dag_run_id"] == "dateless"));
+}
+
+/// What a test has added to a file, until it ends.
+struct Grown {
+    path: std::path::PathBuf,
+    length: u64,
+}
+
+impl Grown {
+    fn by(path: std::path::PathBuf, lines: impl Iterator<Item = String>) -> Self {
+        let length = std::fs::metadata(&path).unwrap().len();
+        let mut file = std::io::BufWriter::new(std::fs::File::options().append(true).open(&path).unwrap());
+        lines.for_each(|line| writeln!(file, "{line}").unwrap());
+        Self { path, length }
+    }
+}
+
+impl Drop for Grown {
+    fn drop(&mut self) {
+        let file = std::fs::File::options().write(true).open(&self.path).unwrap();
+        file.set_len(self.length).unwrap();
+    }
+}
+
+/// Trap 4: a log comes whole in either form, however long it is, and no more of it is held than a part.
+#[test]
+fn a_long_log_comes_whole() {
+    const LINES: usize = 9_000;
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    let path = "/api/v1/dags/fx_work/dagRuns/fx_work_1/taskInstances/say/logs/1";
+    let asked = |form: &str| {
+        let answer = admin(&gate, get(path).with("Accept", form));
+        assert_eq!((answer.status, answer.header("x-airgate-translated").is_some()), (200, true));
+        answer
+    };
+    let short = asked("text/plain").text();
+    asked("application/json");
+    let before = gate.memory();
+    let file = "logs/dag_id=fx_work/run_id=fx_work_1/task_id=say/attempt=1.log";
+    let _grown = Grown::by(
+        airflow.home.join(file),
+        (0..LINES).map(|line| {
+            let event = format!("line {line} isn't \"short\": {}", "x".repeat(2000));
+            json!({"timestamp": "2026-01-01T00:00:00Z", "level": "info", "logger": "t", "event": event})
+                .to_string()
+        }),
+    );
+    let text = asked("text/plain").text();
+    assert!(
+        text.len() > 17 << 20 && text.contains("[2026-01-01T00:00:00.000+0000] {t} INFO - line 8999 isn't")
+    );
+    assert_eq!(text.lines().count(), short.lines().count() + LINES);
+    let answer = asked("application/json").json();
+    // As Python prints a list of a pair of texts, of which the second is the log.
+    let printed = answer["content"].as_str().unwrap();
+    let printed = printed.strip_prefix("[('', '").and_then(|rest| rest.strip_suffix("')]")).unwrap();
+    assert_eq!(printed.replace("\\n", "\n").replace("\\'", "'"), text);
+    assert_eq!(answer["continuation_token"], "airgate-end-of-log");
+    let grown = gate.memory().saturating_sub(before);
+    assert!(grown < 24 << 20, "{grown} bytes more");
+}
+
+/// Airflow has no limit of a run's `conf`. Ours is far above what fits into a log-in.
+#[test]
+fn a_large_conf_goes_through() {
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    let trigger = |id: &str, size: usize| {
+        let conf = json!({"text": "x".repeat(size), "big": 0.1});
+        let run = json!({"dag_run_id": id, "conf": conf});
+        (admin(&gate, post("/api/v1/dags/fx_w_runs/dagRuns").json(run)), conf)
+    };
+    let (made, conf) = trigger("large", 3 << 20);
+    assert!(told(&made, 200)["conf"] == conf);
+    let run = told(&admin(&gate, get("/api/v1/dags/fx_w_runs/dagRuns/large")), 200);
+    assert!(run["conf"] == conf && run["dag_run_id"] == "large");
+    let (refused, _) = trigger("larger", 4 << 20);
+    assert_eq!((refused.status, refused.header("content-type")), (413, Some("application/problem+json")));
+    assert_eq!(admin(&gate, get("/api/v1/dags/fx_w_runs/dagRuns/larger")).status, 404);
 }
 
 /// Trap 3: what Airflow 3 shows in place of a secret is not written over it.
@@ -204,6 +297,21 @@ fn an_uri_in_the_path_is_one_value() {
         told(&admin(&gate, get("/api/v1/dags/fx_both/datasets/queuedEvent")), 200)["total_entries"],
         1
     );
+}
+
+/// Trap 9: a token that Airflow 2 made leads nowhere, and nobody is asked for it.
+#[test]
+fn a_file_token_of_airflow_2_leads_nowhere() {
+    let upstream = Upstream::start();
+    let gate = recording(&upstream);
+    let token = "Ii9vcHQvZGFncy9hLnB5Ig.sRnCd1rVn1sVbTCYPnyLjQ0S1fU";
+    for request in
+        [get(format!("/api/v1/dagSources/{token}")), ask("PUT", format!("/api/v1/parseDagFile/{token}"))]
+    {
+        let answer = gate.send(request.bearer("a.b.c"));
+        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/problem+json")));
+    }
+    assert!(upstream.seen().is_empty());
 }
 
 /// Trap 6: the gate's own answers have the form of the API that is asked.

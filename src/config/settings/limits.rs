@@ -13,6 +13,8 @@ pub struct Limits {
     /// `max_body`: bytes of a body that is read here. Default 128 KiB. What is only forwarded streams
     /// and has no limit.
     pub max_body: usize,
+    /// `max_translated_body`: bytes of a body that is translated. Default 4 MiB.
+    pub max_translated_body: usize,
     /// `max_connections` at a time. `None` (0) is no limit. Default 10,000.
     pub max_connections: Option<NonZeroUsize>,
     /// `max_connections_per_address` at a time. `None` (0, the default) is no limit: behind a proxy

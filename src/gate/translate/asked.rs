@@ -100,7 +100,7 @@ impl Asked {
     ///
     /// # Errors
     /// Airflow 2 would refuse it.
-    pub fn read(came: Came<'_>, calls: Calls) -> Result<Self, Fault> {
+    pub async fn read(came: Came<'_>, calls: Calls) -> Result<Self, Fault> {
         let Came { old, row, params, query, body: raw, headers, now } = came;
         if INTEGERS
             .iter()
@@ -120,7 +120,8 @@ impl Asked {
                 if !raw.is_empty() {
                     is_json(headers)?;
                 }
-                Read::new(properties, &raw, calls.limit())?
+                let (raw, limit) = (raw.clone(), *calls.limit());
+                calls.work(raw.len(), move || Read::new(properties, &raw, &limit)).await??
             }
         };
         let fields = fields(row, &query)?;
@@ -135,7 +136,7 @@ impl Asked {
         match self.row.work {
             Work::Table => {
                 let answered = self.calls.good(self.call()?).await?;
-                self.told(&answered)
+                self.told(answered).await
             }
             Work::By(function) => function(self).await,
         }
@@ -170,26 +171,9 @@ impl Asked {
     ///
     /// # Errors
     /// Airflow's answer is not what it should be.
-    pub fn told(&self, answered: &Answered) -> Result<Told, Fault> {
-        let (mut out, status) = (String::new(), self.status());
-        let odd = || Fault::unreadable("not the JSON that it should be");
-        match self.row.answer {
-            Answer::Nothing | Answer::Own => return Ok(Told::nothing(status)),
-            Answer::One(shape) => self.write(shape, answered.text()?, &mut out).ok_or_else(odd)?,
-            Answer::Page(then, today, shape) => {
-                let object = Object::read(answered.text()?).ok_or_else(odd)?;
-                self.list(then, object.raw(today), shape, &mut out).ok_or_else(odd)?;
-                out.push_str(",\"total_entries\":");
-                out.push_str(object.raw("total_entries").ok_or_else(odd)?);
-                out.push('}');
-            }
-            Answer::List(then, today, shape) => {
-                let object = Object::read(answered.text()?).ok_or_else(odd)?;
-                self.list(then, object.raw(today), shape, &mut out).ok_or_else(odd)?;
-                out.push('}');
-            }
-        }
-        Ok(Told::json(status, out))
+    pub async fn told(&self, answered: Answered) -> Result<Told, Fault> {
+        let (row, fields, status) = (self.row, self.fields.clone(), self.status());
+        self.calls.work(answered.body.len(), move || tell(row, &fields, status, &answered)).await?
     }
 
     /// An answer in JSON, with the status of the row.
@@ -206,22 +190,42 @@ impl Asked {
     pub fn came(&self) -> &Members {
         &self.body.came
     }
+}
 
-    fn list(&self, then: &str, list: Option<&str>, shape: &'static Shape, out: &mut String) -> Option<()> {
-        out.push_str("{\"");
-        out.push_str(then);
-        out.push_str("\":");
-        match &*self.fields {
-            [] => shape.write_list(list?, out),
-            fields => shape.write_list_with(list?, fields, out),
+/// The answer that a row says, with these fields, or all.
+fn tell(row: &Row, fields: &[&str], status: StatusCode, answered: &Answered) -> Result<Told, Fault> {
+    let mut out = String::new();
+    let odd = || Fault::unreadable("not the JSON that it should be");
+    match row.answer {
+        Answer::Nothing | Answer::Own => return Ok(Told::nothing(status)),
+        Answer::One(shape) => match fields {
+            [] => shape.write(answered.text()?, &mut out),
+            fields => shape.write_with(answered.text()?, fields, &mut out),
+        }
+        .ok_or_else(odd)?,
+        Answer::Page(then, today, shape) => {
+            let object = Object::read(answered.text()?).ok_or_else(odd)?;
+            list(then, object.raw(today), shape, fields, &mut out).ok_or_else(odd)?;
+            out.push_str(",\"total_entries\":");
+            out.push_str(object.raw("total_entries").ok_or_else(odd)?);
+            out.push('}');
+        }
+        Answer::List(then, today, shape) => {
+            let object = Object::read(answered.text()?).ok_or_else(odd)?;
+            list(then, object.raw(today), shape, fields, &mut out).ok_or_else(odd)?;
+            out.push('}');
         }
     }
+    Ok(Told::json(status, out))
+}
 
-    fn write(&self, shape: &'static Shape, json: &str, out: &mut String) -> Option<()> {
-        match &*self.fields {
-            [] => shape.write(json, out),
-            fields => shape.write_with(json, fields, out),
-        }
+fn list(then: &str, list: Option<&str>, shape: &Shape, fields: &[&str], out: &mut String) -> Option<()> {
+    out.push_str("{\"");
+    out.push_str(then);
+    out.push_str("\":");
+    match fields {
+        [] => shape.write_list(list?, out),
+        fields => shape.write_list_with(list?, fields, out),
     }
 }
 

@@ -270,6 +270,13 @@ impl Read {
             }
             return Ok(());
         };
+        // What users keep is not read, however much it is.
+        if property.kind == Type::Any || (property.kind == Type::Object && raw.starts_with('{')) {
+            if !property.today.is_empty() {
+                self.today.set(property.today, raw);
+            }
+            return Ok(());
+        }
         let value: Value =
             serde_json::from_str(raw).map_err(|_| Fault::bad_request("Request body is not valid JSON"))?;
         let not_of = |kind: &str| {
@@ -280,14 +287,11 @@ impl Read {
             (Type::ReadOnly, _) => {
                 return Err(Fault::bad_request(format!("Property is read-only - '{name}'")));
             }
-            (kind, Value::Null) if property.null == Null::Document && kind != Type::Any => {
-                return not_of(kind.name());
-            }
-            (_, Value::Null) | (Type::Any, _) => {}
+            (kind, Value::Null) if property.null == Null::Document => return not_of(kind.name()),
+            (_, Value::Null) => {}
             (Type::Text, Value::String(_))
             | (Type::Number, Value::Number(_))
-            | (Type::Flag, Value::Bool(_))
-            | (Type::Object, Value::Object(_)) => {}
+            | (Type::Flag, Value::Bool(_)) => {}
             (Type::Whole, Value::Number(_)) if !raw.contains(['.', 'e', 'E']) => {}
             (Type::Texts, Value::Array(list)) => {
                 if let Some((at, odd)) = list.iter().enumerate().find(|(_, one)| !one.is_string()) {

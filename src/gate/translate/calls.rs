@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::fault::Fault;
 use super::path;
+use super::workers::Workers;
 use crate::gate::limit::{Clamped, Dialect, ListEndpoint, PageLimit};
 use crate::gate::reply::Problem;
 use crate::ports::{Chunks, SendError, StreamClient, read_whole};
@@ -24,6 +25,7 @@ pub struct Calls {
     airflow: Arc<dyn StreamClient>,
     headers: HeaderMap,
     limit: PageLimit,
+    workers: Workers,
     left: AtomicU32,
     cookies: Mutex<Vec<HeaderValue>>,
 }
@@ -54,6 +56,14 @@ pub struct Answered {
     pub body: Bytes,
 }
 
+/// An answer that comes in pieces, if it is a success.
+pub enum Streaming {
+    /// Its body.
+    Good(Box<dyn Chunks>),
+    /// All of it.
+    Bad(Answered),
+}
+
 impl Call {
     /// A call for JSON, without a query or a body.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
@@ -79,9 +89,26 @@ impl Answered {
 
 impl Calls {
     /// Calls with these headers, which hold the caller's identity.
-    pub fn new(airflow: Arc<dyn StreamClient>, headers: HeaderMap, limit: PageLimit) -> Self {
+    pub fn new(
+        airflow: Arc<dyn StreamClient>,
+        headers: HeaderMap,
+        limit: PageLimit,
+        workers: Workers,
+    ) -> Self {
         let left = AtomicU32::new(MAX_CALLS);
-        Self { airflow, headers, limit, left, cookies: Mutex::new(Vec::new()) }
+        Self { airflow, headers, limit, workers, left, cookies: Mutex::new(Vec::new()) }
+    }
+
+    /// Does work on a body of so many bytes, away from the threads that serve requests if they are many.
+    ///
+    /// # Errors
+    /// It was not done.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.workers.run(bytes, work).await
     }
 
     /// The page size in force.
@@ -94,14 +121,22 @@ impl Calls {
     /// # Errors
     /// There is no answer, or one that is too long.
     pub async fn any(&self, call: Call) -> Result<Answered, Fault> {
-        let is_apis = call.path.starts_with("/api/v2/");
-        let (head, mut body) = self.stream(call).await?.into_parts();
-        let body = read_whole(&mut *body, MAX_ANSWER).await.map_err(|error| failed(&error))?;
-        // Airflow 3 says in JSON what is not there. A page is of another Airflow, and means nothing.
-        if is_apis && head.status == StatusCode::NOT_FOUND && !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Fault::unreadable("404 without JSON, as by another Airflow"));
+        let of_api = call.path.starts_with("/api/v2/");
+        let answer = self.stream(call).await?;
+        whole(answer, of_api).await
+    }
+
+    /// Makes a call whose answer is handed over as it comes, if it is a success.
+    ///
+    /// # Errors
+    /// As [`Calls::any`].
+    pub async fn good_stream(&self, call: Call) -> Result<Streaming, Fault> {
+        let of_api = call.path.starts_with("/api/v2/");
+        let answer = self.stream(call).await?;
+        if answer.status().is_success() {
+            return Ok(Streaming::Good(answer.into_body()));
         }
-        Ok(Answered { status: head.status, headers: head.headers, body })
+        Ok(Streaming::Bad(whole(answer, of_api).await?))
     }
 
     /// Makes a call, and reads its answer.
@@ -113,11 +148,7 @@ impl Calls {
         if answered.status.is_success() { Ok(answered) } else { Err(Fault::Airflow(answered.into())) }
     }
 
-    /// Makes a call whose answer is handed over as it comes, whatever its status.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn stream(&self, call: Call) -> Result<http::Response<Box<dyn Chunks>>, Fault> {
+    async fn stream(&self, call: Call) -> Result<http::Response<Box<dyn Chunks>>, Fault> {
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if left.is_err() {
             return Err(Fault::Problem(Problem::Internal, Some("too many calls for one request".into())));
@@ -157,7 +188,18 @@ impl Calls {
     }
 }
 
-fn failed(error: &SendError) -> Fault {
+async fn whole(answer: http::Response<Box<dyn Chunks>>, of_api: bool) -> Result<Answered, Fault> {
+    let (head, mut body) = answer.into_parts();
+    let body = read_whole(&mut *body, MAX_ANSWER).await.map_err(|error| failed(&error))?;
+    // Airflow 3 says in JSON what is not there. A page is of another Airflow, and means nothing.
+    if of_api && head.status == StatusCode::NOT_FOUND && !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Fault::unreadable("404 without JSON, as by another Airflow"));
+    }
+    Ok(Answered { status: head.status, headers: head.headers, body })
+}
+
+/// What an answer that does not come, or breaks off, is.
+pub fn failed(error: &SendError) -> Fault {
     let problem = match error {
         SendError::Timeout => Problem::UpstreamSlow,
         SendError::Connect(_) | SendError::Other(_) | SendError::TooLarge => Problem::UpstreamDown,

@@ -47,6 +47,18 @@ fn push(value: &Value, out: &mut String) {
 fn push_text(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
+    push_escaped(text, quote, out);
+    out.push(quote);
+}
+
+/// What `repr` has between these quotes.
+pub fn escaped(text: &str, quote: char) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_escaped(text, quote, &mut out);
+    out
+}
+
+fn push_escaped(text: &str, quote: char, out: &mut String) {
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
@@ -61,7 +73,6 @@ fn push_text(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
-    out.push(quote);
 }
 
 #[cfg(test)]

@@ -113,7 +113,10 @@ impl Gate {
                 return (Resumed::Whole(self.unknown(old, what, request, outcome)), false);
             }
         };
-        let calls = Calls::new(self.translator.airflow.clone(), headers, self.limit);
+        let calls = {
+            let (airflow, workers) = (self.translator.airflow.clone(), self.translator.workers.clone());
+            Calls::new(airflow, headers, self.limit, workers)
+        };
         let came = Came {
             old,
             row,
@@ -123,7 +126,7 @@ impl Gate {
             headers: &request.head.headers,
             now: request.now,
         };
-        let asked = match Asked::read(came, calls) {
+        let asked = match Asked::read(came, calls).await {
             Ok(asked) => asked,
             Err(fault) => {
                 let failed = Failed { row: Some(row), params: &params, came: None };

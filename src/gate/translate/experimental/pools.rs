@@ -101,7 +101,7 @@ fn create(asked: &Asked) -> Working<'_> {
         call.body = Some(pool.json());
         let answered = asked.calls.any(call).await?;
         if answered.status.is_success() {
-            return asked.told(&answered);
+            return asked.told(answered).await;
         }
         if answered.status != StatusCode::CONFLICT {
             return Err(Fault::Airflow(answered.into()));
@@ -117,7 +117,7 @@ fn create(asked: &Asked) -> Working<'_> {
             call = call.with("update_mask", "description");
         }
         call.body = Some(pool.json());
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 

@@ -171,10 +171,15 @@ fn all(asked: &Asked) -> Working<'_> {
             call = call.with("state", state);
         }
         let answered = asked.calls.good(call).await?;
-        let mut runs = list(&answered, "dag_runs")?;
-        let whole = runs.len() >= total(&answered);
-        runs.reverse();
-        Ok(listed(asked, written(&RUN, &runs)?, whole))
+        let size = answered.body.len();
+        let oldest_first = move || {
+            let mut runs = list(&answered, "dag_runs")?;
+            let whole = runs.len() >= total(&answered);
+            runs.reverse();
+            Ok::<_, Fault>((written(&RUN, &runs)?, whole))
+        };
+        let (runs, whole) = asked.calls.work(size, oldest_first).await??;
+        Ok(listed(asked, runs, whole))
     })
 }
 

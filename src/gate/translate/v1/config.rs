@@ -84,7 +84,7 @@ async fn tell(asked: &Asked, title: &str, detail: &str) -> Result<Told, Fault> {
                 .map_err(|_| Fault::unreadable("a configuration is not what it should be"))?;
             Ok(Told::text("text/plain", Content::Whole(config.text().into())))
         }
-        Some(Form::Json) | None => asked.told(&answered),
+        Some(Form::Json) | None => asked.told(answered).await,
     }
 }
 

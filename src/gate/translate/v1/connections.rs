@@ -172,7 +172,7 @@ fn change(asked: &Asked) -> Working<'_> {
         let mut call = asked.call()?;
         call.query.extend(names.into_iter().map(|name| ("update_mask".to_owned(), name)));
         call.body = Some(sent.json());
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 
@@ -187,7 +187,7 @@ fn test(asked: &Asked) -> Working<'_> {
             call.body = Some(sent.json());
         }
         match asked.calls.good(call).await {
-            Ok(answered) => asked.told(&answered),
+            Ok(answered) => asked.told(answered).await,
             Err(Fault::Airflow(answered))
                 if answered.status == StatusCode::FORBIDDEN && answered.text()?.contains(DISABLED) =>
             {

@@ -37,7 +37,7 @@ static WARNING: Shape = Shape(&[same("dag_id"), same("warning_type"), same("mess
 fn list(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         match asked.calls.good(asked.call()?).await {
-            Ok(answered) => asked.told(&answered),
+            Ok(answered) => asked.told(answered).await,
             Err(Fault::Airflow(answered))
                 if answered.status == StatusCode::UNPROCESSABLE_ENTITY
                     && asked.query.get("warning_type").is_some()

@@ -447,7 +447,7 @@ fn is_paused(asked: &Asked) -> Result<bool, Fault> {
 fn pause(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         is_paused(asked)?;
-        asked.told(&asked.calls.good(asked.call()?).await?)
+        asked.told(asked.calls.good(asked.call()?).await?).await
     })
 }
 

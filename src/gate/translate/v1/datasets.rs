@@ -151,7 +151,7 @@ fn consuming_dags(asset: &Object<'_>) -> String {
 fn all(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let call = asked.call()?.with("only_active", "false");
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 
@@ -185,7 +185,7 @@ fn make_event(asked: &Asked) -> Working<'_> {
         }
         let mut call = asked.call()?;
         call.body = Some(sent.json());
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 

@@ -92,7 +92,7 @@ fn list(asked: &Asked) -> Working<'_> {
                 call = call.with(key.name, today(event));
             }
         }
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 

@@ -196,7 +196,7 @@ async fn good(asked: &Asked, call: Call) -> Result<Answered, Fault> {
 
 /// What the row says.
 fn table(asked: &Asked) -> Working<'_> {
-    Box::pin(async move { asked.told(&good(asked, asked.call()?).await?) })
+    Box::pin(async move { asked.told(good(asked, asked.call()?).await?).await })
 }
 
 /// Airflow 2 answers an empty object.
@@ -228,7 +228,7 @@ fn change_role(asked: &Asked) -> Working<'_> {
         }
         let mut call = asked.call()?;
         call.body = Some(sent.json());
-        asked.told(&good(asked, call).await?)
+        asked.told(good(asked, call).await?).await
     })
 }
 
@@ -258,7 +258,7 @@ fn change_user(asked: &Asked) -> Working<'_> {
             }
             call.body = Some(sent.json());
         }
-        asked.told(&good(asked, call).await?)
+        asked.told(good(asked, call).await?).await
     })
 }
 

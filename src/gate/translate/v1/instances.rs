@@ -296,7 +296,11 @@ async fn empty_where_missing(asked: &Asked, call: Call) -> Result<Told, Fault> {
     if answered.status == StatusCode::NOT_FOUND {
         return Ok(asked.json(r#"{"task_instances":[],"total_entries":0}"#));
     }
-    if answered.status.is_success() { asked.told(&answered) } else { Err(Fault::Airflow(answered.into())) }
+    if answered.status.is_success() {
+        asked.told(answered).await
+    } else {
+        Err(Fault::Airflow(answered.into()))
+    }
 }
 
 fn batch(asked: &Asked) -> Working<'_> {
@@ -306,7 +310,7 @@ fn batch(asked: &Asked) -> Working<'_> {
         params.set("dag_run_id", "~");
         let path = params.path(asked.row.new.path).ok_or_else(Fault::no_route)?;
         let call = Call { body: Some(asked.body.today.json()), ..Call::new(Method::POST, path) };
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 
@@ -325,7 +329,7 @@ fn missing(title: &str, detail: Option<&str>) -> Fault {
 fn one(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         match asked.calls.good(asked.call()?).await {
-            Ok(answered) => asked.told(&answered),
+            Ok(answered) => asked.told(answered).await,
             Err(fault) if says(&fault, "Task instance is mapped") => Err(missing(
                 "Task instance not found",
                 Some("Task instance is mapped, add the map_index value to the URL"),
@@ -338,7 +342,7 @@ fn one(asked: &Asked) -> Working<'_> {
 fn mapped(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         match asked.calls.good(asked.call()?).await {
-            Ok(answered) => asked.told(&answered),
+            Ok(answered) => asked.told(answered).await,
             Err(fault) if says(&fault, "is not mapped") => {
                 Err(missing(&asked.params.fill("Task id {task_id} is not mapped"), None))
             }

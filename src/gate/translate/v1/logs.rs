@@ -1,23 +1,22 @@
 //! Logs of task instances.
 //!
-//! Airflow 2 has text, Airflow 3 events: each becomes a line of what Airflow 2 wrote. As text they stream, however
-//! long they are, and while the task runs; as JSON they come chunk by chunk, with a token for the next.
+//! Airflow 2 has text, Airflow 3 events: each becomes a line of what Airflow 2 wrote. They stream, however long they
+//! are: as text while the task runs, as JSON with a token for the rest.
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
-use serde_json::Value;
 
 use super::accept::{self, Form};
 use crate::gate::translate::asked::{Asked, Content, Told};
-use crate::gate::translate::calls::{Answered, MAX_ANSWER};
+use crate::gate::translate::calls::{Answered, Streaming, failed};
+use crate::gate::translate::events::{Document, Lines};
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::python::repr_text;
+use crate::gate::translate::python::{escaped, repr_text};
 use crate::gate::translate::query::{Kind, flag, own, whole};
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, not_found_bare};
-use crate::gate::translate::shape::Object;
-use crate::gate::translate::value::{Date, json};
-use crate::ports::{Chunks, SendError, read_whole};
+use crate::gate::translate::value::json;
+use crate::ports::{Chunks, SendError};
 
 /// The operations.
 pub const ROWS: &[Row] = &[Row {
@@ -33,8 +32,8 @@ pub const ROWS: &[Row] = &[Row {
 
 /// The token of a log that is at its end, where Airflow 3 has none: clients of Airflow 2 expect one, and ask again.
 const END: &str = "airgate-end-of-log";
-/// Longest event that is read. A longer one becomes several lines of raw text.
-const MAX_EVENT: usize = 1 << 20;
+/// Most text of a log in JSON that is held, to be quoted as Python would quote the whole. A longer one streams.
+const HELD: usize = 256 << 10;
 
 fn log(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
@@ -44,31 +43,32 @@ fn log(asked: &Asked) -> Working<'_> {
             Some(token) => call = call.with("token", token),
             None => {}
         }
-        match accept::best(&asked.headers) {
-            Some(Form::Text) => {
-                call.accept = "application/x-ndjson";
-                let (head, mut body) = asked.calls.stream(call).await?.into_parts();
-                if !head.status.is_success() {
-                    let body = read_whole(&mut *body, MAX_ANSWER).await.unwrap_or_default();
-                    return Err(worded(Answered { status: head.status, headers: head.headers, body }));
-                }
-                let lines = Lines { events: Some(body), partial: BytesMut::new() };
-                Ok(Told::text("text/plain", Content::Streamed(Box::new(lines))))
-            }
-            Some(Form::Json) | None => {
-                let answered = asked.calls.any(call).await?;
-                if !answered.status.is_success() {
-                    return Err(worded(answered));
-                }
-                let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no log"))?;
-                let events: Vec<Value> =
-                    object.raw("content").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
-                let mut text = String::new();
-                events.iter().for_each(|event| push(event, &mut text));
-                let token = object.text("continuation_token").unwrap_or_else(|| END.into());
-                Ok(asked.json(chunk(&text, &token)))
-            }
+        let form = accept::best(&asked.headers).unwrap_or(Form::Json);
+        if form == Form::Text {
+            call.accept = "application/x-ndjson";
         }
+        let events = match asked.calls.good_stream(call).await? {
+            Streaming::Good(events) => events,
+            Streaming::Bad(answered) => return Err(worded(answered)),
+        };
+        Ok(match form {
+            Form::Text => {
+                let text = Text { events: Some(events), lines: Lines::default() };
+                Told::text("text/plain", Content::Streamed(Box::new(text)))
+            }
+            Form::Json => {
+                let mut printed = Printed {
+                    events: Some(events),
+                    document: Document::default(),
+                    text: String::new(),
+                    begun: false,
+                };
+                match printed.hold().await.map_err(|error| failed(&error))? {
+                    Some(json) => asked.json(json),
+                    None => Told { body: Content::Streamed(Box::new(printed)), ..asked.json("") },
+                }
+            }
+        })
     })
 }
 
@@ -88,36 +88,23 @@ fn worded(answered: Answered) -> Fault {
     Fault::Airflow(answered.into())
 }
 
-/// Events, one a line of JSON, as the lines of a log.
-struct Lines {
+/// A log as text.
+struct Text {
     /// `None` at the end.
     events: Option<Box<dyn Chunks>>,
-    /// What came of an event so far.
-    partial: BytesMut,
+    lines: Lines,
 }
 
 #[async_trait]
-impl Chunks for Lines {
+impl Chunks for Text {
     async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
         while let Some(events) = &mut self.events {
             let mut out = String::new();
             match events.next().await? {
-                Some(chunk) => {
-                    // What was there already holds no end of a line.
-                    let mut seen = self.partial.len();
-                    self.partial.extend_from_slice(&chunk);
-                    while let Some(end) = self.partial.iter().skip(seen).position(|byte| *byte == b'\n') {
-                        let line = self.partial.split_to(seen + end + 1);
-                        push_line(&line, &mut out);
-                        seen = 0;
-                    }
-                    if self.partial.len() > MAX_EVENT {
-                        push_line(&self.partial.split(), &mut out);
-                    }
-                }
+                Some(piece) => self.lines.feed(&piece, &mut out),
                 None => {
                     self.events = None;
-                    push_line(&self.partial.split(), &mut out);
+                    self.lines.end(&mut out);
                 }
             }
             if !out.is_empty() {
@@ -128,95 +115,123 @@ impl Chunks for Lines {
     }
 }
 
-fn push_line(line: &[u8], out: &mut String) {
-    let line = line.trim_ascii();
-    if line.is_empty() {
-        return;
-    }
-    match serde_json::from_slice::<Value>(line) {
-        Ok(event) => push(&event, out),
-        Err(_) => {
-            out.push_str(&String::from_utf8_lossy(line));
-            out.push('\n');
-        }
-    }
+/// A log in JSON.
+struct Printed {
+    /// `None` at the end.
+    events: Option<Box<dyn Chunks>>,
+    document: Document,
+    /// What is not sent yet.
+    text: String,
+    /// Whether some of it is sent.
+    begun: bool,
 }
 
-/// An event as Airflow 2 wrote it: `[2024-01-01T00:00:00.000+0000] {task.py:7} INFO - text`.
-fn push(event: &Value, out: &mut String) {
-    let Value::Object(event) = event else {
-        out.push_str(event.as_str().unwrap_or_default());
-        out.push('\n');
-        return;
-    };
-    let text = |name: &str| event.get(name).and_then(Value::as_str);
-    if let Some(stamp) = text("timestamp") {
-        let stamp = match Date::parse(stamp) {
-            Some(date) => {
-                let iso = date.utc().iso();
-                let millis = date.micros.rem_euclid(1_000_000) / 1_000;
-                format!("{}.{millis:03}+0000", iso.get(..19).unwrap_or(&iso))
+impl Printed {
+    /// The whole answer, if the log is no longer than what is held.
+    async fn hold(&mut self) -> Result<Option<String>, SendError> {
+        while self.text.len() <= HELD {
+            if let Some(token) = self.read().await? {
+                return Ok(Some(chunk(&self.text, &token)));
             }
-            None => stamp.to_owned(),
-        };
-        out.push_str(&format!("[{stamp}] "));
-        let line = event.get("lineno").and_then(Value::as_i64);
-        match (text("filename"), line, text("logger")) {
-            (Some(file), Some(line), _) => out.push_str(&format!("{{{file}:{line}}} ")),
-            (_, _, Some(logger)) => out.push_str(&format!("{{{logger}}} ")),
-            (_, _, None) => {}
         }
-        out.push_str(&format!("{} - ", text("level").unwrap_or("info").to_uppercase()));
+        Ok(None)
     }
-    out.push_str(text("event").unwrap_or_default());
-    out.push('\n');
-    if let Some(Value::Array(errors)) = event.get("error_detail") {
-        errors.iter().for_each(|error| push_error(error, out));
+
+    /// Reads a piece. The token for the rest, at the end.
+    async fn read(&mut self) -> Result<Option<String>, SendError> {
+        let no_log = || SendError::Other("Airflow's answer cannot be translated: no log".into());
+        let Some(events) = &mut self.events else { return Err(no_log()) };
+        match events.next().await? {
+            Some(piece) => {
+                self.document.feed(&piece, &mut self.text).ok_or_else(no_log)?;
+                Ok(None)
+            }
+            None => {
+                self.events = None;
+                let token = self.document.token().ok_or_else(no_log)?;
+                Ok(Some(token.unwrap_or_else(|| END.into())))
+            }
+        }
+    }
+
+    /// What is read and not sent, as a part of a text in a text.
+    fn part(&mut self) -> String {
+        let quoted = json(&escaped(&std::mem::take(&mut self.text), '\''));
+        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        inner.unwrap_or_default().to_owned()
     }
 }
 
-fn push_error(error: &Value, out: &mut String) {
-    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    out.push_str("Traceback (most recent call last):\n");
-    for frame in error["frames"].as_array().into_iter().flatten() {
-        let line = frame["lineno"].as_i64().unwrap_or_default();
-        out.push_str(&format!(
-            "  File \"{}\", line {line}, in {}\n",
-            text(frame, "filename"),
-            text(frame, "name")
-        ));
+#[async_trait]
+impl Chunks for Printed {
+    async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
+        if !self.begun {
+            self.begun = true;
+            return Ok(Some(format!("{{\"content\":\"[('', '{}", self.part()).into()));
+        }
+        while self.events.is_some() {
+            let token = self.read().await?;
+            let mut out = self.part();
+            if let Some(token) = token {
+                out.push_str(&format!("')]\",\"continuation_token\":{}}}", json(&token)));
+            }
+            if !out.is_empty() {
+                return Ok(Some(out.into()));
+            }
+        }
+        Ok(None)
     }
-    out.push_str(&format!("{}: {}\n", text(error, "exc_type"), text(error, "exc_value")));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::read_whole;
 
     /// A body in pieces.
-    struct Pieces(Vec<&'static str>);
+    struct Pieces(std::vec::IntoIter<String>);
 
     #[async_trait]
     impl Chunks for Pieces {
         async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
-            Ok((!self.0.is_empty()).then(|| Bytes::from_static(self.0.remove(0).as_bytes())))
+            Ok(self.0.next().map(Bytes::from))
+        }
+    }
+
+    fn printed(pieces: Vec<String>) -> Printed {
+        let events: Option<Box<dyn Chunks>> = Some(Box::new(Pieces(pieces.into_iter())));
+        Printed { events, document: Document::default(), text: String::new(), begun: false }
+    }
+
+    /// Both ways it is the same text, and Python reads the same list from it.
+    #[tokio::test]
+    async fn a_log_in_json_is_whole_or_streams() {
+        for (count, held) in [(3, true), (3 * HELD / 32, false)] {
+            let event =
+                |n| format!("{}{{\"event\":\"it's \\\"\\\\ \\n{n:032}\"}}", if n == 0 { "" } else { "," });
+            let events = (0..count).map(event);
+            let begin = std::iter::once("{\"content\":[".to_owned());
+            let end = std::iter::once("],\"continuation_token\":\"t\"}".to_owned());
+            let mut log = printed(begin.chain(events).chain(end).collect());
+            let text: String = (0..count).map(|n| format!("it's \"\\ \n{n:032}\n")).collect();
+            let answer = match log.hold().await.unwrap() {
+                Some(json) => json,
+                None => String::from_utf8(read_whole(&mut log, 1 << 30).await.unwrap().to_vec()).unwrap(),
+            };
+            assert_eq!(log.begun, !held);
+            assert!(answer == chunk(&text, "t"), "{}", &answer[..200]);
         }
     }
 
     #[tokio::test]
-    async fn events_become_lines_wherever_they_are_cut() {
-        let pieces = vec![
-            "{\"event\":\"::group::x\"}\n{\"timestamp\":\"2024-01-01T00:00:00.12",
-            "3456Z\",\"event\":\"hello\",\"level\":\"info\",\"logger\":\"task\"}\n\n",
-            "{\"timestamp\":\"2024-01-01T02:00:00+02:00\",\"event\":\"bad\",\"level\":\"error\",\"filename\":\"t.py\",\"lineno\":7,",
-            "\"error_detail\":[{\"exc_type\":\"ValueError\",\"exc_value\":\"no\",\"frames\":[{\"filename\":\"t.py\",\"lineno\":7,\"name\":\"f\"}]}]}\n",
-            "not JSON",
-        ];
-        let mut lines = Lines { events: Some(Box::new(Pieces(pieces))), partial: BytesMut::new() };
-        let whole = read_whole(&mut lines, 1 << 20).await.unwrap();
-        let expected = "::group::x\n[2024-01-01T00:00:00.123+0000] {task} INFO - hello\n\
-            [2024-01-01T00:00:00.000+0000] {t.py:7} ERROR - bad\nTraceback (most recent call last):\n  \
-            File \"t.py\", line 7, in f\nValueError: no\nnot JSON\n";
-        assert_eq!(std::str::from_utf8(&whole).unwrap(), expected);
+    async fn what_is_no_log_or_breaks_off_is_none() {
+        let long = format!("{{\"content\":[{{\"event\":\"{}\"}},", "x".repeat(HELD + 1));
+        for pieces in [vec![], vec!["<html>"], vec!["{\"content\":[]"], vec![r#"{"content":"text"}"#]] {
+            let mut log = printed(pieces.iter().map(|piece| (*piece).to_owned()).collect());
+            assert!(log.hold().await.is_err(), "{pieces:?}");
+        }
+        let mut log = printed(vec![long]);
+        assert_eq!(log.hold().await.unwrap(), None);
+        assert!(read_whole(&mut log, 1 << 30).await.is_err());
     }
 }

@@ -177,6 +177,6 @@ fn change(asked: &Asked) -> Working<'_> {
         let mut call = asked.call()?;
         call.query.extend(names.into_iter().map(|name| ("update_mask".to_owned(), name)));
         call.body = Some(sent.json());
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }

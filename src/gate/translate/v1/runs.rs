@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use super::shapes::{DATASET_EVENT, REF, RUN};
 use crate::gate::translate::asked::{Asked, Told};
 use crate::gate::translate::body::{Need, Property, Type, held, may, must, read_only};
-use crate::gate::translate::calls::Call;
+use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::path::Params;
 use crate::gate::translate::query::{FieldsOf, Key, Kind, LIMIT, OFFSET, date, fields, list, order, renamed};
@@ -187,7 +187,7 @@ fn page(asked: &Asked) -> Working<'_> {
             return Ok(asked.json(r#"{"dag_runs":[],"total_entries":0}"#));
         }
         if answered.status.is_success() {
-            asked.told(&answered)
+            asked.told(answered).await
         } else {
             Err(Fault::Airflow(answered.into()))
         }
@@ -200,7 +200,7 @@ fn batch(asked: &Asked) -> Working<'_> {
         params.set("dag_id", "~");
         let path = params.path(asked.row.new.path).ok_or_else(Fault::no_route)?;
         let call = Call { body: Some(asked.body.today.json()), ..Call::new(Method::POST, path) };
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }
 
@@ -235,17 +235,22 @@ fn trigger(asked: &Asked) -> Working<'_> {
         run.set("run_after", json(&if at.micros > now.micros { at } else { now }.iso()));
         let call = Call { body: Some(run.json()), ..asked.call()? };
         let answered = asked.calls.any(call).await?;
+        let size = answered.body.len();
         if answered.status == StatusCode::CONFLICT {
             return Err(exists(asked, at, &id).await?);
         }
         if !answered.status.is_success() {
             return Err(Fault::Airflow(answered.into()));
         }
-        let told = answered.text()?;
-        let mut out = String::new();
-        let shown = echoed(told, at, &run).unwrap_or_else(|| told.to_owned());
-        RUN.write(&shown, &mut out).ok_or_else(|| Fault::unreadable("no run"))?;
-        Ok(asked.json(out))
+        let shown = move || {
+            let told = answered.text()?;
+            let mut out = String::new();
+            let shown = echoed(told, at, &run).unwrap_or_else(|| told.to_owned());
+            RUN.write(&shown, &mut out).ok_or_else(|| Fault::unreadable("no run"))?;
+            Ok::<_, Fault>(out)
+        };
+        // It has the whole `conf` in it.
+        Ok(asked.json(asked.calls.work(size, shown).await??))
     })
 }
 
@@ -320,7 +325,7 @@ fn clear(asked: &Asked) -> Working<'_> {
         let mut call = asked.call()?;
         call.body = Some(format!("{{\"dry_run\":{dry}}}"));
         let answered = asked.calls.good(call).await?;
-        if dry { instances(asked, answered.text()?) } else { one(asked, answered.text()?) }
+        if dry { instances(asked, answered).await } else { one(asked, answered.text()?) }
     })
 }
 
@@ -331,7 +336,12 @@ fn one(asked: &Asked, json: &str) -> Result<Told, Fault> {
 }
 
 /// The instances of an answer, by their names. Airflow 3 lists tasks that are new among them, which have no instance.
-pub fn instances(asked: &Asked, json: &str) -> Result<Told, Fault> {
+pub async fn instances(asked: &Asked, answered: Answered) -> Result<Told, Fault> {
+    let json = asked.calls.work(answered.body.len(), move || named(answered.text()?)).await??;
+    Ok(asked.json(json))
+}
+
+fn named(json: &str) -> Result<String, Fault> {
     let odd = || Fault::unreadable("no task instances");
     let object = Object::read(json).ok_or_else(odd)?;
     let all: Vec<&serde_json::value::RawValue> =
@@ -343,7 +353,7 @@ pub fn instances(asked: &Asked, json: &str) -> Result<Told, Fault> {
     let mut out = String::from("{\"task_instances\":");
     REF.write_list(&format!("[{}]", there.collect::<Vec<_>>().join(",")), &mut out).ok_or_else(odd)?;
     out.push('}');
-    Ok(asked.json(out))
+    Ok(out)
 }
 
 /// Longest note, in characters.
@@ -356,6 +366,6 @@ fn note(asked: &Asked) -> Working<'_> {
         if asked.came().text("note").is_some_and(|note| note.chars().count() > MAX_NOTE) {
             return Err(Fault::bad_request(NOTE_TOO_LONG));
         }
-        asked.told(&asked.calls.good(asked.call()?).await?)
+        asked.told(asked.calls.good(asked.call()?).await?).await
     })
 }

@@ -64,13 +64,18 @@ fn source(asked: &Asked) -> Working<'_> {
         };
         let call = crate::gate::translate::calls::Call::new(http::Method::GET, path);
         let answered = asked.calls.good(call).await?;
-        let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no source"))?;
+        let size = answered.body.len();
+        let content = move || {
+            let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no source"))?;
+            Ok::<_, Fault>(match form {
+                Form::Json => format!("{{\"content\":{}}}", object.raw("content").unwrap_or("null")),
+                Form::Text => object.text("content").unwrap_or_default(),
+            })
+        };
+        let content = asked.calls.work(size, content).await??;
         Ok(match form {
-            Form::Json => asked.json(format!("{{\"content\":{}}}", object.raw("content").unwrap_or("null"))),
-            Form::Text => {
-                let content = object.text("content").unwrap_or_default();
-                Told::text("text/plain", Content::Whole(content.into()))
-            }
+            Form::Json => asked.json(content),
+            Form::Text => Told::text("text/plain", Content::Whole(content.into())),
         })
     })
 }
@@ -90,7 +95,7 @@ fn parse(asked: &Asked) -> Working<'_> {
             return Ok(Told { status: asked.status(), ..told });
         }
         if answered.status.is_success() {
-            asked.told(&answered)
+            asked.told(answered).await
         } else {
             Err(Fault::Airflow(answered.into()))
         }

@@ -134,6 +134,6 @@ fn change(asked: &Asked) -> Working<'_> {
         }
         let mut call = asked.call()?;
         call.query.extend(names.into_iter().map(|name| ("update_mask".to_owned(), name)));
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }

@@ -61,6 +61,6 @@ fn value(asked: &Asked) -> Working<'_> {
         if asked.query.get("stringify").is_none() {
             call = call.with("stringify", "true");
         }
-        asked.told(&asked.calls.good(call).await?)
+        asked.told(asked.calls.good(call).await?).await
     })
 }

@@ -150,7 +150,7 @@ pub(super) fn clear(asked: &Asked) -> Working<'_> {
         today.set("reset_dag_runs", came.flag("reset_dag_runs", false).to_string());
         let call = Call { body: Some(today.json()), ..asked.call()? };
         match asked.calls.good(call).await {
-            Ok(answered) => instances(asked, answered.text()?),
+            Ok(answered) => instances(asked, answered).await,
             Err(Fault::Airflow(answered)) if answered.status == StatusCode::NOT_FOUND => {
                 let dag = asked.params.get("dag_id");
                 // Which of the two it is, Airflow 3 tells in its text alone.
@@ -286,6 +286,6 @@ pub(super) fn update(asked: &Asked) -> Working<'_> {
         if !dry {
             asked.calls.good(call).await?;
         }
-        instances(asked, listed.text()?)
+        instances(asked, listed).await
     })
 }
