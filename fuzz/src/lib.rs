@@ -33,5 +33,3 @@ pub mod token;
 pub mod token_body;
 #[path = "../../tests/it/properties/translation.rs"]
 pub mod translation;
-#[path = "../../tests/it/properties/translate.rs"]
-pub mod translate;

@@ -17,7 +17,6 @@ mod limit_body;
 mod target;
 mod token;
 mod token_body;
-mod translate;
 mod translation;
 
 use std::path::Path;
@@ -209,9 +208,4 @@ fn token_body() {
 #[test]
 fn translation() {
     check("translation", translation::holds);
-}
-
-#[test]
-fn translate() {
-    check("translate", translate::holds);
 }

@@ -6,25 +6,33 @@ use std::num::NonZeroU32;
 use airgate::gate::limit::PageLimit;
 use airgate::gate::translate::Old;
 use airgate::gate::translate::body::{Read, Type};
+use airgate::gate::translate::events::{Document, Lines};
 use airgate::gate::translate::path::Params;
 use airgate::gate::translate::query::{Kind, OTHERS, Query};
-use airgate::gate::translate::row::{Body, Row};
+use airgate::gate::translate::row::{Answer, Body, Row};
+use airgate::gate::translate::value::Date;
 use serde_json::Value;
 
 const MAXIMUM: u32 = 7;
 
 /// Whatever is asked for, in any spelling: Airflow 3 is asked for what the row knows alone, for a page no larger than the
-/// maximum and never for none, and for no other path than the row's.
+/// maximum and never for none, and for no other path than the row's. Whatever it answers becomes JSON again, or nothing;
+/// a log, the same lines wherever it is cut. What a text is filled with is not filled in turn.
 pub fn holds(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
     let mut lines = input.splitn(3, '\n');
     let mut line = || lines.next().unwrap_or_default();
     let (query, value, body) = (line(), line(), line());
     let limit = PageLimit::new(NonZeroU32::new(MAXIMUM).unwrap(), NonZeroU32::new(3).unwrap());
-    for row in Old::Stable.rows() {
+    for row in Old::Stable.rows().chain(Old::Experimental.rows()) {
         query_holds(row, query, &limit);
         path_holds(row, value);
         body_holds(row, body, &limit);
+        answer_holds(row, body);
+    }
+    log_holds(body.as_bytes());
+    if let Some(date) = Date::parse(value) {
+        assert_eq!(Date::parse(&date.iso()), Some(date), "{value}");
     }
 }
 
@@ -56,6 +64,9 @@ fn path_holds(row: &Row, value: &str) {
     for name in row.old.path.split(['{', '}']).skip(1).step_by(2) {
         params.set(name, value);
     }
+    let names = row.old.path.matches('{').count();
+    let fixed: usize = row.old.path.split(['{', '}']).step_by(2).map(str::len).sum();
+    assert_eq!(params.fill(row.old.path).len(), fixed + names * value.len(), "{}: {value:?}", row.old);
     let Some(path) = params.path(row.new.path) else { return };
     let decoded = percent_encoding::percent_decode_str(&path).decode_utf8().unwrap().into_owned();
     let odd = |part: &str| matches!(part, "." | "..") || part.contains(|c: char| c.is_control() || c == '\\');
@@ -85,5 +96,32 @@ fn body_holds(row: &Row, body: &str, limit: &PageLimit) {
     }
     if let Some(size) = properties.iter().find(|property| property.kind == Type::PageLimit) {
         assert!(sent.get(size.today).is_some(), "{}: {body:?} sends no page size", row.old);
+    }
+}
+
+fn answer_holds(row: &Row, answer: &str) {
+    if let Answer::One(shape) | Answer::Page(_, _, shape) | Answer::List(_, _, shape) = row.answer {
+        let mut out = String::new();
+        if shape.write(answer, &mut out).is_some() {
+            assert!(serde_json::from_str::<Value>(&out).is_ok(), "{}: {answer:?} became {out}", row.old);
+        }
+    }
+}
+
+fn log_holds(log: &[u8]) {
+    let read = |size: usize| {
+        let (mut lines, mut document, mut out) =
+            (Lines::default(), Document::default(), [String::new(), String::new()]);
+        let [of_lines, of_document] = &mut out;
+        for piece in log.chunks(size) {
+            lines.feed(piece, of_lines);
+            let _ = document.feed(piece, of_document);
+        }
+        lines.end(of_lines);
+        (out, document.token())
+    };
+    let whole = read(log.len().max(1));
+    for size in [1, 3, 64] {
+        assert_eq!(read(size), whole, "cut at each {size}");
     }
 }
