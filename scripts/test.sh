@@ -20,7 +20,7 @@ IGNORED=()
 OLDER_KEYCLOAK=(true) # a server's script with its options, or nothing
 if [ "${1-}" = --all ]; then
   shift
-  RELEASES+=(af2) INSTANCES+=(keycloak-older v1-options af2 af2-no-public) IGNORED=(--include-ignored)
+  RELEASES+=(af2) INSTANCES+=(keycloak-older v1-options af2 af2-no-public af2-v1) IGNORED=(--include-ignored)
   OLDER_KEYCLOAK=("$ROOT/tests/servers/keycloak.sh" --release 26.5.6)
 fi
 SUMMARY=$DEV/test-summary # for .ci/run

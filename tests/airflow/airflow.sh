@@ -31,7 +31,8 @@
 #   demo          what `make run` shows: admin/admin and viewer/viewer, and no signing key that anyone else knows
 #   af2           Airflow 2.11 with FAB, basic_auth and session, as for tests/goldens/af2.jsonl. FAB's users, and
 #                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
-#   af2-no-public the same, but who has not logged in has no role (AUTH_ROLE_PUBLIC = None)
+#   af2-v1        af2 with what a scheduler has run: where tests/goldens/af2-v1.jsonl was recorded (see prepare_v1_af2.py)
+#   af2-no-public the same as af2, but who has not logged in has no role (AUTH_ROLE_PUBLIC = None)
 # All but demo and v1-options have the limits 5 and 3, 8 DAGs, 9 pools, 8 variables, 8 runs of fx_dag_01 and 16 task instances.
 # Every password and key in here is a fixture, good for nothing else.
 set -euo pipefail
@@ -39,7 +40,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 HERE=$ROOT/tests/airflow
-INSTANCES=(simple simple-rs256 fab keycloak keycloak-older v1 v1-options demo af2 af2-no-public)
+INSTANCES=(simple simple-rs256 fab keycloak keycloak-older v1 v1-options demo af2 af2-no-public af2-v1)
 JWT_SECRET=airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789
 START_TIMEOUT=${AIRGATE_AIRFLOW_START_TIMEOUT:-300} # seconds; ten are usual, but a compiler may have the cores
 
@@ -58,14 +59,15 @@ select_instance() {
     keycloak-older) KIND=simple PREFERRED_PORT=18190 ;;
     v1)            KIND=v1     PREFERRED_PORT=18187 ;;
     v1-options)    KIND=v1     PREFERRED_PORT=18188 ;;
+    af2-v1)        KIND=af2-v1 PREFERRED_PORT=18191 ;;
     demo)          KIND=demo   PREFERRED_PORT=18080 ;;
     simple-[a-z]*) KIND=simple PREFERRED_PORT=18189 ;;
     *) die "no such instance: '$1' (there are: ${INSTANCES[*]})" ;;
   esac
   INSTANCE=$1
   case $KIND in
-    af2) RELEASE=af2 VERSION_ROUTE=/api/v1/version SERVER=(webserver --hostname) ;;
-    *)   RELEASE=af3 VERSION_ROUTE=/api/v2/version SERVER=(api-server --host) ;;
+    af2*) RELEASE=af2 VERSION_ROUTE=/api/v1/version SERVER=(webserver --hostname) ;;
+    *)    RELEASE=af3 VERSION_ROUTE=/api/v2/version SERVER=(api-server --host) ;;
   esac
   AIRFLOW_HOME=$DEV/airflow/$INSTANCE
   PIDFILE=$AIRFLOW_HOME/api-server.pid
@@ -247,7 +249,10 @@ PY
 
 prepare_database() { # makes $SEEDED, once for all instances of a kind and for as long as nothing that it is made from changes
   local key made_from=("$HERE"/prepare.py "$HERE"/dags/*) program=("$HERE/prepare.py" "$KIND" "$SEEDED")
-  [ "$KIND" != v1 ] || made_from+=("$HERE"/prepare_v1.py "$HERE"/v1/*) program=("$HERE/prepare_v1.py" "$SEEDED")
+  case $KIND in
+    *v1) made_from+=("$HERE"/prepare_v1.py "$HERE"/v1/*) program=("$HERE/prepare_v1.py" "$SEEDED") ;;&
+    af2-v1) made_from+=("$HERE/prepare_v1_af2.py") program=("$HERE/prepare_v1_af2.py" "$SEEDED") ;;
+  esac
   key=$({ airflow_cfg "$KIND" "$MOULD"; cat "${made_from[@]}" "$HERE/requirements-$RELEASE.lock.txt"; } | sha256sum)
   exec 8>"$MOULD.lock"
   flock -w 900 8 || die "another airflow.sh has been preparing a database for 15 minutes"
@@ -302,7 +307,7 @@ start() { # [PORT]
   rm -f "$RUNNING_AS" "$AIRFLOW_HOME"/airflow.db* "$AIRFLOW_HOME/airflow-webserver.pid"
   write_configuration "$INSTANCE" "$AIRFLOW_HOME"
   restore_data
-  if [ "$KIND" = v1 ]; then # the logs of tasks; only v1 has run any
+  if [[ $KIND == *v1 ]]; then # the logs of tasks; only these have run any
     rm -rf "$AIRFLOW_HOME"/logs/dag_id=*
     mkdir -p "$AIRFLOW_HOME/logs"
     cp -R "$MOULD"/logs/dag_id=* "$AIRFLOW_HOME/logs"

@@ -43,8 +43,8 @@ GONE = "fx_v1_gone.py"
 ASSET_RUN = ("dataset_triggered__2024-02-04T00:00:00+00:00", "2024-02-04 00:00:00.000000")
 
 
-def write_dags():
-    prepare.write_dags("fab")
+def add_dags():
+    """To those that every instance has."""
     for i in range(1, 9):
         os.utime(HOME / "dags" / f"fx_dag_0{i}.py", (1600000000 + i,) * 2)
     for file in DAGS.glob("*.py"):
@@ -186,7 +186,8 @@ def main():
     for leftover in HOME.glob("airflow.db*"):
         leftover.unlink()
     shutil.rmtree(HOME / "logs", ignore_errors=True)
-    write_dags()
+    prepare.write_dags("fab")
+    add_dags()
     prepare.command("db", "migrate")
     prepare.create_fab_users(prepare.FAB_USERS)
     prepare.log_server_start()
@@ -206,4 +207,5 @@ def main():
     prepare.write(output)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -58,6 +58,12 @@ pub fn airflow_2_without_public_role() -> &'static Airflow {
     ONE.get_or_init(|| find("af2-no-public"))
 }
 
+/// The Airflow 2 that `tests/goldens/af2-v1.jsonl` was recorded from. One test changes its data. Likewise.
+pub fn airflow_2_v1() -> &'static Airflow {
+    static ONE: OnceLock<Airflow> = OnceLock::new();
+    ONE.get_or_init(|| find("af2-v1"))
+}
+
 /// An Airflow that one test has for itself, with its data as freshly made.
 pub struct Turn {
     airflow: &'static Airflow,

@@ -40,7 +40,8 @@ pub fn differences(row: &Row, answer: &Answer, airflow: &Airflow) -> Vec<String>
 
 /// With the names that the record has for folders of the test.
 pub fn today(text: &str, airflow: &Airflow) -> String {
-    let mould = airflow.home.with_file_name("mould-v1");
+    let of_airflow_2 = airflow.home.file_name().is_some_and(|name| name == "af2-v1");
+    let mould = airflow.home.with_file_name(if of_airflow_2 { "mould-af2-v1" } else { "mould-v1" });
     let dags = mould.join("dags").display().to_string();
     text.replace(&dags, "<work>/af2/dags").replace(&airflow.home.display().to_string(), "<work>/af2")
 }
