@@ -2,6 +2,7 @@
 
 mod priority;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -51,6 +52,10 @@ impl HashWorkers {
 
     /// Threads for a machine with so many cores. They end when this is dropped.
     pub fn new(cores: usize) -> Self {
+        Self::start(cores, priority::lower)
+    }
+
+    fn start(cores: usize, lower: fn() -> io::Result<()>) -> Self {
         let threads = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
         let (jobs, waiting) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));
@@ -58,7 +63,8 @@ impl HashWorkers {
         for _ in 0..threads.get() {
             let (waiting, counts) = (Arc::clone(&waiting), Arc::clone(&counts));
             // Without any thread the queue has no other end, and every check is refused.
-            let started = thread::Builder::new().name("hash".into()).spawn(move || work(&waiting, &counts));
+            let work = move || work(&waiting, &counts, lower);
+            let started = thread::Builder::new().name("hash".into()).spawn(work);
             if let Err(error) = started {
                 tracing::error!(%error, "a thread for password checks cannot be started");
             }
@@ -98,8 +104,8 @@ impl HashWorkers {
 }
 
 /// A thread's life.
-fn work(waiting: &Mutex<mpsc::Receiver<Job>>, counts: &Counts) {
-    if let Err(error) = priority::lower() {
+fn work(waiting: &Mutex<mpsc::Receiver<Job>>, counts: &Counts, lower: fn() -> io::Result<()>) {
+    if let Err(error) = lower() {
         tracing::warn!(%error, "password checks run at the priority of requests");
     }
     loop {

@@ -2,9 +2,14 @@ use super::*;
 
 use std::sync::atomic::AtomicBool;
 
+/// At the priority of all: where other programs want all of the time, threads of `SCHED_IDLE` may get none for minutes.
+fn at_once(cores: usize) -> HashWorkers {
+    HashWorkers::start(cores, || Ok(()))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_the_cores_compute_and_the_queue_is_bounded() {
-    let workers = Arc::new(HashWorkers::new(2));
+    let workers = Arc::new(at_once(2));
     let (go, wait) = mpsc::channel::<()>();
     let wait = Arc::new(std::sync::Mutex::new(wait));
     let computing = Arc::new(AtomicBool::new(false));
@@ -37,7 +42,7 @@ async fn half_the_cores_compute_and_the_queue_is_bounded() {
 
 #[tokio::test]
 async fn one_core_is_enough_and_a_panic_frees_it() {
-    let workers = HashWorkers::new(1);
+    let workers = at_once(1);
     assert_eq!(workers.run(|| panic!("on purpose")).await, Err::<(), _>(Busy));
     assert_eq!(workers.run(|| 7).await, Ok(7));
 }
@@ -54,7 +59,7 @@ async fn checks_yield_to_requests() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_begun() {
-    let workers = HashWorkers::new(1);
+    let workers = at_once(1);
     let (go, wait) = mpsc::channel::<()>();
     let begun = Arc::new(AtomicBool::new(false));
     let first = workers.run(move || wait.recv().is_err());
