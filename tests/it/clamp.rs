@@ -1,5 +1,6 @@
 //! The page size: what the upstream is sent, whatever a client sends.
 
+mod everywhere;
 mod live;
 mod readings;
 
