@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real Airflow servers on loopback, 3.3 and 2.11, for the tests and for `make run`.
 #
-#   airflow.sh up INSTANCE [--port N] [AIRFLOW__SECTION__KEY=VALUE ...]
+#   airflow.sh up INSTANCE [--port N] [AIRFLOW__SECTION__KEY=VALUE ...] [KRB5...=VALUE ...]
 #                              starts it unless it runs already just so; in any case its data is as freshly made
 #   airflow.sh restart INSTANCE [...]    the same, but with a new process on the port it had
 #   airflow.sh reset INSTANCE  puts the data back, and leaves the process alone: milliseconds
@@ -33,6 +33,7 @@
 #                 alice@AIRGATE.TEST/alice-pw (Viewer). Who has not logged in has the role Public, as Airflow ships
 #   af2-v1        af2 with what a scheduler has run: where tests/goldens/af2-v1.jsonl was recorded (see prepare_v1_af2.py)
 #   af2-no-public the same as af2, but who has not logged in has no role (AUTH_ROLE_PUBLIC = None)
+#   af2-NAME      one more like `af2-no-public`, as simple-NAME is like `simple`
 # All but demo and v1-options have the limits 5 and 3, 8 DAGs, 9 pools, 8 variables, 8 runs of fx_dag_01 and 16 task instances.
 # Every password and key in here is a fixture, good for nothing else.
 set -euo pipefail
@@ -61,7 +62,9 @@ select_instance() {
     v1-options)    KIND=v1     PREFERRED_PORT=18188 ;;
     af2-v1)        KIND=af2-v1 PREFERRED_PORT=18191 ;;
     demo)          KIND=demo   PREFERRED_PORT=18080 ;;
-    simple-[a-z]*) KIND=simple PREFERRED_PORT=18189 ;;
+    # Several may start together, and all would find the same port free.
+    simple-[a-z]*) KIND=simple PREFERRED_PORT= ;;
+    af2-[a-z]*)    KIND=af2    PREFERRED_PORT= ;;
     *) die "no such instance: '$1' (there are: ${INSTANCES[*]})" ;;
   esac
   INSTANCE=$1
@@ -230,7 +233,7 @@ write_configuration() { # INSTANCE HOME
     fab | v1* | af2*) printf '%s\n' 'from flask_appbuilder.const import AUTH_DB' '' 'AUTH_TYPE = AUTH_DB' 'WTF_CSRF_ENABLED = True' >"$2/webserver_config.py" ;;
   esac
   # unless it is there FAB sets it to "Public"
-  [ "$1" != af2-no-public ] || echo 'AUTH_ROLE_PUBLIC = None' >>"$2/webserver_config.py"
+  [[ $1 != af2-* || $1 = af2-v1 ]] || echo 'AUTH_ROLE_PUBLIC = None' >>"$2/webserver_config.py"
   [ "$1" != simple-rs256 ] || [ -f "$2/jwt-rsa.pub.pem" ] || "$PYTHON" - "$2/jwt-rsa" <<'PY'
 import sys
 
@@ -282,17 +285,17 @@ PY
 
 # --- process --------------------------------------------------------------------------------------------------------
 
-choose_port() { # [PORT]: the one asked for, or the last one, or the preferred one, or any that is free
+choose_port() { # [PORT]: the one asked for, or the last one, or the preferred one; where none is preferred, a random one
   if [ -n "${1-}" ]; then
     ! port_in_use "$1" || die "port $1 is in use by another program; choose another for $INSTANCE (--port N), or leave it to this script"
     echo "$1"
     return
   fi
   local candidate
-  for candidate in $(port || true) $PREFERRED_PORT; do
+  for candidate in ${PREFERRED_PORT:+$(port || true)} $PREFERRED_PORT; do
     port_in_use "$candidate" || { echo "$candidate"; return; }
   done
-  "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+  free_port
 }
 
 abandon() {
@@ -348,8 +351,8 @@ read_options() { # sets PORT and OVERRIDES
   while [ $# -gt 0 ]; do
     case $1 in
       --port) is_port "${2-}" || die "--port needs a number from 1 to 65535"; PORT=$2; shift 2 ;;
-      AIRFLOW__*__*=*) OVERRIDES+=("$1"); shift ;;
-      *) die "what is '$1'? Expected --port N or AIRFLOW__SECTION__KEY=VALUE" ;;
+      AIRFLOW__*__*=* | KRB5*=*) OVERRIDES+=("$1"); shift ;;
+      *) die "what is '$1'? Expected --port N, AIRFLOW__SECTION__KEY=VALUE or KRB5...=VALUE" ;;
     esac
   done
 }
@@ -379,7 +382,10 @@ down() {
   rm -f "$RUNNING_AS"
 }
 
-others() { find "$DEV/airflow" -maxdepth 1 -type d -name 'simple-[a-z]*' ! -name simple-rs256 -printf '%f\n'; }
+others() { # those of no list
+  find "$DEV/airflow" -maxdepth 1 -type d \( -name 'simple-[a-z]*' -o -name 'af2-[a-z]*' \) ! -name simple-rs256 \
+    ! -name af2-v1 ! -name af2-no-public -printf '%f\n'
+}
 
 is_up() { process_of "$PIDFILE" >/dev/null && [ -f "$RUNNING_AS" ]; }
 

@@ -1,6 +1,8 @@
 //! Kerberos: real clients with tickets of a real KDC, through airgate, at a real Airflow. What the gate alone
 //! decides is shown in front of a server that answers everything.
 
+mod airflow2;
+mod browser;
 mod clients;
 mod goldens;
 mod keytab;

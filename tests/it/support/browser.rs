@@ -26,6 +26,12 @@ pub struct Browser {
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
+        Self::with(&[], &[])
+    }
+
+    /// With more arguments, and variables of its environment.
+    #[track_caller]
+    pub fn with(arguments: &[&str], variables: &[(&str, String)]) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let program = std::env::var("AIRGATE_TEST_CHROMIUM").unwrap_or_else(|_| "chromium".into());
         // It reads commands from descriptor 3, and writes answers to 4.
@@ -40,8 +46,10 @@ impl Browser {
                 "--remote-debugging-pipe",
             ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(arguments)
             .arg("about:blank")
             .env("HOME", profile.path())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -117,9 +117,14 @@ impl Tickets {
         command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("KRB5_CONFIG", &self.config)
-            .env("KRB5CCNAME", format!("FILE:{}", self.folder.path().join("ccache").display()));
+            .envs(self.variables());
         command
+    }
+
+    /// Where a program finds these tickets, and the KDC.
+    pub fn variables(&self) -> [(&'static str, String); 2] {
+        let cache = format!("FILE:{}", self.folder.path().join("ccache").display());
+        [("KRB5_CONFIG", self.config.display().to_string()), ("KRB5CCNAME", cache)]
     }
 
     /// curl with `--negotiate`, in silence.
