@@ -184,6 +184,57 @@ fn a_run_is_triggered_and_read_again() {
     gate.counts("airgate_translations_total{operation=\"DELETE /api/v2/dags/{dag_id}\"}", 2.0);
     let line = gate.access("\"translated\":\"POST /api/v2/dags/{dag_id}/dagRuns\"");
     assert_eq!(line["route"], "/api/experimental/dags/{dag_id}/dag_runs");
+    // Under the route that was asked for, with its method, and not under Airflow 3's.
+    for (method, route, status, count) in [
+        ("POST", "/api/experimental/dags/{dag_id}/dag_runs", 200, 1.0),
+        ("POST", "/api/experimental/dags/{dag_id}/dag_runs", 400, 1.0),
+        ("GET", "/api/experimental/dags/{dag_id}/dag_runs", 200, 2.0),
+        ("DELETE", "/api/experimental/dags/{dag_id}", 404, 1.0),
+    ] {
+        gate.counts(
+            &format!(
+                "airgate_requests_total{{backend=\"basic_auth\",method=\"{method}\",route=\"{route}\",\
+                 status=\"{status}\"}}"
+            ),
+            count,
+        );
+    }
+    assert!(!gate.admin("/metrics").text().contains("route=\"/api/v2/dags"), "no call of ours is a request");
+}
+
+/// Nobody in particular is somebody on this API alone, with the rights that Airflow gives to that user.
+#[test]
+fn who_has_no_credential() {
+    let airflow = airflow::simple();
+    let with = |backends: &str| {
+        let config = airflow.config();
+        Airgate::before(
+            &airflow.url,
+            &format!(
+                "[gate]\nairflow_cfg = \"{}\"\n{EXPERIMENTAL}auth_backends = {backends}\n",
+                config.display()
+            ),
+        )
+    };
+    let gate = with("\"basic_auth, jwt, airflow.api.auth.backend.default\"\nanonymous_user = \"viewer\"");
+    let pool = post("/api/experimental/pools").body(r#"{"name":"nobodys","slots":1,"description":""}"#);
+    for (name, ask, status) in [
+        ("reads", get("/api/experimental/pools"), 200),
+        ("changes", pool.clone(), 403),
+        ("the API of Airflow 2", get("/api/v1/pools"), 401),
+        ("the API of Airflow 3", get("/api/v2/pools"), 401),
+        ("a wrong password", get("/api/experimental/pools").basic("admin", "wrong"), 401),
+    ] {
+        let answer = gate.send(ask);
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+    }
+    assert_eq!(gate.access("\"user\":\"anonymous:viewer\"")["route"], "/api/experimental/pools");
+    let gate = with("\"jwt, airflow.api.auth.backend.deny_all\"");
+    for ask in
+        [get("/api/experimental/test"), get("/api/experimental/pools").basic("admin", "admin-pw"), pool]
+    {
+        assert_eq!(gate.send(ask).told(), (403, r#"{"error":"Forbidden"}"#.into()));
+    }
 }
 
 /// A viewer of Airflow 3's is one here.

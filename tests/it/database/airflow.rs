@@ -1,7 +1,7 @@
 //! In front of the real Airflow with FAB, on its own database.
 
 use super::*;
-use crate::support::airflow;
+use crate::support::{airflow, ldap};
 
 fn gate_of_fab(config: &str) -> Airgate {
     let fab = airflow::fab();
@@ -104,4 +104,32 @@ fn a_name_of_another_source_reaches_airflow_as_its_user() {
         let refused_here = answer.text().contains("The user is not known to Airflow");
         assert_eq!(refused_here, user == "inactive" || user == "1", "{user}: {}", answer.text());
     }
+}
+
+/// The directory knows the password, and the user is FAB's of that name.
+#[test]
+fn a_user_of_a_directory_reaches_airflow_as_its_user() {
+    let slapd = ldap::shared();
+    let gate = gate_of_fab(&format!(
+        "[basic]\nsources = \"ldap\"\n[ldap]\nserver = \"{}\"\nsearch = \"ou=people,{}\"\n\
+         bind_user = \"cn=airgate,ou=services,{}\"\nbind_password = \"service-pw\"\n",
+        slapd.url,
+        ldap::BASE,
+        ldap::BASE
+    ));
+    let pools = || get("/api/v2/pools?limit=1");
+    for (name, ask, status) in [
+        ("of both", pools().basic("uni", "pässwörd✓"), 200),
+        ("of the directory alone", pools().basic("alice", "alice-pw"), 403),
+        ("of FAB alone", pools().basic("viewer", "viewer-pw"), 401),
+        (
+            "a change that a viewer may not make",
+            post("/api/v2/pools").basic("uni", "pässwörd✓").json(json!({})),
+            403,
+        ),
+    ] {
+        assert_eq!(gate.send(ask).status, status, "{name}: {}", gate.log());
+    }
+    let token = gate.send(post("/auth/token").basic("uni", "pässwörd✓")).token();
+    assert_eq!(token::read(&token)["sub"], "6");
 }

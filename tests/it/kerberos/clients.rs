@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{before_airflow, keytab, localhost, with_keytab};
+use super::{before_airflow, keytab, localhost, with, with_keytab};
 use crate::support::kdc::{REALM, Tickets, kdc, succeeded};
-use crate::support::{Airgate, Upstream, get, post, token};
+use crate::support::{Airgate, Ask, Upstream, airflow, get, post, token};
 
 #[test]
 fn curl() {
@@ -141,6 +141,27 @@ fn pyspnego() {
             "{protocol}"
         );
     }
+}
+
+/// With FAB a ticket's user is FAB's of that name.
+#[test]
+fn a_user_of_fab() {
+    let fab = airflow::fab();
+    let config =
+        format!("[upstream]\nurl = \"{}\"\n[gate]\nairflow_cfg = \"{}\"\n", fab.url, fab.config().display());
+    let gate = with(config, kdc(), &keytab("both.keytab")).start();
+    let negotiate = |ask: Ask, tickets: &Tickets| {
+        let token = tickets.token("spnego airflow@localhost");
+        gate.send(ask.with("Authorization", format!("Negotiate {token}")))
+    };
+    let (viewer, alice) = (kdc().log_in("viewer"), kdc().log_in("alice"));
+    assert_eq!(negotiate(get("/api/v2/pools"), &viewer).status, 200, "{}", gate.log());
+    let pool = json!({"name": "by-a-ticket", "slots": 1});
+    assert_eq!(negotiate(post("/api/v2/pools").json(pool), &viewer).status, 403, "a viewer is one");
+    let token = negotiate(post("/auth/token"), &viewer).token();
+    assert_eq!(token::read(&token)["sub"], "2");
+    let nobody = negotiate(get("/api/v2/pools"), &alice);
+    assert_eq!((nobody.status, nobody.detail()), (403, "The user is not known to Airflow".into()));
 }
 
 /// Users are named `user@REALM`, services as well as people.
