@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::TRANSFER_ENCODING;
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -132,6 +132,7 @@ impl Proxy {
     }
 
     async fn decide(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Step, Problem> {
+        convert::end_hop(session.req_header_mut());
         let head: &RequestHeader = session.req_header();
         if head.headers.len() > ctx.snapshot.max_headers {
             return Err(Problem::TooManyHeaders);
@@ -139,8 +140,7 @@ impl Proxy {
         if !convert::is_framed_once(session) {
             return Err(Problem::Framing);
         }
-        // RFC 9112, section 3.2.
-        if head.version == http::Version::HTTP_11 && !head.headers.contains_key(HOST) {
+        if !convert::is_read_alike(head) {
             return Err(Problem::Head);
         }
         let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);

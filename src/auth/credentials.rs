@@ -59,10 +59,8 @@ impl<'a> Credentials<'a> {
             .iter()
             .flat_map(|header| header.as_bytes().split(|&b| b == b';'))
             .filter_map(|pair| {
-                let pair = pair.trim_ascii();
                 let at = pair.iter().position(|&b| b == b'=')?;
-                (pair[..at].trim_ascii_end() == name.as_bytes())
-                    .then(|| unquote(pair[at + 1..].trim_ascii_start()))
+                (trimmed(&pair[..at]) == name.as_bytes()).then(|| unquote(trimmed(&pair[at + 1..])))
             })
             .next_back()
     }
@@ -96,6 +94,15 @@ impl<'a> Authorization<'a> {
 
 fn is_known(scheme: &[u8]) -> bool {
     [&b"bearer"[..], b"basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// A cookie's name or value without the white space around it, as Starlette takes it off: it reads the header as
+/// Latin-1, of which more is white space than of ASCII.
+pub fn trimmed(text: &[u8]) -> &[u8] {
+    let blank = |b: &u8| b.is_ascii_whitespace() || matches!(b, 0x0b | 0x1c..=0x1f | 0x85 | 0xa0);
+    let begin = text.iter().position(|b| !blank(b)).unwrap_or(text.len());
+    let end = text.iter().rposition(|b| !blank(b)).map_or(begin, |last| last + 1);
+    text.get(begin..end).unwrap_or_default()
 }
 
 fn unquote(value: &[u8]) -> &[u8] {
@@ -160,6 +167,7 @@ mod tests {
             ("twice, the last", &[b"_token=x; _token=y"], Some(b"y")),
             ("two headers, the last", &[b"_token=x", b"_token=y"], Some(b"y")),
             ("quoted", &[b"_token=\"x\""], Some(b"x")),
+            ("white space of Latin-1", &[b"_token=x;\xa0_token\x85=\ty\xa0"], Some(b"y")),
             ("empty", &[b"_token="], Some(b"")),
             ("a longer name", &[b"my_token=x"], None),
             ("no value at all", &[b"_token"], None),

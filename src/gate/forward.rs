@@ -9,6 +9,7 @@ use super::decision::Edits;
 use super::headers;
 use super::mint::Presented;
 use super::route::RouteKind;
+use crate::auth::credentials;
 use crate::request::{Request, push_address};
 
 /// Airflow's own cookies: its token, Keycloak's two, Flask's session. Never seen together with an
@@ -40,22 +41,8 @@ pub fn request(request: &Request<'_>, kind: &RouteKind, presented: Option<&Prese
     vouch(request, &mut edits);
     if sent.contains_key(CONNECTION) {
         edits.remove.push(CONNECTION);
-        restore(sent, &mut edits);
     }
     edits
-}
-
-/// What `Connection` names is for this hop, and is taken out. But the upstream must see the
-/// credentials that were judged here, whatever a client puts into that list.
-fn restore(sent: &HeaderMap, edits: &mut Edits) {
-    for name in [AUTHORIZATION, COOKIE, TRACEPARENT.clone()] {
-        if edits.remove.contains(&name) || edits.set.iter().any(|(set, _)| *set == name) {
-            continue;
-        }
-        let mut values = sent.get_all(&name).iter().cloned();
-        edits.set.extend(values.next().map(|first| (name.clone(), first)));
-        edits.append.extend(values.map(|more| (name.clone(), more)));
-    }
 }
 
 /// Tells the upstream who called, and under which id.
@@ -135,9 +122,5 @@ pub fn kept_cookies(answered: &HeaderMap) -> Option<Vec<HeaderValue>> {
 
 fn is_airflow_cookie(pair: &[u8]) -> bool {
     let name = pair.split(|&b| b == b'=').next().unwrap_or(pair);
-    // Starlette reads the header as Latin-1, and takes off what is white space there.
-    let blank = |b: &u8| b.is_ascii_whitespace() || matches!(b, 0x0b | 0x1c..=0x1f | 0x85 | 0xa0);
-    let begin = name.iter().position(|b| !blank(b)).unwrap_or(name.len());
-    let end = name.iter().rposition(|b| !blank(b)).map_or(begin, |last| last + 1);
-    AIRFLOW_COOKIES.contains(&&name[begin..end])
+    AIRFLOW_COOKIES.contains(&credentials::trimmed(name))
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::ErrorType;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -14,6 +14,18 @@ use pingora_proxy::Session;
 use crate::gate::decision::Edits;
 use crate::gate::reply::Problem;
 use crate::request::Peer;
+
+/// What `Connection` may name and Pingora sees to: it speaks some of it, and refuses the rest.
+const PINGORAS: [&str; 8] = [
+    "content-length",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Who is at the other end. The address that a trusted proxy vouches for is the last one of
 /// `X-Forwarded-For`, read from the right, that is not itself trusted.
@@ -48,6 +60,25 @@ fn address(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = bare.parse().or_else(|_| entry.parse().map(|address: SocketAddr| address.ip()));
     address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether everybody on the way reads the same in a head: there is a `Host` (RFC 9112, section 3.2), and the method
+/// is in capitals, into which some servers raise every method.
+pub fn is_read_alike(head: &RequestHeader) -> bool {
+    (head.version != http::Version::HTTP_11 || head.headers.contains_key(HOST))
+        && !head.method.as_str().bytes().any(|b| b.is_ascii_lowercase())
+}
+
+/// Takes out what `Connection` names, which is for this hop alone (RFC 9110, section 7.6.1). Pingora does so too, but
+/// after the request was judged, and Airflow must see what the gate has judged. Left to Pingora: what it speaks
+/// itself, and what it refuses to see named.
+pub fn end_hop(request: &mut RequestHeader) {
+    let options = request.headers.get_all(CONNECTION).iter().flat_map(|v| v.as_bytes().split(|&b| b == b','));
+    let named = options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
+    let named: Vec<_> = named.filter(|name| !PINGORAS.contains(&name.as_str())).collect();
+    for name in named {
+        request.remove_header(&name);
+    }
 }
 
 /// Whether the end of the body can be found in one way only: by one `Content-Length`, with one

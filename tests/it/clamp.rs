@@ -92,6 +92,21 @@ fn bodies_of_lists_are_clamped_on_their_way() {
     airgate.counts("airgate_page_limit_clamped_total", 27.0);
 }
 
+/// A header that `Connection` names does not reach Airflow: it is judged as if it had not come.
+#[test]
+fn a_type_for_this_hop_alone_is_no_type() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "");
+    for named in ["content-type", "close, Content-Type", "\tCONTENT-TYPE ,"] {
+        upstream.forget();
+        let ask = list(RUNS).with("Content-Type", "text/plain").with("Connection", named);
+        assert_eq!(airgate.send(ask.body(r#"{"page_limit":1000}"#)).status, 200, "{named}");
+        let seen = upstream.only();
+        let got = (seen.header("content-type"), String::from_utf8_lossy(&seen.body));
+        assert_eq!(got, (None, r#"{"page_limit":5}"#.into()), "{named}");
+    }
+}
+
 /// What is really compressed no Airflow reads: it is passed on for Airflow to refuse.
 #[test]
 fn a_compressed_body_is_passed_on() {

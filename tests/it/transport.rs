@@ -336,6 +336,20 @@ fn malformed_heads_are_refused_and_counted() {
     airgate.counts("airgate_connections_rejected_total{reason=\"bad_head\"}", rows.len() as f64);
 }
 
+/// gunicorn makes `POST` of it: what is judged here must be what Airflow does.
+#[test]
+fn a_method_is_in_capitals() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "");
+    let bearer = token::good("admin");
+    for (method, status) in [("GET", 200), ("get", 400), ("POSt", 400), ("PURGE", 200)] {
+        let head =
+            format!("{method} /api/v2/config HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bearer}\r\n\r\n");
+        assert_eq!(say(&airgate, head).read("GET").unwrap().status, status, "{method}");
+    }
+    airgate.counts("airgate_rejections_total{reason=\"malformed_head\"}", 2.0);
+}
+
 #[test]
 fn http_11_needs_a_host() {
     let upstream = Upstream::start();
@@ -531,7 +545,8 @@ fn what_connection_names_neither_strips_nor_smuggles_an_identity() {
             .body("hello");
         let answer = airgate.send(ask);
         let Some(seen) = upstream.seen().into_iter().next() else {
-            assert_eq!(answer.status, 400, "{nominated}: {answer:?}");
+            // Refused by Pingora, or without the credential that was for this hop alone.
+            assert!(matches!(answer.status, 400 | 401), "{nominated}: {answer:?}");
             continue;
         };
         assert_eq!(seen.body, b"hello", "{nominated}");
