@@ -196,5 +196,41 @@ impl LockoutSettings {
 /// whose names fall together share a count, and nothing else.
 fn spelling(username: &str) -> impl Iterator<Item = char> {
     let counts = |c: &char| c.is_alphanumeric() || c.is_ascii_punctuation();
-    username.nfkd().flat_map(char::to_lowercase).filter(counts)
+    // By way of the capitals, of which there are several for "ß".
+    let folded = username.nfkd().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    folded.filter(counts).flat_map(|c| {
+        // Letters of their own for Unicode, and not for the collations of databases.
+        let (first, second) = match c {
+            'æ' => ('a', Some('e')),
+            'œ' => ('o', Some('e')),
+            'ø' => ('o', None),
+            'đ' => ('d', None),
+            'ł' => ('l', None),
+            other => (other, None),
+        };
+        std::iter::once(first).chain(second)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spelling;
+
+    #[test]
+    fn spellings_that_a_database_takes_for_one_are_one() {
+        for (name, one, other, same) in [
+            ("case", "Ann", "aNN", true),
+            ("accents", "Zoë", "zoe", true),
+            ("accents apart", "zoe\u{308}", "zoë", true),
+            ("full width", "ａｎｎ", "ann", true),
+            ("white space and what is not seen", "an\u{200b}n ", "ann", true),
+            ("two letters for one", "straßer", "STRASSER", true),
+            ("ligatures", "Æsop Œuvre", "aesop oeuvre", true),
+            ("strokes", "Søren Đorđe Łukasz", "soren dorde lukasz", true),
+            ("punctuation", "a.b", "ab", false),
+            ("another name", "ann", "anna", false),
+        ] {
+            assert_eq!(spelling(one).eq(spelling(other)), same, "{name}");
+        }
+    }
 }

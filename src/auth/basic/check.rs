@@ -1,6 +1,7 @@
 //! One password check for everybody who asks for one: cache, lock-out, sources.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -129,6 +130,7 @@ pub struct PasswordCheck {
     settings: CheckSettings,
     cache: Arc<VerifiedCache>,
     lockout: Arc<Lockout>,
+    crowd: Arc<Crowd>,
     runtime: Handle,
 }
 
@@ -163,7 +165,8 @@ impl PasswordCheck {
         runtime: Handle,
     ) -> Self {
         let namer = cache.namer(&fingerprint(&sources));
-        Self { sources: sources.into(), namer, settings, cache, lockout, runtime }
+        let crowd = Arc::default();
+        Self { sources: sources.into(), namer, settings, cache, lockout, crowd, runtime }
     }
 
     /// What is known of these credentials without a check: no lock-out applies, since who sends
@@ -186,7 +189,7 @@ impl PasswordCheck {
         let key = self.key(login, network);
         let begin = || match self.known(&key, login, now) {
             Some(grant) => Err(Verdict::Accepted(grant)),
-            None => Ok(self.look(login, network, now)),
+            None => self.look(login, network, now),
         };
         if !self.settings.cache_ttl.is_zero() {
             return self.cache.share(key, &self.runtime, begin).await;
@@ -199,7 +202,7 @@ impl PasswordCheck {
     pub async fn check_anew(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
         let network = Network::of(peer.address);
         let key = self.key(login, network);
-        self.cache.share(key, &self.runtime, || Ok(self.look(login, network, now))).await
+        self.cache.share(key, &self.runtime, || self.look(login, network, now)).await
     }
 
     fn look(
@@ -207,7 +210,8 @@ impl PasswordCheck {
         login: Login<'_>,
         network: Network,
         now: SystemTime,
-    ) -> impl Future<Output = Checked> + Send + use<> {
+    ) -> Result<impl Future<Output = Checked> + Send + use<>, Verdict> {
+        let place = Place::take(&self.crowd, network).ok_or_else(|| Verdict::Unavailable(crowded()))?;
         let (username, password) = (login.username.into(), Secret::new(login.password));
         let look = Look {
             sources: Arc::clone(&self.sources),
@@ -216,7 +220,10 @@ impl PasswordCheck {
             network,
             now,
         };
-        look.ask(username, password)
+        Ok(async move {
+            let _place = place;
+            look.ask(username, password).await
+        })
     }
 
     /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;
@@ -282,7 +289,7 @@ impl Look {
             tokio::time::sleep(permit.delay()).await;
         }
         let mut outage: Option<Outage> = None;
-        let mut wrong = false;
+        let (mut wrong, mut unknown) = (false, false);
         for (place, source) in sources.iter().enumerate() {
             let answer = source.check(&username, &password, now);
             let answer = tokio::time::timeout(PasswordCheck::PATIENCE, answer).await;
@@ -294,13 +301,15 @@ impl Look {
                     let verified = Verified { grant: Arc::clone(&grant), since: now, source: place, seal };
                     return Checked { verdict: Verdict::Accepted(grant), verified: Some(verified) };
                 }
-                SourceVerdict::Rejected | SourceVerdict::Unknown => wrong = true,
+                SourceVerdict::Rejected => wrong = true,
+                SourceVerdict::Unknown => unknown = true,
                 SourceVerdict::Unavailable(trouble) => outage = outage.or(Some(trouble)),
             }
         }
         // A try that one source called wrong counts even where another could not tell: an outage must
-        // not give free guesses at the rest.
-        if wrong {
+        // not give free guesses at the rest. That a source does not know the name says nothing then: the
+        // users of the one that is down must not be locked out by it.
+        if wrong || (unknown && outage.is_none()) {
             permit.failed(now).await;
         }
         let reason = Reason::WrongPassword;
@@ -319,6 +328,49 @@ impl From<Refused> for Verdict {
             Refused::Uncounted(outage) => Self::Unavailable(outage),
         }
     }
+}
+
+/// The looks under way, by network.
+type Crowd = Mutex<HashMap<Network, usize>>;
+
+/// The place of one look among those of its network, given back when dropped.
+///
+/// What checks passwords has a queue for all, of 64 places where it is shortest. Made-up names are not locked
+/// out: without this, whoever sends a hundred of them at a time would keep everybody else out.
+struct Place {
+    crowd: Arc<Crowd>,
+    network: Network,
+}
+
+impl Place {
+    /// The most looks that one network has under way: half of the shortest queue.
+    const MOST: usize = 32;
+
+    fn take(crowd: &Arc<Crowd>, network: Network) -> Option<Self> {
+        let mut underway = crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = underway.entry(network).or_default();
+        (*count < Self::MOST).then(|| {
+            *count += 1;
+            Self { crowd: Arc::clone(crowd), network }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut underway = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = underway.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                underway.remove(&self.network);
+            }
+        }
+    }
+}
+
+fn crowded() -> Outage {
+    let cause = "too many password checks of one network are under way".into();
+    Outage { cause, retry_after: Duration::from_secs(1) }
 }
 
 fn no_answer(source: &str) -> Outage {

@@ -164,6 +164,12 @@ async fn failures_lock_out_and_outages_do_not() {
         ("unknown", SourceVerdict::Unknown, SourceVerdict::Unknown, true),
         ("an outage does not hide a wrong guess", SourceVerdict::Rejected, outage(1), true),
         ("outages alone", outage(1), outage(1), false),
+        (
+            "the source that knows the user may be the one that is down",
+            SourceVerdict::Unknown,
+            outage(1),
+            false,
+        ),
     ];
     for (name, first, second, locks) in rows {
         let check = Shared::new().check(&[&Told::new("first", first), &Told::new("second", second)]);
@@ -209,6 +215,67 @@ async fn guesses_sent_at_once_get_no_more_looks_than_allowed() {
     let all = futures_util::future::join_all(guesses.iter().map(|guess| ask_for(&check, guess))).await;
     assert_eq!(source.asked(), 3);
     assert_eq!(all.iter().filter(|verdict| is_wrong(verdict)).count(), 3);
+}
+
+/// A source that never answers, and counts.
+#[derive(Default)]
+struct Hanging(AtomicUsize);
+
+#[async_trait]
+impl Source for Hanging {
+    fn name(&self) -> &'static str {
+        "hanging"
+    }
+
+    fn fingerprint(&self) -> &str {
+        ""
+    }
+
+    async fn check(&self, _username: &str, _password: &Secret, _now: SystemTime) -> SourceVerdict {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn one_network_leaves_places_for_the_others() {
+    let (shared, source) = (Shared::new(), Arc::new(Hanging::default()));
+    let check = PasswordCheck::new(
+        vec![source.clone()],
+        CheckSettings::default(),
+        shared.cache.clone(),
+        shared.lockout.clone(),
+        Handle::current(),
+    );
+    let ask = async |user: String, last: u8| {
+        let address = Some([192, 0, 2, last].into());
+        let peer = Peer { address, ..peer() };
+        let login = Login::new(&user, "pw").unwrap();
+        futures_util::poll!(std::pin::pin!(check.check(login, &peer, epoch())))
+    };
+    for n in 0..Place::MOST {
+        assert!(ask(format!("user {n}"), n as u8).await.is_pending());
+    }
+    let refused = ask("one more".into(), 200).await;
+    let std::task::Poll::Ready(Verdict::Unavailable(outage)) = refused else { panic!("{refused:?}") };
+    assert_eq!((&*outage.cause, outage.retry_after), (&*crowded().cause, Duration::from_secs(1)));
+    let elsewhere = Peer { address: Some([198, 51, 100, 1].into()), ..peer() };
+    let login = Login::new("one more", "pw").unwrap();
+    assert!(futures_util::poll!(std::pin::pin!(check.check(login, &elsewhere, epoch()))).is_pending());
+    tokio::task::yield_now().await;
+    assert_eq!(source.0.load(Ordering::SeqCst), Place::MOST + 1);
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_after_the_look() {
+    let source = Told::new("file", SourceVerdict::Rejected);
+    let check = Shared::new().check(&[&source]);
+    for n in 0..2 * Place::MOST {
+        let user = format!("user {n}");
+        let verdict = check.check(Login::new(&user, "pw").unwrap(), &peer(), epoch()).await;
+        assert!(is_wrong(&verdict), "{n}: {verdict:?}");
+    }
+    assert!(check.crowd.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
