@@ -274,6 +274,20 @@ fn the_deepest_body_is_repeated_without_exhausting_the_stack() {
 }
 
 #[test]
+fn of_very_many_faults_the_first_are_told() {
+    let keys: Vec<_> = (0..10_000).map(|n| format!("\"k{n}\":0")).collect();
+    let body = format!("{{\"username\":\"a\",\"password\":\"b\",{}}}", keys.join(","));
+    for endpoint in [Endpoint::Token, Endpoint::Cli] {
+        let content_type = Some(&b"application/json"[..]);
+        let invalid = read(AuthManager::Simple, endpoint, content_type, body.as_bytes()).unwrap_err();
+        assert_eq!(invalid.status(), 422, "{endpoint:?}");
+        let answer = String::from_utf8(invalid.body().to_vec()).unwrap();
+        assert!(answer.contains("k99") && !answer.contains("k100"), "{endpoint:?}");
+        assert!(answer.len() < 32 * 1024, "{endpoint:?}: {} bytes", answer.len());
+    }
+}
+
+#[test]
 fn the_answer_to_a_success() {
     assert_eq!(success_body("a.b-c_d"), r#"{"access_token":"a.b-c_d"}"#);
     assert_eq!(success_body("a\"b"), r#"{"access_token":"a\"b"}"#);

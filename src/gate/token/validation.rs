@@ -8,6 +8,8 @@ const EXPLANATIONS: &str = "https://errors.pydantic.dev/2.14/v/";
 
 /// The longest `input_value` that pydantic shows whole, in bytes.
 const MAX_INPUT: usize = 50;
+/// Faults that are told one by one. Airflow tells them all, and makes 3 MB of 128 KiB.
+const MAX_FAULTS: usize = 100;
 
 /// How an endpoint sends its validation errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +149,7 @@ pub(super) fn not_json(style: Style, error: InvalidJson) -> String {
 fn text(faults: &[Fault<'_>]) -> String {
     let plural = if faults.len() == 1 { "" } else { "s" };
     let mut out = format!("{} validation error{plural} for LoginBody", faults.len());
-    for fault in faults {
+    for fault in faults.iter().take(MAX_FAULTS) {
         out.push('\n');
         match fault.at {
             At::Body => {}
@@ -193,7 +195,7 @@ fn shortened(text: &str) -> String {
 
 fn write_list(out: &mut String, faults: &[Fault<'_>]) {
     out.push('[');
-    for (at, fault) in faults.iter().enumerate() {
+    for (at, fault) in faults.iter().take(MAX_FAULTS).enumerate() {
         if at > 0 {
             out.push(',');
         }
