@@ -334,7 +334,7 @@ fn own_backends(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-/// Settings of TLS where there is none.
+/// A CA for a connection to Redis without TLS.
 fn redis(settings: &Settings, findings: &mut Findings) {
     let Some(redis) = &settings.redis else { return };
     match (&redis.url.value.place, &redis.ca_file) {
