@@ -245,7 +245,9 @@ impl Admin {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let near = session.client_addr().is_some_and(|address| match address.as_inet() {
+        // A client on a Unix socket has no address; then that of the socket tells.
+        let address = session.client_addr().or_else(|| session.server_addr());
+        let near = address.is_some_and(|address| match address.as_inet() {
             Some(address) => address.ip().to_canonical().is_loopback(),
             None => true,
         });

@@ -32,6 +32,8 @@ use crate::exchange::{Exchange, Fault};
 /// no label value is put together there: see [`Metrics::observe`].
 #[derive(Debug)]
 pub struct Metrics {
+    /// About when the process was.
+    started: SystemTime,
     id: handles::Id,
     registry: Registry,
     requests: IntCounterVec,
@@ -108,6 +110,7 @@ impl Metrics {
             ])?
             .set(1);
         let metrics = Self {
+            started: SystemTime::now(),
             id: handles::Id::next(),
             requests: make.counters(
                 "airgate_requests_total",
@@ -269,7 +272,7 @@ impl Metrics {
         let mut text = Vec::with_capacity(16 * 1024);
         let encoder = TextEncoder::new();
         encoder.encode(&self.registry.gather(), &mut text)?;
-        encoder.encode(&gauges.registry(proc)?.gather(), &mut text)?;
+        encoder.encode(&gauges.registry(proc, self.started)?.gather(), &mut text)?;
         Ok(text)
     }
 }

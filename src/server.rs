@@ -52,7 +52,7 @@ use upgrade::{Handover, Inherited, Successor};
 const UPSTREAM_POOL: usize = 256;
 /// Connections to the admin port: scrapes and probes need a few, and more could use up the process's
 /// file descriptors.
-const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { all: Some(256), per_address: None };
+const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { all: Some(256), per_address: Some(64) };
 /// What says at `error` what any client of the admin port can cause; what says once more, less plainly, which
 /// address of the upstream is healthy; and that a kept connection, which Airflow may close whenever it likes, is used
 /// by nobody any more.

@@ -51,7 +51,7 @@ impl Gauges {
     const MAX: usize = 64;
 
     /// A registry for this one scrape, so that nothing outlives what it was read from.
-    pub(super) fn registry(&self, proc: &Path) -> Result<Registry, Error> {
+    pub(super) fn registry(&self, proc: &Path, started: SystemTime) -> Result<Registry, Error> {
         let make = Maker(Registry::new());
         make.gauge("airgate_ready", "Whether /readyz answers 200.")?.set(self.ready.into());
         let healthy =
@@ -130,7 +130,7 @@ impl Gauges {
             .inc_by(self.access_log_dropped);
         make.counter("airgate_log_dropped_total", "Lines of the application log that were dropped.")?
             .inc_by(self.log_dropped);
-        process::register(&make.0, proc)?;
+        process::register(&make.0, proc, seconds_since_1970(started))?;
         Ok(make.0)
     }
 

@@ -13,29 +13,27 @@ use prometheus::{Error, Gauge, Registry, core::Collector, core::GenericCounter};
 const TICKS: f64 = 100.0;
 
 /// Registers what can be read. What cannot is left out: `/proc` may be hidden, and other systems
-/// have none.
-pub(super) fn register(registry: &Registry, proc: &Path) -> Result<(), Error> {
+/// have none. `started` is when the process was: that is asked of nobody.
+pub(super) fn register(registry: &Registry, proc: &Path, started: f64) -> Result<(), Error> {
     let own = proc.join("self");
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let (stat, status, limits) =
         (read(&own.join("stat")), read(&own.join("status")), read(&own.join("limits")));
-    let times = Times::parse(&stat);
-    let boot = field(&read(&proc.join("stat")), "btime");
 
     let add = |series: Box<dyn Collector>| registry.register(series);
-    if let Some(times) = &times {
+    if let Some(used) = cpu_seconds(&stat) {
         let cpu = GenericCounter::<prometheus::core::AtomicF64>::new(
             "process_cpu_seconds_total",
             "Total user and system CPU time spent in seconds.",
         )?;
-        cpu.inc_by(times.cpu);
+        cpu.inc_by(used);
         add(Box::new(cpu))?;
     }
     let gauges = [
         (
             "process_start_time_seconds",
             "Start time of the process since unix epoch in seconds.",
-            times.as_ref().zip(boot).map(|(times, boot)| boot + times.start),
+            Some(started),
         ),
         (
             "process_resident_memory_bytes",
@@ -61,23 +59,12 @@ pub(super) fn register(registry: &Registry, proc: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// From `/proc/<pid>/stat`, in seconds.
-struct Times {
-    /// User and system time used.
-    cpu: f64,
-    /// The start, after the start of the machine.
-    start: f64,
-}
-
-impl Times {
-    /// The name in the second field may hold spaces and parentheses: counting starts after the last
-    /// one. There, state is the first field, `utime` the 12th, `stime` the 13th, `starttime` the
-    /// 20th.
-    fn parse(stat: &str) -> Option<Self> {
-        let (_, rest) = stat.rsplit_once(')')?;
-        let ticks = |n: usize| rest.split_ascii_whitespace().nth(n)?.parse::<f64>().ok();
-        Some(Self { cpu: (ticks(11)? + ticks(12)?) / TICKS, start: ticks(19)? / TICKS })
-    }
+/// User and system time used, from `/proc/<pid>/stat`. The name in the second field may hold spaces and parentheses:
+/// counting starts after the last one. There, state is the first field, `utime` the 12th, `stime` the 13th.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks = |n: usize| rest.split_ascii_whitespace().nth(n)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / TICKS)
 }
 
 /// The first number after the name at the start of a line.
@@ -99,22 +86,22 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_and_spaces() {
         let stat = "7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 150 50 0 0 20 0 3 0 4200 1 2 3";
-        let times = Times::parse(stat).unwrap();
-        assert_eq!((times.cpu, times.start), (2.0, 42.0));
+        assert_eq!(cpu_seconds(stat), Some(2.0));
     }
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
         let registry = Registry::new();
-        register(&registry, Path::new("/nowhere")).unwrap();
-        assert!(registry.gather().is_empty());
+        register(&registry, Path::new("/nowhere"), 42.0).unwrap();
+        let names: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
+        assert_eq!(names, ["process_start_time_seconds"]);
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn this_process() {
         let registry = Registry::new();
-        register(&registry, Path::new("/proc")).unwrap();
+        register(&registry, Path::new("/proc"), 42.0).unwrap();
         let names: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
         assert_eq!(
             names,

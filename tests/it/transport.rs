@@ -336,6 +336,28 @@ fn malformed_heads_are_refused_and_counted() {
     airgate.counts("airgate_connections_rejected_total{reason=\"bad_head\"}", rows.len() as f64);
 }
 
+#[test]
+fn a_head_that_is_too_large_is_refused_while_it_comes() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "");
+    let bearer = token::good("admin");
+    let head = |padding: usize| {
+        format!(
+            "GET /api/v2/config HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bearer}\r\nX-Pad: {}\r\n\r\n",
+            "x".repeat(padding)
+        )
+    };
+    assert_eq!(say(&airgate, head(100 << 10)).read("GET").unwrap().status, 200);
+    // Its end is not waited for, and nobody has to have sent all of it.
+    let endless = head(256 << 10);
+    let mut connection = say(&airgate, &endless[..160 << 10]);
+    let answer = connection.read("GET").unwrap();
+    assert_eq!(answer.told(), (431, r#"{"detail":"The request's head is too large"}"#.into()));
+    airgate.logs(answer.header("x-request-id").unwrap());
+    airgate.counts("airgate_connections_rejected_total{reason=\"bad_head\"}", 1.0);
+    assert_eq!(upstream.seen().len(), 1);
+}
+
 /// gunicorn makes `POST` of it: what is judged here must be what Airflow does.
 #[test]
 fn a_method_is_in_capitals() {

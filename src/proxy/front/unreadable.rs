@@ -24,6 +24,16 @@ impl Unreadable {
             StatusCode::METHOD_NOT_ALLOWED => Reply::detail(status, "Method Not Allowed"),
             _ => Reply::problem(&Problem::Head),
         };
+        Some(Self::new(&reply, peer, date(answer)))
+    }
+
+    /// What to send for a head that has no end.
+    pub(super) fn too_large(peer: Option<IpAddr>) -> Self {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new(&Reply::detail(status, "The request's head is too large"), peer, None)
+    }
+
+    fn new(reply: &Reply, peer: Option<IpAddr>, date: Option<&[u8]>) -> Self {
         let id = RequestId::random();
         let peer = peer.map(tracing::field::display);
         tracing::info!(id = id.as_str(), peer, status = reply.status.as_u16(), "refused what is no request");
@@ -39,13 +49,13 @@ impl Unreadable {
         }
         line("content-length", reply.body.len().to_string().as_bytes());
         line("x-request-id", id.as_str().as_bytes());
-        if let Some(date) = date(answer) {
+        if let Some(date) = date {
             line("date", date);
         }
         line("connection", b"close");
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&reply.body);
-        Some(Self { bytes, written: 0 })
+        Self { bytes, written: 0 }
     }
 
     /// What is still to be sent.

@@ -32,6 +32,10 @@ use crate::metrics::{Metrics, Rejected};
 /// From which size on a head that is not at its end yet is Pingora's to read, or to refuse.
 const LARGE: usize = 16 * 1024;
 
+/// The most bytes that Pingora reads while it awaits a head: it, and what comes with the end of it. Twice what Kerberos
+/// puts into a header at the most. Pingora itself takes 1 MiB, and parses all of it anew with each piece that comes.
+const MAX_HEAD: u64 = 128 * 1024;
+
 thread_local! {
     /// Where is read to. What has come is copied: a connection on which nothing comes has no buffer.
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGE].into());
@@ -219,16 +223,33 @@ impl Watched {
                 this.metrics.connection_rejected(Rejected::BadHead);
             }
         }
-        let Some(refusal) = &mut this.refusal else {
+        if this.refusal.is_none() {
             return Pin::new(&mut this.inner).poll_write(cx, buf);
-        };
+        }
+        ready!(this.poll_say(cx))?;
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    /// Sends our refusal, if there is one.
+    fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
         while !refusal.rest().is_empty() {
-            match ready!(Pin::new(&mut this.inner).poll_write(cx, refusal.rest()))? {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, refusal.rest()))? {
                 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 sent => refusal.advance(sent),
             }
         }
-        Poll::Ready(Ok(buf.len()))
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    /// Refuses a head that has no end.
+    fn poll_too_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.refusal.is_none() {
+            self.metrics.connection_rejected(Rejected::BadHead);
+            self.refusal = Some(Unreadable::too_large(self.peer));
+        }
+        ready!(self.poll_say(cx))?;
+        Poll::Ready(Err(Error::new(ErrorKind::InvalidData, "the head of the request is too large")))
     }
 }
 
@@ -241,6 +262,9 @@ impl fmt::Debug for Watched {
 impl AsyncRead for Watched {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
+        if this.read > MAX_HEAD && this.facts.is_awaiting() {
+            return this.poll_too_large(cx);
+        }
         let before = buf.filled().len();
         if this.ahead.is_empty() {
             ready!(this.poll_wire(cx, buf))?;
