@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn beyond_the_queue_log_ins_are_503_and_tokens_go_on() {
     let upstream = Upstream::start();
     let config = format!(
-        "[api_auth]\njwt_secret = \"{SECRET}\"\n[core]\nsimple_auth_manager_users = \"admin:admin\"\n\
+        "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[api_auth]\njwt_secret = \"{SECRET}\"\n[core]\nsimple_auth_manager_users = \"admin:admin\"\n\
          [basic]\nsources = \"file\"\nusers_file = \"users.htpasswd\"\n[lockout]\nattempts = 0\n"
     );
     // Half a second each.
@@ -25,7 +25,9 @@ fn beyond_the_queue_log_ins_are_503_and_tokens_go_on() {
     let cores = std::thread::available_parallelism().unwrap().get();
     let (told, answers) = channel();
     for number in 0..64 + cores + 16 {
-        let (told, ask) = (told.clone(), get("/api/v2/pools/a").basic(&format!("user-{number}"), "wrong"));
+        let ask = get("/api/v2/pools/a").basic(&format!("user-{number}"), "wrong");
+        // Of one network alone fewer are taken.
+        let (told, ask) = (told.clone(), ask.with("X-Forwarded-For", format!("198.51.{number}.1")));
         let address = gate.address();
         // Left alone with its answer when the gate goes.
         std::thread::spawn(move || {
