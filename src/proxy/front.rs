@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
@@ -57,6 +58,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Deadlined<A> {
     fn request<'a>(
         &'a self,
         stream: Stream,
+        head: Option<BytesMut>,
         settings: Option<HttpPersistentSettings>,
         shutdown: &'a ShutdownWatch,
     ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>> {
@@ -65,6 +67,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Deadlined<A> {
             Some(settings) => settings.apply_to_session(&mut session),
             // Of one that is about to leave Pingora itself keeps no connection.
             None => session.set_keepalive(Some(CLIENT_IDLE.as_secs())),
+        }
+        if let Some(head) = head {
+            session.set_pipelined_prefix(head);
         }
         // A request that comes before the last one is answered waits its turn (RFC 9112, section
         // 9.3.2). Otherwise Pingora gives up the one before.
@@ -83,14 +88,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Deadlined<A> {
         let (mut stream, mut settings) = (stream, None);
         loop {
             let mut watched: Box<Watched> = stream.into_any().downcast().ok()?;
-            if watched.await_request() == Begins::Here {
-                tokio::select! {
+            let head = match watched.await_request() {
+                Begins::Before => None,
+                Begins::Here => tokio::select! {
                     biased;
-                    comes = watched.head() => comes?,
+                    head = watched.head() => Some(head?),
                     _ = leave.wait_for(|leave| *leave) => return None,
-                }
-            }
-            (stream, settings) = self.request(watched, settings, shutdown).await?.consume();
+                },
+            };
+            (stream, settings) = self.request(watched, head, settings, shutdown).await?.consume();
         }
     }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -99,8 +99,6 @@ pub(super) struct Watched {
     header_timeout: Duration,
     /// The end of the time for a head of which there is a part, or that is the connection's first.
     late: Option<Pin<Box<Sleep>>>,
-    /// What is read, and is Pingora's to read.
-    ahead: BytesMut,
     /// How many bytes the head has of what came since a request is awaited; [`UNKNOWN`] where Pingora may have had
     /// some of it before.
     head: u64,
@@ -128,7 +126,6 @@ impl Watched {
             peer,
             header_timeout,
             late: None,
-            ahead: BytesMut::new(),
             head: 0,
             read: 0,
             refusal: None,
@@ -143,46 +140,42 @@ impl Watched {
         let begins = if is_first || self.read == request { Begins::Here } else { Begins::Before };
         (self.head, self.read) = (UNKNOWN, 0);
         self.facts.await_request();
-        if !self.ahead.is_empty() {
-            // What is here already is a part of it.
-            self.facts.begun.store(true, Ordering::Relaxed);
-        }
         begins
     }
 
-    /// Waits for the head of a request: all of it, or more than Pingora should wait for. `None` when it does not
-    /// come, or not in time.
-    pub(super) async fn head(&mut self) -> Option<()> {
-        if self.ahead.is_empty() {
-            fast_timeout(CLIENT_IDLE, poll_fn(|cx| self.poll_ahead(cx))).await.ok()??;
-        }
-        while !self.is_head() {
-            poll_fn(|cx| self.poll_ahead(cx)).await?;
+    /// Waits for the head of a request: all of it, or more than Pingora should wait for, with what has come along.
+    /// `None` when it does not come, or not in time.
+    pub(super) async fn head(&mut self) -> Option<BytesMut> {
+        let mut head = BytesMut::new();
+        fast_timeout(CLIENT_IDLE, poll_fn(|cx| self.poll_more(cx, &mut head))).await.ok()??;
+        while !self.is_whole(&head) {
+            poll_fn(|cx| self.poll_more(cx, &mut head)).await?;
         }
         self.late = None;
-        Some(())
+        self.read = head.len() as u64;
+        Some(head)
     }
 
     /// Reads what there is.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+    fn poll_more(&mut self, cx: &mut Context<'_>, head: &mut BytesMut) -> Poll<Option<()>> {
         READ.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             let read = ready!(self.poll_wire(cx, &mut buffer));
-            self.ahead.extend_from_slice(buffer.filled());
+            head.extend_from_slice(buffer.filled());
             Poll::Ready((read.is_ok() && !buffer.filled().is_empty()).then_some(()))
         })
     }
 
     /// Whether what is read is a head, or something that Pingora will refuse.
-    fn is_head(&mut self) -> bool {
+    fn is_whole(&mut self, head: &[u8]) -> bool {
         const END: &[u8] = b"\r\n\r\n";
-        if let Some(at) = memchr::memmem::find(&self.ahead, END) {
+        if let Some(at) = memchr::memmem::find(head, END) {
             self.head = (at + END.len()) as u64;
             return true;
         }
         let mut headers = [httparse::EMPTY_HEADER; 256];
-        match httparse::Request::new(&mut headers).parse(&self.ahead) {
-            Ok(httparse::Status::Partial) => self.ahead.len() >= LARGE,
+        match httparse::Request::new(&mut headers).parse(head) {
+            Ok(httparse::Status::Partial) => head.len() >= LARGE,
             Ok(httparse::Status::Complete(_)) | Err(_) => true,
         }
     }
@@ -266,16 +259,7 @@ impl AsyncRead for Watched {
             return this.poll_too_large(cx);
         }
         let before = buf.filled().len();
-        if this.ahead.is_empty() {
-            ready!(this.poll_wire(cx, buf))?;
-        } else {
-            let some = this.ahead.len().min(buf.remaining());
-            buf.put_slice(&this.ahead[..some]);
-            this.ahead.advance(some);
-            if this.ahead.is_empty() {
-                this.ahead = BytesMut::new();
-            }
-        }
+        ready!(this.poll_wire(cx, buf))?;
         this.read += (buf.filled().len() - before) as u64;
         Poll::Ready(Ok(()))
     }
