@@ -73,7 +73,11 @@ pub fn push_address(out: &mut Vec<u8>, address: IpAddr) {
 
 /// The value of `X-Request-ID`: kept when the client sent a printable one, made otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId {
+    value: HeaderValue,
+    /// 128 random bits in hexadecimal digits, and not what a client sent.
+    made: bool,
+}
 
 impl RequestId {
     /// Longest id taken over from a client, in bytes. A longer one is replaced: it goes into every
@@ -85,29 +89,27 @@ impl RequestId {
         let bytes = value.as_bytes();
         let fits = !bytes.is_empty() && bytes.len() <= Self::MAX;
         let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>');
-        (fits && bytes.iter().all(plain)).then(|| Self(value.clone()))
+        (fits && bytes.iter().all(plain)).then(|| Self { value: value.clone(), made: false })
     }
 
     /// No id yet.
     pub fn none() -> Self {
-        Self(HeaderValue::from_static("-"))
+        Self { value: HeaderValue::from_static("-"), made: false }
     }
 
     /// Makes a new id: 128 random bits, in hexadecimal digits.
     pub fn random() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();
         let text = uuid::Uuid::new_v4().simple().encode_lower(&mut buffer);
-        Self(HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+        HeaderValue::from_str(text).map_or_else(|_| Self::none(), |value| Self { value, made: true })
     }
 
     /// A W3C Trace Context for a request that came without one. A made id is its trace id, so that
     /// traces and log lines can be matched.
     pub fn traceparent(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-        let is_trace =
-            |id: &[u8]| id.len() == 32 && id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        match self.0.as_bytes() {
-            id if is_trace(id) && id.iter().any(|&b| b != b'0') => text[3..35].copy_from_slice(id),
+        match <&[u8; 32]>::try_from(self.value.as_bytes()) {
+            Ok(id) if self.made || is_trace(id) => text[3..35].copy_from_slice(id),
             _ => _ = uuid::Uuid::new_v4().simple().encode_lower(&mut text[3..35]),
         }
         let mut span = [0; 32];
@@ -118,13 +120,18 @@ impl RequestId {
 
     /// The id as a header value.
     pub fn header(&self) -> &HeaderValue {
-        &self.0
+        &self.value
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or("-")
+        self.value.to_str().unwrap_or("-")
     }
+}
+
+/// Whether an id may be W3C Trace Context's `trace-id`.
+fn is_trace(id: &[u8; 32]) -> bool {
+    id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) && id.iter().any(|&b| b != b'0')
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ enum Cache {
 const MAX: usize = 4096;
 
 thread_local! {
-    static TABLE: RefCell<HashMap<Key, Handles>> = RefCell::default();
+    static TABLE: RefCell<HashMap<Key, Handles, ahash::RandomState>> = RefCell::default();
 }
 
 /// Calls `act` with the series that a finished request counts in.

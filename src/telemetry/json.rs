@@ -10,10 +10,11 @@ use crate::request::push_address;
 #[derive(Clone, Copy)]
 pub(super) struct Key(pub &'static str);
 
-/// The name of a member, made when compiling: comma, quotes and colon go out with it in one piece.
+/// The name of a member, made when compiling: comma, quotes, colon and the quote of a string go out with it in
+/// one piece.
 macro_rules! key {
     ($name:literal) => {
-        $crate::telemetry::json::Key(concat!(",\"", $name, "\":"))
+        $crate::telemetry::json::Key(concat!(",\"", $name, "\":\""))
     };
 }
 pub(super) use key;
@@ -42,8 +43,7 @@ impl<'a> Object<'a> {
     /// A member whose value is made of pieces of text, one after the other, of which at most `max`
     /// bytes each are kept.
     pub(super) fn text(&mut self, key: Key, pieces: &[&str], max: usize) {
-        self.name(key);
-        self.out.push(b'"');
+        self.open_string(key);
         for piece in pieces {
             escape(self.out, piece.as_bytes(), max);
         }
@@ -52,8 +52,7 @@ impl<'a> Object<'a> {
 
     /// A member whose value is bytes that a client wrote. What is not UTF-8 becomes U+FFFD.
     pub(super) fn bytes(&mut self, key: Key, value: &[u8], max: usize) {
-        self.name(key);
-        self.out.push(b'"');
+        self.open_string(key);
         escape(self.out, value, max);
         self.out.push(b'"');
     }
@@ -65,16 +64,14 @@ impl<'a> Object<'a> {
 
     /// A member whose value is known to need no escape.
     pub(super) fn plain(&mut self, key: Key, value: &[u8]) {
-        self.name(key);
-        self.out.push(b'"');
+        self.open_string(key);
         self.out.extend_from_slice(value);
         self.out.push(b'"');
     }
 
     /// An address.
     pub(super) fn address(&mut self, key: Key, value: IpAddr) {
-        self.name(key);
-        self.out.push(b'"');
+        self.open_string(key);
         push_address(self.out, value);
         self.out.push(b'"');
     }
@@ -94,14 +91,19 @@ impl<'a> Object<'a> {
     /// A time span in milliseconds, to the microsecond.
     pub(super) fn millis(&mut self, key: Key, value: Duration) {
         self.name(key);
-        digits(self.out, value.as_secs() * 1000 + u64::from(value.subsec_millis()));
-        let rest = value.subsec_micros() % 1000;
-        self.out.push(b'.');
-        self.out.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
+        let micros = value.subsec_micros();
+        digits(self.out, value.as_secs() * 1000 + u64::from(micros / 1000));
+        let digit = |n: u32| b'0' + (n % 10) as u8;
+        self.out.extend_from_slice(&[b'.', digit(micros / 100), digit(micros / 10), digit(micros)]);
     }
 
-    fn name(&mut self, Key(name): Key) {
+    fn open_string(&mut self, Key(name): Key) {
         self.out.extend_from_slice(name.as_bytes());
+    }
+
+    /// Of a member that is no string.
+    fn name(&mut self, Key(name): Key) {
+        self.out.extend_from_slice(name.as_bytes().strip_suffix(b"\"").unwrap_or_default());
     }
 }
 

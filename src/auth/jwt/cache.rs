@@ -1,9 +1,10 @@
 //! Tokens already verified.
 
-use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use ahash::{AHasher, RandomState};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -45,7 +46,7 @@ impl Weighter<Box<[u8]>, Arc<Entry>> for TokenWeight {
 #[derive(Clone, Default)]
 struct SignatureHash(RandomState);
 
-struct SignatureHasher(DefaultHasher);
+struct SignatureHasher(AHasher);
 
 impl BuildHasher for SignatureHash {
     type Hasher = SignatureHasher;
