@@ -539,6 +539,37 @@ fn connections_are_limited() {
     airgate.until("there is room again", |a| get("/api/v2/dags").try_send(a.address()).is_ok());
 }
 
+// --- Unix sockets
+
+#[test]
+fn clients_on_a_unix_socket_are_served_beside_others() {
+    let (upstream, folder) = (Upstream::start(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("airgate.sock");
+    // Left behind by a process that was killed.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let airgate = Airgate::with(format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{}\"\n",
+        upstream.url(),
+        token::SECRET
+    ))
+    .arg("--set")
+    .arg(&format!("server.listen=127.0.0.1:0,unix:{}", path.display()))
+    .start();
+    let ask = get("/api/v2/config").bearer(&token::good("admin")).with("X-Forwarded-For", "6.6.6.6");
+    let mut wire = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    for _ in 0..2 {
+        upstream.forget();
+        std::io::Write::write_all(&mut wire, &ask.bytes(airgate.address())).unwrap();
+        let answer = crate::support::client::read_answer(&mut std::io::BufReader::new(&wire), "GET").unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        // Nobody knows an address to tell Airflow, and what the client says is not one.
+        assert_eq!(upstream.only().header("x-forwarded-for"), None);
+        let line = airgate.access(answer.header("x-request-id").unwrap());
+        assert!(line.get("peer").is_none(), "{line}");
+    }
+    assert_eq!(airgate.send(ask).status, 200);
+}
+
 // --- Hop by hop
 
 #[test]
@@ -634,6 +665,37 @@ fn head_has_the_headers_and_no_body() {
     }
     connection.write(&get("/api/v2/dags").bytes(airgate.address())).unwrap();
     assert_eq!(connection.read("GET").unwrap().detail(), "Not authenticated", "the connection is in step");
+}
+
+/// A head may end without CR: what comes behind it is the next request, however the two were sent.
+#[test]
+fn heads_without_cr_lose_no_request() {
+    let upstream = Upstream::answering(|seen| answer(200, &[("X-Target", &seen.target)], "{}"));
+    let airgate = before(&upstream, "");
+    let bearer = token::good("admin");
+    let good =
+        |n: u8| format!("GET /api/v2/dags/{n} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bearer}\r\n\r\n");
+    let bare = |line: &str, more: &str| {
+        format!("{line} HTTP/1.1\nHost: a\nAuthorization: Bearer {bearer}\n{more}\n")
+    };
+    let rows = [
+        ("another right behind it", bare("GET /api/v2/dags/1", "") + &good(2)),
+        ("an end with a CR alone", bare("GET /api/v2/dags/1", "X-A: b\n\r") + &good(2)),
+        (
+            "a body that looks like an end",
+            bare("POST /api/v2/dags/1", "Content-Length: 8\n") + "ab\r\n\r\ncd" + &good(2),
+        ),
+    ];
+    for (name, first) in rows {
+        let mut connection = say(&airgate, first);
+        for (n, method) in [(1, "GET"), (2, "GET"), (3, "GET")] {
+            if n == 3 {
+                connection.write(good(3).as_bytes()).unwrap();
+            }
+            let answer = connection.read(method).unwrap_or_else(|error| panic!("{name}, {n}: {error}"));
+            assert_eq!(answer.header("x-target"), Some(&*format!("/api/v2/dags/{n}")), "{name}");
+        }
+    }
 }
 
 #[test]

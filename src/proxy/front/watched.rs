@@ -168,9 +168,8 @@ impl Watched {
 
     /// Whether what is read is a head, or something that Pingora will refuse.
     fn is_whole(&mut self, head: &[u8]) -> bool {
-        const END: &[u8] = b"\r\n\r\n";
-        if let Some(at) = memchr::memmem::find(head, END) {
-            self.head = (at + END.len()) as u64;
+        if let Some(end) = end(head) {
+            self.head = end as u64;
             return true;
         }
         let mut headers = [httparse::EMPTY_HEADER; 256];
@@ -244,6 +243,17 @@ impl Watched {
         ready!(self.poll_say(cx))?;
         Poll::Ready(Err(Error::new(ErrorKind::InvalidData, "the head of the request is too large")))
     }
+}
+
+/// Where a head ends: behind its first empty line, which for Pingora need not have a CR. Never behind what Pingora takes
+/// for the end, since what it has read beyond that must not be waited for here. Before it, where empty lines come
+/// first: then Pingora waits.
+fn end(head: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', head).find_map(|at| match head.get(at + 1..)? {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
 }
 
 impl fmt::Debug for Watched {
