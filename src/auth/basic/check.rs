@@ -1,7 +1,6 @@
 //! One password check for everybody who asks for one: cache, lock-out, sources.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -130,7 +129,6 @@ pub struct PasswordCheck {
     settings: CheckSettings,
     cache: Arc<VerifiedCache>,
     lockout: Arc<Lockout>,
-    crowd: Arc<Crowd>,
     runtime: Handle,
 }
 
@@ -165,8 +163,7 @@ impl PasswordCheck {
         runtime: Handle,
     ) -> Self {
         let namer = cache.namer(&fingerprint(&sources));
-        let crowd = Arc::default();
-        Self { sources: sources.into(), namer, settings, cache, lockout, crowd, runtime }
+        Self { sources: sources.into(), namer, settings, cache, lockout, runtime }
     }
 
     /// What is known of these credentials without a check: no lock-out applies, since who sends
@@ -189,7 +186,7 @@ impl PasswordCheck {
         let key = self.key(login, network);
         let begin = || match self.known(&key, login, now) {
             Some(grant) => Err(Verdict::Accepted(grant)),
-            None => self.look(login, network, now),
+            None => Ok(self.look(login, network, now)),
         };
         if !self.settings.cache_ttl.is_zero() {
             return self.cache.share(key, &self.runtime, begin).await;
@@ -202,7 +199,7 @@ impl PasswordCheck {
     pub async fn check_anew(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
         let network = Network::of(peer.address);
         let key = self.key(login, network);
-        self.cache.share(key, &self.runtime, || self.look(login, network, now)).await
+        self.cache.share(key, &self.runtime, || Ok(self.look(login, network, now))).await
     }
 
     fn look(
@@ -210,8 +207,7 @@ impl PasswordCheck {
         login: Login<'_>,
         network: Network,
         now: SystemTime,
-    ) -> Result<impl Future<Output = Checked> + Send + use<>, Verdict> {
-        let place = Place::take(&self.crowd, network).ok_or_else(|| Verdict::Unavailable(crowded()))?;
+    ) -> impl Future<Output = Checked> + Send + use<> {
         let (username, password) = (login.username.into(), Secret::new(login.password));
         let look = Look {
             sources: Arc::clone(&self.sources),
@@ -220,10 +216,7 @@ impl PasswordCheck {
             network,
             now,
         };
-        Ok(async move {
-            let _place = place;
-            look.ask(username, password).await
-        })
+        look.ask(username, password)
     }
 
     /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;
@@ -288,6 +281,9 @@ impl Look {
         if !permit.delay().is_zero() {
             tokio::time::sleep(permit.delay()).await;
         }
+        let Some(_place) = lockout.crowd().enter(network).await else {
+            return Checked { verdict: Verdict::Unavailable(crowded()), verified: None };
+        };
         let mut outage: Option<Outage> = None;
         let (mut wrong, mut unknown) = (false, false);
         for (place, source) in sources.iter().enumerate() {
@@ -326,44 +322,6 @@ impl From<Refused> for Verdict {
         match refused {
             Refused::LockedOut(LockedOut(wait)) => Self::Throttled(wait),
             Refused::Uncounted(outage) => Self::Unavailable(outage),
-        }
-    }
-}
-
-/// The looks under way, by network.
-type Crowd = Mutex<HashMap<Network, usize>>;
-
-/// The place of one look among those of its network, given back when dropped.
-///
-/// What checks passwords has a queue for all, of 64 places where it is shortest. Made-up names are not locked
-/// out: without this, whoever sends a hundred of them at a time would keep everybody else out.
-struct Place {
-    crowd: Arc<Crowd>,
-    network: Network,
-}
-
-impl Place {
-    /// The most looks that one network has under way: half of the shortest queue.
-    const MOST: usize = 32;
-
-    fn take(crowd: &Arc<Crowd>, network: Network) -> Option<Self> {
-        let mut underway = crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = underway.entry(network).or_default();
-        (*count < Self::MOST).then(|| {
-            *count += 1;
-            Self { crowd: Arc::clone(crowd), network }
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut underway = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = underway.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                underway.remove(&self.network);
-            }
         }
     }
 }

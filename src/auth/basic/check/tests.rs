@@ -1,5 +1,6 @@
 use super::*;
 use crate::auth::Origin;
+use crate::auth::lockout::Crowd;
 use crate::auth::testing::epoch;
 
 use std::sync::Mutex;
@@ -237,7 +238,7 @@ impl Source for Hanging {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_network_leaves_places_for_the_others() {
     let (shared, source) = (Shared::new(), Arc::new(Hanging::default()));
     let check = PasswordCheck::new(
@@ -247,35 +248,34 @@ async fn one_network_leaves_places_for_the_others() {
         shared.lockout.clone(),
         Handle::current(),
     );
-    let ask = async |user: String, last: u8| {
-        let address = Some([192, 0, 2, last].into());
-        let peer = Peer { address, ..peer() };
-        let login = Login::new(&user, "pw").unwrap();
-        futures_util::poll!(std::pin::pin!(check.check(login, &peer, epoch())))
-    };
-    for n in 0..Place::MOST {
-        assert!(ask(format!("user {n}"), n as u8).await.is_pending());
+    let from = |address: [u8; 4]| Peer { address: Some(address.into()), ..peer() };
+    let users: Vec<_> = (0..=Crowd::MOST).map(|n| format!("user {n}")).collect();
+    let peers: Vec<_> = (0..=Crowd::MOST).map(|n| from([192, 0, 2, n as u8])).collect();
+    let mut looks: Vec<_> = (users.iter().zip(&peers))
+        .map(|(user, peer)| Box::pin(check.check(Login::new(user, "pw").unwrap(), peer, epoch())))
+        .collect();
+    for look in &mut looks {
+        assert!(futures_util::poll!(look).is_pending());
     }
-    let refused = ask("one more".into(), 200).await;
-    let std::task::Poll::Ready(Verdict::Unavailable(outage)) = refused else { panic!("{refused:?}") };
+    let elsewhere = from([198, 51, 100, 1]);
+    let mut other = std::pin::pin!(check.check(Login::new("other", "pw").unwrap(), &elsewhere, epoch()));
+    assert!(futures_util::poll!(&mut other).is_pending());
+    tokio::time::sleep(Crowd::PATIENCE / 2).await;
+    assert_eq!(source.0.load(Ordering::SeqCst), Crowd::MOST + 1, "all but the last of the one network");
+    let last = looks.pop().unwrap().await;
+    let Verdict::Unavailable(outage) = last else { panic!("{last:?}") };
     assert_eq!((&*outage.cause, outage.retry_after), (&*crowded().cause, Duration::from_secs(1)));
-    let elsewhere = Peer { address: Some([198, 51, 100, 1].into()), ..peer() };
-    let login = Login::new("one more", "pw").unwrap();
-    assert!(futures_util::poll!(std::pin::pin!(check.check(login, &elsewhere, epoch()))).is_pending());
-    tokio::task::yield_now().await;
-    assert_eq!(source.0.load(Ordering::SeqCst), Place::MOST + 1);
 }
 
 #[tokio::test]
-async fn a_place_is_free_again_after_the_look() {
+async fn who_waits_for_others_of_the_network_is_looked_at() {
     let source = Told::new("file", SourceVerdict::Rejected);
     let check = Shared::new().check(&[&source]);
-    for n in 0..2 * Place::MOST {
-        let user = format!("user {n}");
-        let verdict = check.check(Login::new(&user, "pw").unwrap(), &peer(), epoch()).await;
-        assert!(is_wrong(&verdict), "{n}: {verdict:?}");
-    }
-    assert!(check.crowd.lock().unwrap().is_empty());
+    let peer = peer();
+    let users: Vec<_> = (0..3 * Crowd::MOST).map(|n| format!("user {n}")).collect();
+    let asked = users.iter().map(|user| check.check(Login::new(user, "pw").unwrap(), &peer, epoch()));
+    assert!(futures_util::future::join_all(asked).await.iter().all(is_wrong));
+    assert_eq!(source.asked(), users.len());
 }
 
 #[tokio::test]
