@@ -26,7 +26,7 @@ use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use pingora_proxy::HttpProxy;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
@@ -36,7 +36,7 @@ use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
 use crate::metrics::{Metrics, recent};
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
-use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot};
+use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot, TRANSLATED};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Quiet, Telemetry};
@@ -55,11 +55,12 @@ const UPSTREAM_POOL: usize = 256;
 const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { all: Some(256), per_address: Some(64) };
 /// What says at `error` what any client of the admin port can cause; what says once more, less plainly, which
 /// address of the upstream is healthy; and that a kept connection, which Airflow may close whenever it likes, is used
-/// by nobody any more.
+/// by nobody any more; and that listeners end with us.
 const QUIET: &[Quiet] = &[
     ("pingora_core::apps::http_app", ""),
     ("pingora_load_balancing", ""),
     ("pingora_core::connectors", "failed to acquire reusable stream"),
+    ("pingora_core::services::listening", "shutdown_signal error"),
 ];
 /// How long threads have to end when all is done.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
@@ -159,6 +160,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         metrics: metrics.clone(),
         access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
+        translated: Arc::new(Semaphore::new(TRANSLATED)),
     };
     let reloader = Arc::new(Reloader::new(
         source,
