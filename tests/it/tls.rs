@@ -436,3 +436,40 @@ fn a_stop_ends_connections_of_http2_with_their_last_answer() {
     assert!(airgate.wait().success());
     assert!(airgate.log().contains("drained"), "{}", airgate.log());
 }
+
+/// Another airgate stands for an Airflow with TLS.
+#[test]
+fn an_upstream_with_tls_has_the_right_certificate_or_gets_nothing() {
+    let airflow = Upstream::start();
+    let secured = start(&airflow, ONE);
+    let port = secured.address().port();
+    for (name, host, more, status) in [
+        ("its authority", "127.0.0.1", "ca_file = \"ca.pem\"\n", 200),
+        ("by its name", "localhost", "ca_file = \"ca.pem\"\n", 200),
+        (
+            "another of its names",
+            "127.0.0.1",
+            "ca_file = \"ca.pem\"\nserver_name = \"airflow.example.com\"\n",
+            200,
+        ),
+        (
+            "none of its names",
+            "127.0.0.1",
+            "ca_file = \"ca.pem\"\nserver_name = \"other.example.com\"\n",
+            502,
+        ),
+        ("another authority", "127.0.0.1", "ca_file = \"other.pem\"\n", 502),
+        ("the system's authorities", "127.0.0.1", "", 502),
+    ] {
+        airflow.forget();
+        let gate = Airgate::with(format!(
+            "[upstream]\nurl = \"https://{host}:{port}\"\n{more}[api_auth]\njwt_secret = \"{SECRET}\"\n"
+        ))
+        .file("ca.pem", read("ca.pem"))
+        .file("other.pem", read("client.pem"))
+        .start();
+        assert_eq!(gate.send(good()).status, status, "{name}: {}", gate.log());
+        let came = airflow.seen().iter().any(|seen| seen.target == "/api/v2/config");
+        assert_eq!(came, status == 200, "{name}");
+    }
+}

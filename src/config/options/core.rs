@@ -4,7 +4,7 @@ use super::{BLANK, Opt, Shape};
 
 options! {
     CORE_AUTH_MANAGER {
-        section: "core", key: "auth_manager", allowed: "simple, fab, or the class of one of them", airflow: true,
+        section: "core", key: "auth_manager", allowed: "simple, fab, keycloak, or the class of one of them", airflow: true,
         default: "simple",
         help: "Airflow's auth manager, as in airflow.cfg. [upstream] auth_manager goes before it"
     }

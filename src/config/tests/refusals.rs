@@ -180,7 +180,7 @@ fn every_refusal_says_why() {
         (
             "an unknown auth manager",
             "[core]\nauth_manager = \"my.Manager\"",
-            "airgate.toml:2:16: [core] auth_manager: expected simple, fab, or the class of one of them, found \"my.Manager\"",
+            "airgate.toml:2:16: [core] auth_manager: expected simple, fab, keycloak, or the class of one of them, found \"my.Manager\"",
         ),
         (
             "the source keycloak without a realm",

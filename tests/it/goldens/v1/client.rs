@@ -137,6 +137,9 @@ fn with_sorted_lists(value: &Value) -> Value {
                             ["dag_run_id", "task_id", "map_index"].map(|name| one[name].to_string())
                         });
                     }
+                    (Value::Array(list), "dags") if list.iter().all(|dag| dag.get("stats").is_some()) => {
+                        list.sort_by_key(|dag| dag["dag_id"].to_string());
+                    }
                     _ => {}
                 }
                 (name.clone(), value)
