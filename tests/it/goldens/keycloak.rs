@@ -220,8 +220,10 @@ impl<'a> Setup<'a> {
                         altered(text, |claims| claims["access_token"] = refresh.clone().into())
                     });
                 }
-                // A row before it has it revoked.
-                "bearer.revoked" => {}
+                // A row before it has it revoked. Until the gate has heard of that, Airflow refuses it itself.
+                "bearer.revoked" => self.gate.until("the gate has heard of the log-out", |gate| {
+                    row.ask(gate.address()).is_ok_and(|answer| answer.header("www-authenticate").is_some())
+                }),
                 _ => return live.prepare(row),
             }
             row.is_now_replayable();
