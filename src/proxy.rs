@@ -172,8 +172,10 @@ impl Proxy {
         };
         // Kept until the work is done.
         let _room = match &pending {
-            Pending::Translation(_) => self.room(session.req_header(), ctx.snapshot.max_body, max)?,
-            Pending::Token(_) | Pending::List(_) => None,
+            Pending::Translation(_) if pending.takes_body() => {
+                self.room(session.req_header(), ctx.snapshot.max_body, max)?
+            }
+            Pending::Token(_) | Pending::List(_) | Pending::Translation(_) => None,
         };
         let body = if pending.takes_body() {
             convert::read_body(session, max, ctx.snapshot.body_timeout).await?
@@ -207,7 +209,10 @@ impl Proxy {
     ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
         let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let length = match length {
-            None if !head.headers.contains_key(TRANSFER_ENCODING) => 0,
+            // HTTP/2 need not say that there is a body.
+            None if head.version < http::Version::HTTP_2 && !head.headers.contains_key(TRANSFER_ENCODING) => {
+                0
+            }
             None => max,
             Some(length) => usize::min(length, max),
         };
