@@ -3,76 +3,21 @@
 //! It needs no other file, and the policy in its headers allows none: style and script are named by their hashes,
 //! so what somebody smuggles into a text here is neither. Every text is escaped all the same.
 
-use std::fmt::{self, Write};
-use std::net::IpAddr;
-use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
+mod details;
+mod guard;
+mod text;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
 
 use super::{Configuration, Readiness};
 use crate::auth::Health;
-use crate::metrics::recent::{Reading, Refusal, Times};
+use crate::metrics::recent::{Reading, Refusal};
 use crate::metrics::{RouteTotals, health_label};
 use crate::telemetry::redact;
-
-/// Who gets to see the status page: `[admin] page`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Visible {
-    /// Nobody.
-    Off,
-    /// Who asks from this machine, or this pod.
-    #[default]
-    Loopback,
-    /// Whoever reaches the port.
-    All,
-}
-
-/// What only the status page tells.
-#[derive(Debug, Clone, Default)]
-pub struct Details {
-    /// Who gets to see it.
-    pub visible: Visible,
-    /// `[admin] hosts`: names that it may be asked for by.
-    pub hosts: Vec<String>,
-    /// When the process started.
-    pub started: Option<SystemTime>,
-    /// When the configuration in force was loaded.
-    pub loaded: Option<SystemTime>,
-    /// Which Airflow requests are treated for, if that is known.
-    pub airflow: Option<u8>,
-    /// Certificates, keys, and the files that the configuration was read from.
-    pub materials: Vec<Material>,
-    /// The options that somebody has set.
-    pub settings: Vec<Setting>,
-}
-
-/// A certificate, a set of keys, or a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Material {
-    /// What it is.
-    pub kind: &'static str,
-    /// Its URL or path.
-    pub name: String,
-    /// When it was made, fetched or last changed.
-    pub since: Option<SystemTime>,
-    /// When it ends.
-    pub until: Option<SystemTime>,
-}
-
-/// An option in force. Never holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// Its section, with brackets.
-    pub section: String,
-    /// Its key.
-    pub key: String,
-    /// Its value, as it was written.
-    pub value: String,
-    /// Where it was written.
-    pub at: String,
-}
+pub use details::{Details, Material, Setting, Visible};
+pub(super) use guard::{POLICY, host_is_ours};
+use text::{Short, Span, Text, time};
 
 /// Everything that is on it.
 pub(super) struct Page<'a> {
@@ -87,38 +32,6 @@ pub(super) struct Page<'a> {
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-
-/// `Content-Security-Policy`: this document's own style and script, and looks at itself.
-pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = |text: &str| {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        format!("'sha256-{}'", STANDARD.encode(digest))
-    };
-    format!(
-        "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    )
-});
-
-/// Whether a `Host` is one that only a person or program on the way here would use. A page of somebody else's,
-/// whose name was made to point here, has its own name in it (DNS rebinding).
-pub(super) fn host_is_ours(host: Option<&str>, details: &Details) -> bool {
-    let Some(host) = host else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let known = |other: &String| name.eq_ignore_ascii_case(other);
-    name.eq_ignore_ascii_case("localhost")
-        || details.hosts.iter().any(known)
-        || name.parse::<IpAddr>().is_ok_and(|address| match details.visible {
-            Visible::All => true,
-            Visible::Loopback | Visible::Off => address.to_canonical().is_loopback(),
-        })
-}
 
 /// Most rows of a table.
 const ROWS: usize = 100;
@@ -404,60 +317,6 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 fn rate(first: &Reading, last: &Reading, count: fn(&Reading) -> u64) -> f64 {
     let seconds = last.at.duration_since(first.at).unwrap_or_default().as_secs_f64();
     if seconds > 0.0 { count(last).saturating_sub(count(first)) as f64 / seconds } else { 0.0 }
-}
-
-fn time(times: &Times, share: f64) -> String {
-    match times.quantile(share) {
-        None => "none".to_owned(),
-        Some(seconds) if seconds < 1.0 => format!("{} ms", Short(seconds * 1000.0)),
-        Some(seconds) => format!("{} s", Short(seconds)),
-    }
-}
-
-/// A number with as many digits as one can use.
-struct Short(f64);
-
-impl fmt::Display for Short {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            number if number >= 100.0 || number == 0.0 => write!(f, "{number:.0}"),
-            number if number >= 10.0 => write!(f, "{number:.1}"),
-            number => write!(f, "{number:.2}"),
-        }
-    }
-}
-
-/// A time span in its largest unit.
-struct Span(Duration);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_secs() {
-            seconds @ 0..120 => write!(f, "{seconds} s"),
-            seconds @ 120..7_200 => write!(f, "{} min", seconds / 60),
-            seconds @ 7_200..172_800 => write!(f, "{} h", seconds / 3_600),
-            seconds => write!(f, "{} days", seconds / 86_400),
-        }
-    }
-}
-
-/// A text where text may stand, in an element or an attribute with double quotes.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in redact::text(self.0, 1024).chars() {
-            match c {
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '&' => f.write_str("&amp;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

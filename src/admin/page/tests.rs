@@ -1,5 +1,6 @@
 use super::*;
 use crate::admin::Upstream;
+use crate::metrics::recent::Times;
 
 fn details() -> Details {
     Details {
