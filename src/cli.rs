@@ -110,7 +110,6 @@ pub fn report(warnings: &[Note], errors: &Errors, err: &mut impl Write) {
     name = "airgate",
     version,
     max_term_width = 100,
-    disable_help_subcommand = true,
     after_help = "`airgate --help` describes files, environment variables and every option of the configuration.",
     after_long_help = after_long_help()
 )]
@@ -142,7 +141,8 @@ enum Command {
     /// Serve, until SIGTERM. What is done when no command is given
     ///
     /// SIGHUP reads the configuration again; one that is wrong changes nothing, and the log says why.
-    /// SIGTERM drains: /readyz says no, running requests end, then airgate ends.
+    /// SIGTERM drains: /readyz says no, running requests end, then airgate ends. SIGUSR2 has the program
+    /// started anew and take over.
     Run,
 
     /// Say everything that is wrong with the configuration
@@ -237,6 +237,20 @@ ENVIRONMENT
   AIRFLOW_CONFIG, AIRFLOW_HOME, AIRFLOW__...
       As in Airflow.
 
+SIGNALS
+  SIGHUP
+      Read the configuration again, and open the log files anew. A
+      configuration that is wrong changes nothing, and the log says why.
+  SIGUSR2
+      Upgrade: start the program anew, by the name and with the arguments
+      that this process was started with. It is given the listening sockets;
+      when it serves, this process drains and ends. If it does not serve,
+      this process goes on, and its log says why.
+  SIGTERM, SIGINT
+      Drain and end: /readyz says no, requests are still accepted for
+      [server] drain_delay, those that run are answered, for at most
+      [server] grace_period. A second one ends at once.
+
 EXIT STATUS
   0   Success.
   1   The configuration is wrong, or something failed.
@@ -284,6 +298,10 @@ mod tests {
             (&["nonsense"], ErrorKind::InvalidSubcommand),
             (&["--version"], ErrorKind::DisplayVersion),
             (&["--help"], ErrorKind::DisplayHelp),
+            (&["help"], ErrorKind::DisplayHelp),
+            (&["help", "check"], ErrorKind::DisplayHelp),
+            (&["help", "config", "get-value"], ErrorKind::DisplayHelp),
+            (&["help", "nonsense"], ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(arguments).err(), Some(expected), "{arguments:?}");
         }
@@ -377,6 +395,8 @@ mod tests {
     #[test]
     fn get_value_prints_the_value_or_says_why_not() {
         use get_value::Secrets::{Kept, Shown};
+        const UNSET: &str = "airgate: [database] sql_alchemy_conn is not set, and has no default: the configuration file, \
+                             AIRGATE__DATABASE__SQL_ALCHEMY_CONN or --set database.sql_alchemy_conn=… sets it\n";
         let secret = "api_auth.jwt_secret=hunter2";
         let rows = [
             ("api", "fallback_page_limit", Kept, Ok("20\n")),
@@ -390,7 +410,13 @@ mod tests {
                 Kept,
                 Err("airgate: [api_auth] jwt_secret is a secret: --show-secrets prints it\n"),
             ),
-            ("api", "base_url", Kept, Err("airgate: [api] base_url is not set\n")),
+            (
+                "api",
+                "base_url",
+                Kept,
+                Err("airgate: [api] base_url is not set, and has no default: the configuration file, \
+                 AIRGATE__API__BASE_URL or --set api.base_url=… sets it\n"),
+            ),
             (
                 "api",
                 "auth_backnds",
@@ -401,8 +427,13 @@ mod tests {
                 "keycloak_auth_manager",
                 "realm",
                 Kept,
-                Err("airgate: [keycloak_auth_manager] realm is not set\n"),
+                Err(
+                    "airgate: [keycloak_auth_manager] realm is not set, and has no default: the configuration file, \
+                 AIRGATE__KEYCLOAK_AUTH_MANAGER__REALM or --set keycloak_auth_manager.realm=… sets it\n",
+                ),
             ),
+            ("database", "sql_alchemy_conn", Kept, Err(UNSET)),
+            ("database", "sql_alchemy_conn", Shown, Err(UNSET)),
             (
                 "jwt.issuers",
                 "issuer",

@@ -35,9 +35,7 @@ pub fn get_value(
         Known::Option(option) | Known::Alias(option, _) => option,
         Known::Unavailable(message) | Known::Unknown(message) => return fail(&message, err),
     };
-    if option.secret && secrets == Secrets::Kept {
-        return fail(&format!("{} is a secret: --show-secrets prints it", option.title()), err);
-    }
+    let title = option.title();
     let mut read = sources.read();
     if let Some(name) = names::callout(&section.to_lowercase()) {
         read.layer.entries = read.layer.callouts.remove(name).map(|(_, entries)| entries).unwrap_or_default();
@@ -46,12 +44,19 @@ pub fn get_value(
         report(&[], &read.findings.errors, err);
         return Exit::Failure;
     }
+    if option.secret && secrets == Secrets::Kept && read.layer.get(option).is_some() {
+        return fail(&format!("{title} is a secret: --show-secrets prints it"), err);
+    }
     match read.written(option, &sources.environment) {
         Ok(Some(value)) => {
             let _ = writeln!(out, "{value}");
             Exit::Success
         }
-        Ok(None) => fail(&format!("{} is not set", option.title()), err),
+        Ok(None) => {
+            let variable = option.variable();
+            let hint = format!("the configuration file, {variable} or --set {}=… sets it", option.path());
+            fail(&format!("{title} is not set, and has no default: {hint}"), err)
+        }
         Err(errors) => {
             report(&[], &errors, err);
             Exit::Failure

@@ -204,7 +204,10 @@ pub const CALLOUTS: &str = "callout.NAME";
 /// What the introduction of a section says, in the order of the sections.
 pub const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how airgate listens."),
-    ("server.tls", "TLS with clients: also written tls = { certificate = \"…\", key = \"…\" } in [server]."),
+    (
+        "server.tls",
+        "TLS with clients. In place of this section tls = { certificate = \"…\", key = \"…\" } may stand in [server], not beside it: take this section out, then.",
+    ),
     ("admin", "Metrics and health: a port of its own."),
     ("upstream", "The Airflow behind airgate."),
     ("basic", "Name and password, on the API and on the token endpoints."),
@@ -244,6 +247,11 @@ impl Opt {
     /// The option as `--set` writes it: `api.auth_backends`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.key)
+    }
+
+    /// The option as an environment variable: `AIRGATE__API__AUTH_BACKENDS`.
+    pub fn variable(&self) -> String {
+        format!("AIRGATE__{}", self.path().replace('.', "__").to_uppercase())
     }
 
     /// Whether there may be several of it: in an array of tables, where no environment variable reaches, or

@@ -68,6 +68,22 @@ fn help_and_version() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let nowhere = folder(&[]);
+    let run = |arguments: &[&str]| airgate(nowhere.path(), &[], arguments, b"");
+    assert_eq!(run(&["help"]), run(&["--help"]));
+    for (command, option) in [
+        (&["help", "check"][..], &["check", "--help"][..]),
+        (&["help", "config", "get-value"], &["config", "get-value", "--help"]),
+    ] {
+        let (help, option) = (run(command), run(option));
+        assert_eq!((help.code, help.out), (0, option.out), "{command:?}");
+    }
+    assert!(run(&["help"]).out.contains("SIGNALS\n  SIGHUP\n"));
+    assert_eq!(run(&["help", "nonsense"]).code, 2);
+}
+
+#[test]
 fn check_says_what_will_not_work() {
     const HASH: &str = "$2y$05$FCU1BIVUTPr1i3VwKXtrZuMkFqnPgSwLwIbeqWh4DPGZbzxZcEgYq";
     let users = format!("[users]\nadmin = \"{HASH}\"\nzoe = \"{HASH}\"\nbob = \"{HASH}\"\n");

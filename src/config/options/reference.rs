@@ -17,7 +17,10 @@ pub fn sample_file() -> String {
          # `airgate check` says what is wrong, all at once.\n",
     );
     for (section, about) in SECTIONS {
-        let _ = writeln!(out, "\n# {about}");
+        out.push('\n');
+        for line in wrap(about, 96) {
+            let _ = writeln!(out, "# {line}");
+        }
         let _ = match *section {
             ISSUERS => writeln!(out, "#[[{section}]]"),
             CALLOUTS => writeln!(out, "#[{section}]"),
@@ -44,9 +47,12 @@ pub fn reference() -> String {
     let mut out = String::new();
     for (section, about) in SECTIONS {
         let _ = match *section {
-            ISSUERS => writeln!(out, "[[{section}]]\n  {about}"),
-            _ => writeln!(out, "[{section}]\n  {about}"),
+            ISSUERS => writeln!(out, "[[{section}]]"),
+            _ => writeln!(out, "[{section}]"),
         };
+        for line in wrap(about, 76) {
+            let _ = writeln!(out, "  {line}");
+        }
         for option in ALL.iter().filter(|o| o.section == *section) {
             let default = match option.default {
                 "" => "",
