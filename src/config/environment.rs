@@ -1,10 +1,13 @@
 //! `AIRGATE__SECTION__KEY` and `--set section.key=value`: texts, cut by the type of the option.
 
+mod strangers;
+
 use super::airflow::expand::Environment;
 use super::layer::{Entry, Findings, Layer, Newline, Source, Value};
 use super::location::Location;
 use super::names::{self, Known};
 use super::options::{self, Opt};
+use strangers::Stranger;
 
 /// What our variables begin with.
 const PREFIX: &str = "AIRGATE__";
@@ -42,10 +45,23 @@ impl std::str::FromStr for Assignment {
 pub fn read_variables(environment: &Environment, findings: &mut Findings) -> Layer {
     let mut layer = Layer::default();
     for (variable, text) in environment {
-        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
         let at = Location::Variable(variable.as_str().into());
+        let Some(name) = variable.strip_prefix(PREFIX) else {
+            match strangers::judge(variable) {
+                Stranger::NotOurs => {}
+                Stranger::Misspelt(nearest) => {
+                    findings.errors.push(&at, format!("unknown variable; the nearest is {nearest}"));
+                }
+                Stranger::Unknown => findings.warn(&at, strangers::UNKNOWN),
+            }
+            continue;
+        };
         let Some((section, key)) = name.split_once("__") else {
-            findings.errors.push(&at, "expected AIRGATE__SECTION__KEY");
+            let message = match strangers::nearest(variable) {
+                Some(nearest) => format!("expected AIRGATE__SECTION__KEY; the nearest is {nearest}"),
+                None => "expected AIRGATE__SECTION__KEY".to_owned(),
+            };
+            findings.errors.push(&at, message);
             continue;
         };
         let (section, key) = named(section.to_lowercase(), key.to_lowercase());

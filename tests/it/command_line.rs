@@ -83,6 +83,40 @@ fn help_is_a_command_too() {
     assert_eq!(run(&["help", "nonsense"]).code, 2);
 }
 
+/// A misspelt variable is no variable that is silently ignored; those of Kubernetes' Services are.
+#[test]
+fn variables_that_begin_like_ours() {
+    let nowhere = folder(&[]);
+    let check = |environment: &[(&str, &str)]| airgate(nowhere.path(), environment, &["check"], b"");
+    let of_services = [
+        ("AIRGATE_SERVICE_HOST", "10.0.0.1"),
+        ("AIRGATE_SERVICE_PORT_HTTP", "8081"),
+        ("AIRGATE_PORT", "tcp://10.0.0.1:8081"),
+        ("AIRGATE_PORT_8081_TCP_ADDR", "10.0.0.1"),
+        ("AIRGATE_ADMIN_SERVICE_HOST", "10.0.0.2"),
+        ("AIRGATE_TEST_KEYCLOAK", "x"),
+    ];
+    let defaults = "ok: nothing is configured, all options have their defaults\n";
+    assert_eq!(check(&of_services), ended(0, defaults, ""));
+    let others = check(&[("AIRGATE_VERSION", "1")]);
+    let unread = "warning: AIRGATE_VERSION: is not read: options are AIRGATE__SECTION__KEY, and AIRGATE_CONF names the \
+                  configuration file\n";
+    assert_eq!(others, ended(0, defaults, unread));
+    let misspelt = check(&[
+        ("AIRGATE_CONFIG", "a.toml"),
+        ("AIRGATE_UPSTREAM_URL", "http://a:1"),
+        ("AIRGATE__SERVER_LISTEN", "127.0.0.1:1"),
+        ("AIRGATE__SERVER__LISTNE", "127.0.0.1:1"),
+    ]);
+    let said = "error: AIRGATE_CONFIG: unknown variable; the nearest is AIRGATE_CONF\n\
+                error: AIRGATE_UPSTREAM_URL: unknown variable; the nearest is AIRGATE__UPSTREAM__URL\n\
+                error: AIRGATE__SERVER_LISTEN: expected AIRGATE__SECTION__KEY; the nearest is AIRGATE__SERVER__LISTEN\n\
+                error: AIRGATE__SERVER__LISTNE: unknown key listne in [server]; the nearest is listen\n\
+                airgate: the configuration has 4 errors\n";
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!((misspelt.code, lines(&misspelt.err)), (1, lines(said)));
+}
+
 #[test]
 fn check_says_what_will_not_work() {
     const HASH: &str = "$2y$05$FCU1BIVUTPr1i3VwKXtrZuMkFqnPgSwLwIbeqWh4DPGZbzxZcEgYq";
