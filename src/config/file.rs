@@ -1,5 +1,7 @@
 //! Our own file: TOML, read with every error in it collected.
 
+mod repeated;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use super::location::{Located, Location};
 use super::names;
 use super::options;
 use super::table::Table;
+use repeated::Repeated;
 
 /// Reads a file's text. `name` is what messages call the file; relative paths in it start at
 /// `folder`.
@@ -35,11 +38,18 @@ pub fn read(text: &str, name: &str, folder: &Path, findings: &mut Findings) -> L
             }
             None => Location::File(Arc::clone(&reader.name)),
         };
-        reader.findings.errors.push(&at, error.message());
+        let message = match error.span().filter(|_| error.message() == DUPLICATE) {
+            Some(span) => reader.written_again(Repeated::find(text, span)),
+            None => error.message().to_owned(),
+        };
+        reader.findings.errors.push(&at, message);
     }
     reader.sections(table.get_ref());
     reader.layer
 }
+
+/// What the parser says of a key that is there already.
+const DUPLICATE: &str = "duplicate key";
 
 struct Reader<'a> {
     text: &'a str,
@@ -60,6 +70,11 @@ impl Reader<'_> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Location::Column { file: Arc::clone(&self.name), line, column }
+    }
+
+    fn written_again(&self, Repeated { name, first }: Repeated) -> String {
+        let first = first.map(|byte| format!(": the first time is at {}", self.at(byte)));
+        format!("{name} is written a second time{}. Write it once", first.unwrap_or_default())
     }
 
     fn sections(&mut self, document: &DeTable<'_>) {

@@ -43,8 +43,64 @@ fn a_file_that_is_no_toml_still_tells_the_rest() {
         "airgate.toml:3:10: [server] listen: expected an address and port such as \"127.0.0.1:8081\", or \
          \"unix:\" and an absolute path, found the number 5"
     );
-    assert_eq!(errors[2], "airgate.toml:6:1: duplicate key");
+    assert_eq!(
+        errors[2],
+        "airgate.toml:6:1: [api] maximum_page_limit is written a second time: the first time is at airgate.toml:5:1. \
+         Write it once"
+    );
     assert!(errors[3].starts_with("airgate.toml:7:1: unknown key nonsense in [api]"), "{errors:#?}");
+}
+
+/// What is there twice, and both places.
+#[test]
+fn what_is_written_twice_is_named_with_both_places() {
+    let rows = [
+        (
+            "a key outside",
+            "a = 1\na = 2\n",
+            "2:1: a is written a second time: the first time is at airgate.toml:1:1",
+        ),
+        (
+            "a key",
+            "[server]\nthreads = 1\nlisten = [\n  \"127.0.0.1:1\",\n]\n  threads = 2\n",
+            "6:3: [server] threads is written a second time: the first time is at airgate.toml:2:1",
+        ),
+        (
+            "a section",
+            "[log]\nlevel = \"info\"\n[server]\n[ log ] # again\naccess = true\n",
+            "4:3: [log] is written a second time: the first time is at airgate.toml:1:2",
+        ),
+        (
+            "a table in a section, and as a section: the sample uncommented",
+            "[server]\ntls = { certificate = \"a\", key = \"b\" }\n\n[server.tls]\n",
+            "4:9: [server.tls] is written a second time: the first time is at airgate.toml:2:1",
+        ),
+        (
+            "a key after a table in its section",
+            "[server]\ntls = { certificate = \"a\", key = \"b\" }\nthreads = 1\nthreads = 2\n",
+            "4:1: [server] threads is written a second time: the first time is at airgate.toml:3:1",
+        ),
+        (
+            "a key with dots",
+            "[server]\ntls.key = \"a\"\ntls.key = \"b\"\n",
+            "3:5: [server] tls.key is written a second time: the first time is at airgate.toml:2:5",
+        ),
+        (
+            "a key of one of several tables",
+            "[[jwt.issuers]]\nissuer = \"a\"\n[[jwt.issuers]]\nissuer = \"b\"\nissuer = \"c\"\n",
+            "5:1: [jwt.issuers] issuer is written a second time: the first time is at airgate.toml:4:1",
+        ),
+        (
+            "in a table on one line",
+            "[server]\ntls = { key = \"a\", key = \"b\" }\n",
+            "2:20: key in one table is written a second time",
+        ),
+    ];
+    for (name, text, expected) in rows {
+        let errors = Case::new().toml(text).errors();
+        let expected = format!("airgate.toml:{expected}. Write it once");
+        assert!(errors.contains(&expected), "{name}: {expected}\n{errors:#?}");
+    }
 }
 
 /// One error in our own file, and its whole text.
