@@ -107,6 +107,9 @@ impl Gate {
                 outages.iter().map(|(backend, cause)| format!("{backend}: {cause}")).collect();
             outcome.cause = Some(causes.join("; "));
         }
+        if let Problem::ExperimentalOff = problem {
+            outcome.cause = Some("[api] enable_experimental_api is false".to_owned());
+        }
         let mut reply = match outcome.errors {
             ErrorForm::Detail => Reply::problem(problem),
             ErrorForm::ProblemJson => Reply::problem_json(problem),
@@ -171,7 +174,7 @@ impl Gate {
         if cors::is_preflight(&head.method, &head.headers) {
             match (&self.cors, route.kind) {
                 (Some(policy), _) => return Ok(Step::Reply(policy.preflight(&head.headers).into())),
-                (None, RouteKind::Other(Passage::Denied)) => {}
+                (None, RouteKind::Other(Passage::Denied | Passage::Off)) => {}
                 // The upstream may have a policy of its own, and browsers send no credentials here.
                 (None, _) => return self.forward(request, &target, &route, None, outcome).await,
             }
@@ -184,6 +187,7 @@ impl Gate {
                 return Ok(Step::Reply(self.log_in.wrong_method(endpoint, &head.method)));
             }
             RouteKind::Other(Passage::Denied) => return Err(Problem::NoRoute),
+            RouteKind::Other(Passage::Off) => return Err(Problem::ExperimentalOff),
             RouteKind::Other(Passage::Allowed | Passage::Paged) => {
                 return self.forward(request, &target, &route, None, outcome).await;
             }
@@ -351,8 +355,10 @@ fn error_form(kind: &RouteKind, release: Release) -> ErrorForm {
             (Api::Stable, _) | (Api::Fab, Release::Airflow2) => ErrorForm::ProblemJson,
             (Api::Public, _) | (Api::Fab, Release::Airflow3 | Release::Unknown) => ErrorForm::Detail,
         },
-        RouteKind::Experimental(_) => ErrorForm::Error,
-        RouteKind::Token(_) | RouteKind::Other(_) => ErrorForm::Detail,
+        RouteKind::Experimental(_) | RouteKind::Other(Passage::Off) => ErrorForm::Error,
+        RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Paged | Passage::Denied) => {
+            ErrorForm::Detail
+        }
     }
 }
 
@@ -374,7 +380,7 @@ fn paging(kind: &RouteKind, release: Release) -> Option<(Dialect, ListEndpoint)>
         }
         RouteKind::Experimental(_) => Some((Dialect::Airflow2, ListEndpoint::No)),
         RouteKind::Other(Passage::Paged) => Some((Dialect::Airflow3, ListEndpoint::No)),
-        RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Denied) => None,
+        RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Denied | Passage::Off) => None,
     }
 }
 

@@ -535,6 +535,7 @@ fn leaves_doubt(problem: &Problem) -> bool {
         | Problem::Credentials(_)
         | Problem::TooManyHeaders
         | Problem::NoRoute
+        | Problem::ExperimentalOff
         | Problem::Refused(_)
         | Problem::CrossSite(_)
         | Problem::UnknownToAirflow

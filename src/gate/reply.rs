@@ -44,6 +44,8 @@ pub enum Problem {
     TooManyHeaders,
     /// Neither API nor token, and `[gate] other_routes` does not let it through.
     NoRoute,
+    /// The experimental API, which `[api] enable_experimental_api` does not turn on.
+    ExperimentalOff,
     /// Nobody accepted the credentials.
     Refused(Box<Refusal>),
     /// A change asked for by a foreign page, with a credential that the browser sent by itself.
@@ -75,7 +77,7 @@ impl Problem {
             Self::Framing => "ambiguous_framing",
             Self::Head => "malformed_head",
             Self::TooManyHeaders => "too_many_headers",
-            Self::NoRoute => "no_route",
+            Self::NoRoute | Self::ExperimentalOff => "no_route",
             Self::Refused(refusal) => match &refusal.cause {
                 Cause::Unauthorized(None) => "no_credential",
                 Cause::Unauthorized(Some(reason)) | Cause::Forbidden(reason) => match reason {
@@ -152,6 +154,10 @@ impl Reply {
             Problem::NoRoute => Self::detail(
                 S::NOT_FOUND,
                 "Not a route of the API. Set [gate] other_routes to forward other routes to Airflow",
+            ),
+            Problem::ExperimentalOff => Self::detail(
+                S::NOT_FOUND,
+                "The experimental API is not enabled. Set [api] enable_experimental_api = true to have it answered",
             ),
             Problem::Refused(refusal) => Self::refused(refusal),
             Problem::CrossSite(_) => {

@@ -161,6 +161,8 @@ pub enum Passage {
     Paged,
     /// 404.
     Denied,
+    /// 404 too: the experimental API, which `[api] enable_experimental_api` turns on.
+    Off,
 }
 
 impl Routes {
@@ -264,6 +266,8 @@ impl Routes {
             Place::Document
         } else if below(path, EXECUTION).is_some() {
             Place::Other(Reach::Execution)
+        } else if below(path, EXPERIMENTAL).is_some() {
+            Place::Other(Reach::Experimental)
         } else if below(path, UI_API).is_some() {
             Place::Other(Reach::UiApi)
         } else {
@@ -311,13 +315,14 @@ impl Routes {
     fn other(&self, reach: Reach) -> Route {
         let passage = match (self.settings.other_routes, reach) {
             (OtherRoutes::Deny, Reach::Ui | Reach::UiApi | Reach::Execution) => Passage::Denied,
+            (OtherRoutes::Deny, Reach::Experimental) => Passage::Off,
             (OtherRoutes::Ui, Reach::Execution) => Passage::Denied,
             (OtherRoutes::Ui | OtherRoutes::All, Reach::UiApi) => Passage::Paged,
-            (OtherRoutes::Ui, Reach::Ui) => Passage::Allowed,
-            (OtherRoutes::All, Reach::Ui | Reach::Execution) => Passage::Allowed,
+            (OtherRoutes::Ui, Reach::Ui | Reach::Experimental) => Passage::Allowed,
+            (OtherRoutes::All, Reach::Ui | Reach::Experimental | Reach::Execution) => Passage::Allowed,
         };
         let template = match reach {
-            Reach::Ui | Reach::UiApi => "/{path}",
+            Reach::Ui | Reach::UiApi | Reach::Experimental => "/{path}",
             Reach::Execution => "/execution/{path}",
         };
         Route { kind: RouteKind::Other(passage), template }
@@ -378,6 +383,8 @@ enum Place<'p> {
 enum Reach {
     Ui,
     UiApi,
+    /// The experimental API where it is not enabled.
+    Experimental,
     Execution,
 }
 

@@ -53,6 +53,26 @@ fn the_experimental_api_answers_where_it_is_enabled() {
     assert_eq!((unknown.status, unknown.header("deprecation")), (404, Some("true")));
 }
 
+/// Where it is not enabled, both the client, in the form that it reads errors in, and the log are told what enables it.
+#[test]
+fn the_experimental_api_says_what_enables_it() {
+    let upstream = Upstream::start();
+    let off = Airgate::before(&upstream.url(), "");
+    let answer = off.send(get("/api/experimental/test").with("X-Request-ID", "off"));
+    let error =
+        "The experimental API is not enabled. Set [api] enable_experimental_api = true to have it answered";
+    assert_eq!(answer.told(), (404, format!(r#"{{"error":"{error}"}}"#)));
+    assert_eq!(answer.header("deprecation"), Some("true"));
+    let line = off.access("\"off\"");
+    assert_eq!([&line["refused"], &line["cause"]], ["no_route", "[api] enable_experimental_api is false"]);
+    assert!(upstream.seen().is_empty());
+    let other = off.send(get("/api/experimentally"));
+    assert!(other.json()["detail"].as_str().unwrap().contains("other_routes"), "{}", other.text());
+
+    let forwarding = Airgate::before(&upstream.url(), "[gate]\nother_routes = \"ui\"\n");
+    assert_eq!(forwarding.send(get("/api/experimental/test")).status, 200);
+}
+
 fn made_up(upstream: &Upstream) -> Airgate {
     Airgate::before(&upstream.url(), &format!("[api_auth]\njwt_secret = \"{}\"\n", token::SECRET))
 }

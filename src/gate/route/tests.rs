@@ -205,7 +205,7 @@ fn kinds_of_routes() {
             ("another API", "GET", "/api/v3/pools", "Denied /{path}"),
             ("FAB's other paths", "GET", "/auth/fab", "Denied /{path}"),
             ("a base path that is not configured", "GET", "/airflow/api/v2/pools", "Denied /{path}"),
-            ("experimental API, off", "GET", "/api/experimental/test", "Denied /{path}"),
+            ("experimental API, off", "GET", "/api/experimental/test", "Off /{path}"),
             ("UI", "GET", "/", "Denied /{path}"),
         ],
     );
