@@ -131,6 +131,40 @@ fn listeners_stay_and_a_warning_says_so() {
 }
 
 #[test]
+fn a_users_file_that_changes_is_told() {
+    let upstream = Upstream::start();
+    let users = "[basic]\nsources = \"file\"\n[core]\nsimple_auth_manager_users = \"admin:admin,bob:viewer\"\n\
+                 simple_auth_manager_passwords_file = \"passwords\"\n";
+    let airgate = Airgate::with(config(&upstream, users)).file("passwords", r#"{"admin": "one"}"#).start();
+    let status = |password: &str| airgate.send(get("/api/v2/config").basic("admin", password)).status;
+    // All at once, as an editor does it.
+    let write = |text: &str| {
+        let new = airgate.home().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, airgate.home().join("passwords")).unwrap();
+    };
+    let told = |text: &str| -> Value { serde_json::from_str(&airgate.logs(text)).unwrap() };
+    assert_eq!(status("one"), 200);
+
+    write(r#"{"admin": "two", "bob": "b"}"#);
+    let line = told("users file has changed, and is in force as it is now");
+    assert_eq!((&line["level"], &line["users"]), (&json!("INFO"), &json!(2)), "{line}");
+    assert!(line["path"].as_str().unwrap().ends_with("passwords"), "{line}");
+    assert_eq!([status("one"), status("two")], [401, 200]);
+
+    write("{");
+    let line = told("users file not taken over, the last one stays in force");
+    assert_eq!(line["level"], "ERROR", "{line}");
+    assert_eq!(status("two"), 200);
+
+    write(r#"{"admin": "three"}"#);
+    let line = told("users file is right again, and in force as it is now");
+    assert_eq!((&line["level"], &line["users"]), (&json!("INFO"), &json!(1)), "{line}");
+    assert_eq!([status("two"), status("three")], [401, 200]);
+    assert!(!airgate.log().contains("three"), "{}", airgate.log());
+}
+
+#[test]
 fn verified_passwords_and_lock_outs_survive_a_reload() {
     let upstream = Upstream::answering(|seen| match seen.target.as_str() {
         "/auth/token" if String::from_utf8_lossy(&seen.body).contains("right") => {

@@ -46,6 +46,23 @@ pub enum Format {
     Hashes,
 }
 
+/// What a look at the file found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing new.
+    Unchanged,
+    /// A change: these many users are in force now.
+    Read {
+        /// How many.
+        users: usize,
+    },
+    /// The first state that can be read after one that could not.
+    Mended {
+        /// How many users are in force now.
+        users: usize,
+    },
+}
+
 impl PasswordFile {
     /// How often to [`watch`](Self::watch): the longest that a removed password still works.
     pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -86,26 +103,29 @@ impl PasswordFile {
         &self.path
     }
 
-    /// Reads the file again if it has changed since. Blocks. On a fault the users last read stay in
-    /// force, and [`Source::health`] says so.
+    /// Reads the file again if it has changed since, and says so. Blocks. On a fault the users last read
+    /// stay in force, and [`Source::health`] says so.
     ///
     /// # Errors
     /// As of [`open`](Self::open), once for each change of the file.
-    pub fn refresh(&self) -> Result<(), FileError> {
+    pub fn refresh(&self) -> Result<Look, FileError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Stamp::of(&self.path);
         if now.is_some() && now == *seen {
-            return Ok(());
+            return Ok(Look::Unchanged);
         }
         if now.is_none() && seen.is_none() {
-            return Ok(());
+            return Ok(Look::Unchanged);
         }
         match read::load(&self.path, &self.format) {
             Ok((table, stamp)) => {
                 *seen = Some(stamp);
+                let users = table.names().count();
                 self.table.store(Arc::new(table));
-                self.trouble.store(None);
-                Ok(())
+                match self.trouble.swap(None) {
+                    None => Ok(Look::Read { users }),
+                    Some(_) => Ok(Look::Mended { users }),
+                }
             }
             Err(fault) => {
                 // Looked at, and not again until it changes.
@@ -125,9 +145,19 @@ impl PasswordFile {
                 tokio::time::sleep(every).await;
                 let Some(file) = file.upgrade() else { return };
                 let look = tokio::task::spawn_blocking(move || (file.refresh(), file));
-                if let Ok((Err(fault), file)) = look.await {
-                    let path = file.path.display();
-                    tracing::error!(%path, error = %fault, "users file not taken over, the last one stays in force");
+                let Ok((found, file)) = look.await else { continue };
+                let path = file.path.display();
+                match found {
+                    Ok(Look::Unchanged) => {}
+                    Ok(Look::Read { users }) => {
+                        tracing::info!(%path, users, "users file has changed, and is in force as it is now");
+                    }
+                    Ok(Look::Mended { users }) => {
+                        tracing::info!(%path, users, "users file is right again, and in force as it is now");
+                    }
+                    Err(fault) => {
+                        tracing::error!(%path, error = %fault, "users file not taken over, the last one stays in force");
+                    }
                 }
             }
         });

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::DeTable;
 
 use super::Format;
 use crate::auth::basic::hash::{InvalidHash, StoredHash};
@@ -71,6 +72,11 @@ pub enum LineFault {
     /// Not as the format asks.
     #[error("{0}")]
     Malformed(&'static str),
+    /// TOML, and no table of users in it.
+    #[error(
+        "no table `[users]`, but `{0}`: write names and hashes below a line `[users]`, as `name = \"hash\"`"
+    )]
+    NoUsers(Box<str>),
     /// The user stands there twice.
     #[error("user `{0}` stands here a second time")]
     Duplicate(Box<str>),
@@ -258,6 +264,9 @@ fn toml_users(text: &Secret) -> Result<Records, Faults> {
     let text = text.expose();
     let line = |at: usize| text.bytes().take(at).filter(|&b| b == b'\n').count() + 1;
     let file: UsersFile = toml::from_str(text).map_err(|error| {
+        if let Some((at, other)) = instead_of_users(text) {
+            return vec![(line(at), LineFault::NoUsers(other))];
+        }
         let at = error.span().map_or(0, |span| span.start);
         let fault = "not as asked: one table `[users]` of `name = \"hash\"`, each name once";
         vec![(line(at), LineFault::Malformed(fault))]
@@ -268,12 +277,24 @@ fn toml_users(text: &Secret) -> Result<Records, Faults> {
     }))
 }
 
+/// What stands at the top of a TOML file without a table of users, and where.
+fn instead_of_users(text: &str) -> Option<(usize, Box<str>)> {
+    let file = DeTable::parse(text).ok()?;
+    let mut keys: Vec<_> = file.get_ref().iter().map(|(key, _)| (key.span().start, key.get_ref())).collect();
+    keys.sort();
+    let (at, first) = *keys.first()?;
+    (!keys.iter().any(|(_, key)| *key == "users")).then(|| (at, format!("[{first}]").into()))
+}
+
 fn htpasswd(text: &Secret) -> Result<Records, Faults> {
     collect(significant(text).map(|(at, line)| {
         let entry = line.split_once(':').map(|(name, hash)| (name.trim().into(), hash.trim().into()));
-        (at, entry.ok_or(LineFault::Malformed("not `name:hash`")))
+        (at, entry.ok_or(LineFault::Malformed(NO_ENTRY)))
     }))
 }
+
+/// What a line without a colon is told. A file with TOML in it may lack its first line.
+const NO_ENTRY: &str = "not `name:hash`; a file of `name = \"hash\"` begins with a line `[users]`";
 
 type Entry = Result<(Box<str>, Box<str>), LineFault>;
 

@@ -143,6 +143,8 @@ fn faults_name_file_line_and_kind_and_no_secret() {
     let weak = |name: &str, kind| LineFault::Hash(name.into(), InvalidHash::Weak(kind));
     let not_toml =
         LineFault::Malformed("not as asked: one table `[users]` of `name = \"hash\"`, each name once");
+    let no_entry =
+        LineFault::Malformed("not `name:hash`; a file of `name = \"hash\"` begins with a line `[users]`");
     let not_json = LineFault::Malformed("not a JSON object of names and passwords");
     type Row = (&'static str, String, Format, Vec<(usize, LineFault)>);
     let rows: Vec<Row> = vec![
@@ -153,7 +155,7 @@ fn faults_name_file_line_and_kind_and_no_secret() {
             vec![
                 (3, weak("bob", "SHA-1 ({SHA})")),
                 (5, LineFault::Duplicate("ann".into())),
-                (6, LineFault::Malformed("not `name:hash`")),
+                (6, no_entry.clone()),
                 (7, LineFault::Malformed("no user name")),
             ],
         ),
@@ -170,6 +172,18 @@ fn faults_name_file_line_and_kind_and_no_secret() {
             vec![(3, not_toml.clone())],
         ),
         ("another table", "[users]\n[hunter2]\n".into(), Format::Hashes, vec![(2, not_toml.clone())]),
+        (
+            "TOML without users",
+            format!("# users\n\n[user]\na = \"{bcrypt}\"\n"),
+            Format::Hashes,
+            vec![(3, LineFault::NoUsers("[user]".into()))],
+        ),
+        (
+            "TOML without any table",
+            "# users\na = \"hunter2\"\n".into(),
+            Format::Hashes,
+            vec![(2, no_entry.clone())],
+        ),
         ("a number for a hash", "[users]\na = 5\n".into(), Format::Hashes, vec![(2, not_toml)]),
         ("not JSON", "{\n\"ann\": hunter2".into(), simple(&["ann"]), vec![(2, not_json.clone())]),
         (
@@ -234,18 +248,18 @@ async fn a_changed_file_is_read_again_and_a_broken_one_is_not_taken_over() {
     let file = fixture.open(simple(&["ann"])).unwrap();
     let SourceVerdict::Accepted { seal, .. } = ask(&file, "ann", "one").await else { panic!("not accepted") };
 
-    file.refresh().unwrap();
+    assert_eq!(file.refresh().unwrap(), Look::Unchanged);
     assert!(file.vouches("ann", seal.as_ref()));
 
     fixture.write(r#"{"ann":"two"}"#);
-    file.refresh().unwrap();
+    assert_eq!(file.refresh().unwrap(), Look::Read { users: 1 });
     assert!(!file.vouches("ann", seal.as_ref()));
     assert_eq!(said(&ask(&file, "ann", "one").await), "rejected");
     assert_eq!(said(&ask(&file, "ann", "two").await), "accepted");
 
     fixture.write("{");
     assert!(matches!(file.refresh(), Err(FileError::Lines { .. })));
-    file.refresh().unwrap();
+    assert_eq!(file.refresh().unwrap(), Look::Unchanged);
     assert!(matches!(file.health(), Health::Degraded(_)), "said once, but still so");
     assert_eq!(said(&ask(&file, "ann", "two").await), "accepted");
 
@@ -255,7 +269,7 @@ async fn a_changed_file_is_read_again_and_a_broken_one_is_not_taken_over() {
     assert!(matches!(file.health(), Health::Degraded(_)));
 
     fixture.write(r#"{"ann":"three"}"#);
-    file.refresh().unwrap();
+    assert_eq!(file.refresh().unwrap(), Look::Mended { users: 1 });
     assert_eq!(file.health(), Health::Up);
     assert_eq!(said(&ask(&file, "ann", "three").await), "accepted");
 }
