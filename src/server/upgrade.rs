@@ -163,11 +163,19 @@ impl Handover {
     }
 
     fn start(&self, ours: &OwnedFd, theirs: OwnedFd) -> Result<Successor> {
-        let mut child = Command::new(&self.program)
+        let started = Command::new(&self.program)
             .args(&self.arguments)
             .env(VARIABLE, "1")
             .stdin(Stdio::from(theirs))
-            .spawn()?;
+            .spawn();
+        let mut child = started.map_err(|error| {
+            let program = self.program.display();
+            let text = format!(
+                "{program} cannot be started: {error}. It must be there, by the name that this process was started \
+                 by; then send SIGUSR2 again"
+            );
+            Error::new(error.kind(), text)
+        })?;
         match self.hand_over(ours) {
             Ok(()) => Ok(Successor(child)),
             Err(error) => Err(ended(&mut child, error)),
@@ -192,11 +200,12 @@ impl Handover {
         // From here on it either has said that it serves, or cannot say so any more and does not serve.
         hang_up(wire);
         let mut said = [0; READY.len()];
-        let (length, _) = rustix::net::recv(wire, &mut said, RecvFlags::empty())?;
+        // One that ended without reading resets the connection, which says no more than that.
+        let length = rustix::net::recv(wire, &mut said, RecvFlags::empty()).map_or(0, |(length, _)| length);
         match said.get(..length) == Some(READY) {
             true => Ok(()),
-            false if late => Err(Error::other(format!("it does not serve within {PATIENCE:?}"))),
-            false => Err(Error::other("it ended: its log says why")),
+            false if late => Err(Error::other(format!("the new process does not serve within {PATIENCE:?}"))),
+            false => Err(Error::other("the new process does not serve")),
         }
     }
 }
@@ -231,13 +240,16 @@ fn ended(child: &mut Child, error: Error) -> Error {
     // One that ended by itself has a status worth telling.
     while began.elapsed() < Duration::from_secs(1) {
         if let Ok(Some(status)) = child.try_wait() {
-            return Error::other(format!("{error} ({status})"));
+            return Error::other(format!(
+                "{error}; it ended by itself ({status}). What it wrote to standard error says why, as does \
+                 `airgate check` with its configuration. Mend that, and send SIGUSR2 again"
+            ));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     let _ = child.kill();
     let _ = child.wait();
-    error
+    Error::other(format!("{error}; it was ended. Its log says what it was at. Send SIGUSR2 to try again"))
 }
 
 #[cfg(test)]
@@ -263,11 +275,21 @@ mod tests {
         let (socket, address) = named("[server] listen 127.0.0.1:0");
         let handover = Handover::new(["false".into()], vec![socket]);
         let said = handover.begin().err().unwrap().to_string();
-        assert!(said.contains("exit status: 1"), "{said}");
+        for part in [
+            "the new process does not serve; it ended by itself (exit status: 1)",
+            "`airgate check`",
+            "SIGUSR2",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
         assert!(TcpStream::connect(address).is_ok());
 
         let missing = Handover::new(["/nowhere/airgate".into()], Vec::new());
-        assert_eq!(missing.begin().err().unwrap().kind(), std::io::ErrorKind::NotFound);
+        let refused = missing.begin().err().unwrap();
+        assert_eq!(refused.kind(), std::io::ErrorKind::NotFound);
+        let said = refused.to_string();
+        assert!(said.starts_with("/nowhere/airgate cannot be started: No such file"), "{said}");
+        assert!(said.contains("send SIGUSR2 again"), "{said}");
     }
     #[test]
     fn one_that_is_given_up_is_gone_and_no_other_begins() {

@@ -178,7 +178,10 @@ fn an_upgrade_that_fails_changes_nothing() {
     let good = std::fs::read_to_string(airgate.config()).unwrap();
     std::fs::write(airgate.config(), format!("{good}[nonsense]\n")).unwrap();
     airgate.signal("USR2");
-    airgate.logs("the upgrade failed; this process goes on");
+    let failed = airgate.logs("the upgrade failed; this process goes on");
+    for part in ["it ended by itself (exit status: 1)", "`airgate check`", "send SIGUSR2 again"] {
+        assert!(failed.contains(part), "{part}: {failed}");
+    }
     assert_eq!(airgate.send(named("a")).status, 200);
     assert_eq!(airgate.admin("/healthz").status, 200);
     // And it can be tried again.
