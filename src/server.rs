@@ -40,7 +40,7 @@ use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot, TRANSLATED};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Quiet, Telemetry};
-use bind::Bound;
+use bind::{Bound, SocketFile};
 use facts::Facts;
 use notify::ServiceManager;
 use polls::LongestPoll;
@@ -137,6 +137,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let serving = bind::all("[server] listen", places, &mut inherited)?;
     let admin = bind::all("[admin] listen", [&settings.admin.listen.value], &mut inherited)?;
     let sockets: Result<_, _> = serving.iter().chain(&admin).map(Bound::again).collect();
+    let files_of_sockets: Vec<_> = serving.iter().chain(&admin).filter_map(Bound::file).collect();
     let handover = Handover::new(std::env::args_os(), sockets?);
     let manager = ServiceManager::new(std::env::var_os("NOTIFY_SOCKET").as_deref());
     let logs = Arc::new(Telemetry::init(&log_settings(&settings.log), QUIET)?);
@@ -215,10 +216,15 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
     manager.ready();
     let leave = outbound.block_on(until_it_ends(signals, &reloader, handover));
+    let stops = matches!(leave, Leave::Stop(..));
     outbound.block_on(drained(leave, &drain, &settings, &manager, [stop, admin_stop], accepting));
 
     proxy_runtime.shutdown_timeout(LAST_MOMENT);
     admin_runtime.shutdown_timeout(LAST_MOMENT);
+    if stops {
+        // Nobody listens here any more. After an upgrade they are the other process's.
+        files_of_sockets.into_iter().for_each(SocketFile::remove);
+    }
     drop(entered);
     outbound.shutdown_timeout(LAST_MOMENT);
     Ok(())

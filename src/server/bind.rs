@@ -33,9 +33,44 @@ impl Bound {
         Ok(Named { name: self.name.clone(), socket: self.socket.try_clone()? })
     }
 
+    /// Its file, if it has one.
+    pub fn file(&self) -> Option<SocketFile> {
+        match &self.at {
+            Listen::Tcp(_) => None,
+            Listen::Unix(path) => Some(SocketFile { path: path.clone(), identity: identity(path)? }),
+        }
+    }
+
     /// Whether it is a Unix socket.
     pub fn is_unix(&self) -> bool {
         matches!(self.at, Listen::Unix(_))
+    }
+}
+
+/// The file of a Unix socket, which nobody but who bound it takes away.
+pub struct SocketFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// What tells a socket's file from another that was put in its place: an inode alone may be used again.
+type Identity = (u64, u64, i64, i64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
+}
+
+impl SocketFile {
+    /// Takes it away, unless it is another by now, or somebody answers there. To be called when nobody here does.
+    pub fn remove(self) {
+        if identity(&self.path) == Some(self.identity)
+            && is_abandoned(&self.path)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the socket's file stays");
+        }
     }
 }
 
@@ -147,4 +182,83 @@ fn is_abandoned(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
         && UnixStream::connect(path).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_file_goes_with_its_socket_alone() {
+        type Meanwhile = fn(&Path) -> Option<UnixListener>;
+        // Renamed and not removed: then no other file gets its inode.
+        fn away(path: &Path) {
+            std::fs::rename(path, path.with_extension("old")).unwrap();
+        }
+        let rows: [(&str, Meanwhile, bool); 5] = [
+            ("it is ours", |_| None, false),
+            (
+                "its rights were changed",
+                |path| {
+                    let rights = std::os::unix::fs::PermissionsExt::from_mode(0o660);
+                    std::fs::set_permissions(path, rights).unwrap();
+                    None
+                },
+                false,
+            ),
+            (
+                "another listens",
+                |path| {
+                    away(path);
+                    Some(UnixListener::bind(path).unwrap())
+                },
+                true,
+            ),
+            (
+                "another has bound it, and does not listen",
+                |path| {
+                    away(path);
+                    drop(UnixListener::bind(path).unwrap());
+                    None
+                },
+                true,
+            ),
+            (
+                "a file of another kind",
+                |path| {
+                    away(path);
+                    std::fs::write(path, "").unwrap();
+                    None
+                },
+                true,
+            ),
+        ];
+        for (name, meanwhile, stays) in rows {
+            let (_folder, path, bound) = bound();
+            let file = bound.file().unwrap();
+            let another = meanwhile(&path);
+            drop(bound);
+            file.remove();
+            assert_eq!(path.exists(), stays, "{name}");
+            drop(another);
+        }
+    }
+
+    #[test]
+    fn a_socket_file_stays_with_the_process_that_has_the_socket_too() {
+        let (_folder, path, bound) = bound();
+        let (file, others) = (bound.file().unwrap(), bound.again().unwrap());
+        drop(bound);
+        file.remove();
+        assert!(UnixStream::connect(path).is_ok());
+        drop(others);
+    }
+
+    fn bound() -> (tempfile::TempDir, PathBuf, Bound) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("airgate.sock");
+        let mut bound =
+            all("[server] listen", [&Listen::Unix(path.clone())], &mut Inherited::default()).unwrap();
+        (folder, path, bound.remove(0))
+    }
 }

@@ -193,6 +193,27 @@ fn an_upgrade_that_fails_changes_nothing() {
     assert_eq!(airgate.send(named("b")).status, 200);
 }
 
+/// The file of a Unix socket is the service's: it stays over an upgrade, and goes with a stop.
+#[test]
+fn a_socket_file_outlives_an_upgrade_and_no_stop() {
+    let (upstream, folder) = (Upstream::start(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("airgate.sock");
+    let setup = Airgate::with(config(&upstream.url(), "")).file("secret", SECRET);
+    let listen = format!("server.listen=127.0.0.1:0,unix:{}", path.display());
+    let mut airgate = setup.arg("--set").arg(&listen).start();
+    airgate.signal("USR2");
+    let line = airgate.logs("another process serves; draining");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let successor = Successor(u32::try_from(line["process"].as_u64().unwrap()).unwrap());
+    let stat = format!("/proc/{}/stat", airgate.pid());
+    airgate.until("it is gone", |_| std::fs::read_to_string(&stat).unwrap().contains(") Z "));
+    assert!(std::os::unix::net::UnixStream::connect(&path).is_ok(), "the successor's");
+    successor.signal("TERM");
+    // They write to the same place: it ends with both.
+    assert!(airgate.wait().success());
+    assert!(!path.exists(), "nobody's");
+}
+
 /// The service goes on in another process: who manages it is told so, and of no stop before there is one.
 #[test]
 fn the_service_manager_follows_an_upgrade() {

@@ -547,13 +547,15 @@ fn clients_on_a_unix_socket_are_served_beside_others() {
     let path = folder.path().join("airgate.sock");
     // Left behind by a process that was killed.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let airgate = Airgate::with(format!(
+    let mut airgate = Airgate::with(format!(
         "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{}\"\n",
         upstream.url(),
         token::SECRET
     ))
     .arg("--set")
     .arg(&format!("server.listen=127.0.0.1:0,unix:{}", path.display()))
+    .arg("--set")
+    .arg("server.drain_delay=1m")
     .start();
     let ask = get("/api/v2/config").bearer(&token::good("admin")).with("X-Forwarded-For", "6.6.6.6");
     let mut wire = std::os::unix::net::UnixStream::connect(&path).unwrap();
@@ -568,6 +570,13 @@ fn clients_on_a_unix_socket_are_served_beside_others() {
         assert!(line.get("peer").is_none(), "{line}");
     }
     assert_eq!(airgate.send(ask).status, 200);
+    // While it still accepts connections, and even when it is told to leave at once.
+    airgate.signal("TERM");
+    airgate.logs("\"draining\"");
+    assert!(path.exists());
+    airgate.signal("TERM");
+    assert!(airgate.wait().success());
+    assert!(!path.exists(), "nobody can connect to it any more");
 }
 
 // --- Hop by hop
