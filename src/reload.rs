@@ -1,6 +1,8 @@
 //! A new configuration while requests are served: build all of it, then swap; if anything is wrong,
 //! nothing changes.
 
+mod fixed;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,7 @@ use crate::config::{Loaded, Rejected, Release, Settings, Shown};
 use crate::metrics::{Metrics, Reload};
 use crate::proxy::{Shared, Snapshot};
 use crate::telemetry::{Change, Telemetry};
+pub use fixed::Waiting;
 
 /// Reads the configuration again, from wherever it was read the first time, for an upstream that has said to be this
 /// Airflow.
@@ -35,7 +38,8 @@ pub struct Reloader {
     shared: Shared,
     metrics: Arc<Metrics>,
     logs: Arc<Telemetry>,
-    first: Settings,
+    /// What the start put in force.
+    first: Arc<InForce>,
     runtime: Handle,
     /// Held for the whole of a reload: two at once might end in the wrong order.
     files: Mutex<Files>,
@@ -49,8 +53,11 @@ pub struct Reloader {
 pub struct InForce {
     /// The settings.
     pub settings: Settings,
-    /// The options that somebody has set.
+    /// The options that somebody has set, as they are written. [`InForce::waiting`] says which of them are not in
+    /// force.
     pub shown: Vec<Shown>,
+    /// What is written otherwise than it is in force, until an upgrade or a restart.
+    pub waiting: Vec<Waiting>,
     /// When they were loaded.
     pub loaded: SystemTime,
 }
@@ -58,13 +65,13 @@ pub struct InForce {
 impl InForce {
     /// What was loaded at this time.
     pub fn new(loaded: &Loaded, now: SystemTime) -> Self {
-        Self { settings: loaded.settings.clone(), shown: loaded.shown(), loaded: now }
+        let (settings, shown) = (loaded.settings.clone(), loaded.shown());
+        Self { settings, shown, waiting: Vec::new(), loaded: now }
     }
 }
 
 /// A configuration that may be put in force.
 struct Built {
-    settings: Settings,
     snapshot: Snapshot,
     in_force: InForce,
     logs: Change,
@@ -119,18 +126,19 @@ impl Reloader {
         logs: Arc<Telemetry>,
         runtime: Handle,
     ) -> Self {
+        let first = Arc::new(first);
         Self {
             source,
             kept,
             metrics: shared.metrics.clone(),
             shared,
             logs,
-            first: first.settings.clone(),
             read_for: Mutex::new(first.settings.upstream.airflow.known()),
             runtime,
             files: Mutex::new(files),
             failed: AtomicBool::new(false),
-            in_force: ArcSwap::from_pointee(first),
+            in_force: ArcSwap::from(first.clone()),
+            first,
         }
     }
 
@@ -228,7 +236,8 @@ impl Reloader {
         let known = said.or_else(|| self.in_force.load().settings.upstream.airflow.known());
         let snapshot = self.build(files, known)?;
         // Another upstream may be another Airflow.
-        match (snapshot.settings.upstream.airflow, snapshot.snapshot.upstreams.major().map(release)) {
+        match (snapshot.in_force.settings.upstream.airflow, snapshot.snapshot.upstreams.major().map(release))
+        {
             (Airflow::Found(_) | Airflow::Unknown, Some(said)) if Some(said) != known => {
                 let again = self.build(files, Some(said))?;
                 self.put_in_force(again);
@@ -258,17 +267,27 @@ impl Reloader {
         }
         let snapshot = assembled.map_err(|errors| errors.to_string())?;
         self.reach(&snapshot)?;
-        Ok(Built { settings, snapshot, in_force, logs })
+        Ok(Built { snapshot, in_force, logs })
     }
 
     fn put_in_force(&self, built: Built) {
-        let Built { settings, snapshot, in_force, logs } = built;
+        let Built { snapshot, mut in_force, logs } = built;
+        in_force.waiting = fixed::waiting(&self.first, &in_force);
+        let waiting = in_force.waiting.clone();
         self.kept.adopt(&snapshot);
         self.shared.snapshot.store(Arc::new(snapshot));
         self.in_force.store(Arc::new(in_force));
         self.kept.forget_unused();
         self.logs.apply(logs);
-        self.warn_of_the_fixed(&settings);
+        for Waiting { in_force, written } in waiting {
+            tracing::warn!(
+                option = format!("{} {}", written.section, written.key),
+                in_force = in_force.value,
+                written = written.value,
+                at = written.at,
+                "a changed option takes effect with an upgrade (SIGUSR2) or a restart"
+            );
+        }
     }
 
     /// No request may meet an upstream whose addresses are not known yet.
@@ -282,29 +301,6 @@ impl Reloader {
             Ok(())
         } else {
             Err("no address of [upstream] url can be resolved".into())
-        }
-    }
-
-    /// Listeners, threads and the rest of what a start decides are made once.
-    fn warn_of_the_fixed(&self, now: &Settings) {
-        let places = |settings: &Settings| -> Vec<_> {
-            let server = settings.server.listen.iter().map(|place| place.value.clone());
-            server.chain([settings.admin.listen.value.clone()]).collect()
-        };
-        let limits = |settings: &Settings| {
-            let limits = &settings.limits;
-            (limits.header_timeout, limits.max_connections, limits.max_connections_per_address)
-        };
-        let leaving = |settings: &Settings| (settings.server.grace_period, settings.server.drain_delay);
-        let changed = [
-            ("listen", places(&self.first) != places(now)),
-            ("threads", self.first.server.threads != now.server.threads),
-            ("grace_period or drain_delay", leaving(&self.first) != leaving(now)),
-            ("access", self.first.log.access != now.log.access),
-            ("header_timeout or max_connections", limits(&self.first) != limits(now)),
-        ];
-        for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
-            tracing::warn!("a change of {what} takes effect with the next start");
         }
     }
 }

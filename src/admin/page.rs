@@ -5,6 +5,7 @@
 
 mod details;
 mod guard;
+mod table;
 mod text;
 
 use std::fmt::Write;
@@ -15,8 +16,9 @@ use crate::auth::Health;
 use crate::metrics::recent::{Reading, Refusal};
 use crate::metrics::{RouteTotals, health_label};
 use crate::telemetry::redact;
-pub use details::{Details, Material, Setting, Visible};
+pub use details::{Details, Material, Next, Setting, Visible};
 pub(super) use guard::{POLICY, host_is_ours};
+use table::{Cell, Column, Set, table};
 use text::{Short, Span, Text, time};
 
 /// Everything that is on it.
@@ -85,6 +87,13 @@ impl Page<'_> {
             Configuration::ReloadFailed => out.push_str(
                 "<p class=fair>The last reload failed, so what was in force before still is. The log says why.",
             ),
+        }
+        let waiting = self.details.settings.iter().filter(|setting| setting.waiting.is_some());
+        let waiting: Vec<_> =
+            waiting.map(|s| format!("<code>{} {}</code>", Text(&s.section), Text(&s.key))).collect();
+        if !waiting.is_empty() {
+            let waiting = waiting.join(", ");
+            let _ = write!(out, "<p class=fair>Changed, and waiting for an upgrade or a restart: {waiting}.");
         }
         let ago = |time: Option<SystemTime>| match time {
             Some(time) => format!("{} ago", Span(self.since(time))),
@@ -180,25 +189,23 @@ impl Page<'_> {
     }
 
     fn backends(&self, out: &mut String) {
-        out.push_str(
-            "<section id=backends data-live><h2>Upstream and backends</h2><div class=wide><table>\
-             <tr><th>Name<th>State<th>Cause",
-        );
-        for upstream in self.readiness.upstreams.iter().take(ROWS) {
+        out.push_str("<section id=backends data-live><h2>Upstream and backends</h2>");
+        let upstreams = self.readiness.upstreams.iter().take(ROWS).map(|upstream| {
             let (class, word) = if upstream.healthy { ("good", "up") } else { ("bad", "down") };
-            let name = redact::url(&upstream.name);
-            let _ = write!(out, "<tr><td>Airflow <code>{}</code><td class={class}>{word}<td>", Text(&name));
-        }
-        for (name, health) in self.readiness.backends.iter().take(ROWS) {
+            let name = Cell::code(redact::url(&upstream.name)).after("Airflow");
+            [name, Cell::shown(word).class(class), Cell::none()]
+        });
+        let backends = self.readiness.backends.iter().take(ROWS).map(|(name, health)| {
             let (class, cause) = match health {
                 Health::Up => ("good", ""),
                 Health::Degraded(cause) => ("fair", &**cause),
                 Health::Down(cause) => ("bad", &**cause),
             };
-            let word = health_label(health);
-            let _ = write!(out, "<tr><td>{}<td class={class}>{word}<td>{}", Text(name), Text(cause));
-        }
-        out.push_str("</table></div></section>");
+            [Cell::shown(name), Cell::shown(health_label(health)).class(class), Cell::shown(cause)]
+        });
+        let columns = [Column("Name", Set::Text), Column("State", Set::Text), Column("Cause", Set::Text)];
+        table(out, &columns, upstreams.chain(backends));
+        out.push_str("</section>");
     }
 
     fn routes(&self, out: &mut String) {
@@ -209,24 +216,26 @@ impl Page<'_> {
             out.push_str("<p class=soft>No request so far.</section>");
             return;
         }
-        out.push_str(
-            "<div class=wide><table><tr><th>Route<th class=number>Requests<th class=number>4xx\
-             <th class=number>5xx<th class=\"number spare\">Airflow p50<th class=\"number spare\">p99",
-        );
-        for route in self.routes.iter().take(ROUTES) {
-            let _ = write!(
-                out,
-                "<tr><td><code>{}</code><td class=number>{}<td class=number>{}<td class=number>{}\
-                 <td class=\"number spare\">{}<td class=\"number spare\">{}",
-                Text(&route.route),
-                route.requests,
-                route.client_errors,
-                route.server_errors,
-                time(&route.upstream, 0.5),
-                time(&route.upstream, 0.99)
-            );
-        }
-        out.push_str("</table></div></section>");
+        let columns = [
+            Column("Route", Set::Text),
+            Column("Requests", Set::Number),
+            Column("4xx", Set::Number),
+            Column("5xx", Set::Number),
+            Column("Airflow p50", Set::Number),
+            Column("Airflow p99", Set::Number),
+        ];
+        let rows = self.routes.iter().take(ROUTES).map(|route| {
+            [
+                Cell::code(&route.route),
+                Cell::shown(route.requests),
+                Cell::shown(route.client_errors),
+                Cell::shown(route.server_errors),
+                Cell::shown(time(&route.upstream, 0.5)),
+                Cell::shown(time(&route.upstream, 0.99)),
+            ]
+        });
+        table(out, &columns, rows);
+        out.push_str("</section>");
     }
 
     fn refusals(&self, out: &mut String) {
@@ -235,24 +244,26 @@ impl Page<'_> {
             out.push_str("<p class=soft>None so far.</section>");
             return;
         }
-        out.push_str(
-            "<div class=wide><table><tr><th>When<th>Reason<th class=number>Status<th>Route<th class=spare>From\
-             <th class=spare>X-Request-ID",
-        );
-        for refusal in self.refusals.iter().take(ROWS) {
-            let status = refusal.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-            let peer = refusal.peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.to_string());
-            let _ = write!(
-                out,
-                "<tr><td class=when>{} ago<td class=when><code>{}</code><td class=number>{status}<td><code>{}</code><td class=spare>{peer}\
-                 <td class=spare><code>{}</code>",
-                Span(self.since(refusal.at)),
-                Text(refusal.reason),
-                Text(if refusal.route.is_empty() { "none" } else { refusal.route }),
-                Text(&refusal.id)
-            );
-        }
-        out.push_str("</table></div></section>");
+        let columns = [
+            Column("When", Set::Line),
+            Column("Reason", Set::Line),
+            Column("Status", Set::Number),
+            Column("Route", Set::Text),
+            Column("From", Set::Text),
+            Column("X-Request-ID", Set::Text),
+        ];
+        let rows = self.refusals.iter().take(ROWS).map(|refusal| {
+            [
+                Cell::shown(format_args!("{} ago", Span(self.since(refusal.at)))),
+                Cell::code(refusal.reason),
+                Cell::shown(refusal.status.map_or_else(|| "none".to_owned(), |status| status.to_string())),
+                Cell::code(if refusal.route.is_empty() { "none" } else { refusal.route }),
+                Cell::shown(refusal.peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.to_string())),
+                Cell::code(&refusal.id),
+            ]
+        });
+        table(out, &columns, rows);
+        out.push_str("</section>");
     }
 
     fn materials(&self, out: &mut String) {
@@ -261,28 +272,31 @@ impl Page<'_> {
             out.push_str("<p class=soft>None.</section>");
             return;
         }
-        out.push_str("<div class=wide><table><tr><th>What<th>Name<th>Age<th>Ends");
-        for material in self.details.materials.iter().take(ROWS) {
+        let columns = [
+            Column("What", Set::Text),
+            Column("Name", Set::Text),
+            Column("Age", Set::Line),
+            Column("Ends", Set::Line),
+        ];
+        let rows = self.details.materials.iter().take(ROWS).map(|material| {
             let age = material.since.map(|since| Span(self.since(since)).to_string());
-            let _ = write!(
-                out,
-                "<tr><td>{}<td><code>{}</code><td class=when>{}",
-                Text(material.kind),
-                Text(&redact::url(&material.name)),
-                age.as_deref().unwrap_or("never read")
-            );
-            match material.until.map(|until| until.duration_since(self.now)) {
-                None => out.push_str("<td>"),
+            let ends = match material.until.map(|until| until.duration_since(self.now)) {
+                None => Cell::none(),
                 Some(Ok(left)) => {
                     let class = if left < SOON { "fair" } else { "soft" };
-                    let _ = write!(out, "<td class=\"when {class}\">in {}", Span(left));
+                    Cell::shown(format_args!("in {}", Span(left))).class(class)
                 }
-                Some(Err(over)) => {
-                    let _ = write!(out, "<td class=\"when bad\">{} ago", Span(over.duration()));
-                }
-            }
-        }
-        out.push_str("</table></div></section>");
+                Some(Err(over)) => Cell::shown(format_args!("{} ago", Span(over.duration()))).class("bad"),
+            };
+            [
+                Cell::shown(material.kind),
+                Cell::code(redact::url(&material.name)),
+                Cell::shown(age.as_deref().unwrap_or("never read")),
+                ends,
+            ]
+        });
+        table(out, &columns, rows);
+        out.push_str("</section>");
     }
 
     fn settings(&self, out: &mut String) {
@@ -291,18 +305,19 @@ impl Page<'_> {
             out.push_str("<p class=soft>All options have their defaults.</section>");
             return;
         }
-        out.push_str("<div class=wide><table><tr><th>Option<th>Value<th class=spare>From");
-        for setting in &self.details.settings {
-            let _ = write!(
-                out,
-                "<tr><td><code>{} {}</code><td><code>{}</code><td class=\"spare soft\">{}",
-                Text(&setting.section),
-                Text(&setting.key),
-                Text(&setting.value),
-                Text(&setting.at)
-            );
-        }
-        out.push_str("</table></div><p class=soft>Every other option has its default.</section>");
+        let columns = [Column("Option", Set::Text), Column("Value", Set::Text), Column("From", Set::Text)];
+        let rows = self.details.settings.iter().map(|setting| {
+            let [value, at] = match &setting.waiting {
+                None => [Cell::code(&setting.value), Cell::shown(&setting.at)],
+                Some(next) => [
+                    Cell::code(&setting.value).over(&Cell::code(&next.value).after("waits:").class("fair")),
+                    Cell::shown(&setting.at).over(&Cell::shown(&next.at)),
+                ],
+            };
+            [Cell::code(format_args!("{} {}", setting.section, setting.key)), value, at.class("soft")]
+        });
+        table(out, &columns, rows);
+        out.push_str("<p class=soft>Every other option has its default.</section>");
     }
 
     fn since(&self, time: SystemTime) -> Duration {

@@ -1,8 +1,8 @@
 //! The options in force as an operator may see them: without secrets.
 
-use super::Loaded;
 use super::layer::{Entry, Layer, Value};
 use super::options::{self, Opt};
+use super::{Loaded, Location};
 
 /// An option that somebody has set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,20 @@ pub struct Shown {
     pub value: String,
     /// Where it was written.
     pub at: String,
+}
+
+impl Shown {
+    /// An option among those that somebody has set, else its default.
+    pub fn of(option: &Opt, all: &[Self]) -> Self {
+        let section = format!("[{}]", option.section);
+        let set = all.iter().find(|shown| shown.section == section && shown.key == option.key);
+        set.cloned().unwrap_or_else(|| Self {
+            section,
+            key: option.key,
+            value: if option.default.is_empty() { "not set".to_owned() } else { option.default.to_owned() },
+            at: Location::Default.to_string(),
+        })
+    }
 }
 
 impl Loaded {

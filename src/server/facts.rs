@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::polls::LongestPoll;
-use crate::admin::page::{Details, Material, Setting, Visible};
+use crate::admin::page::{Details, Material, Next, Setting, Visible};
 use crate::admin::{Configuration, Readiness, Status, Upstream};
 use crate::auth::Health;
+use crate::config::Shown;
 use crate::config::settings::StatusPage;
 use crate::drain::Drain;
 use crate::metrics::Gauges;
@@ -106,12 +107,15 @@ impl Status for Facts {
             since: Some(one.not_before),
             until: Some(one.not_after),
         });
-        let shown = in_force.shown.iter().map(|shown| Setting {
-            section: shown.section.clone(),
-            key: shown.key.to_owned(),
-            value: shown.value.clone(),
-            at: shown.at.clone(),
+        let waiting = in_force.waiting.iter().map(|waiting| Setting {
+            waiting: Some(Next { value: waiting.written.value.clone(), at: waiting.written.at.clone() }),
+            ..setting(&waiting.in_force)
         });
+        let waits = |shown: &Shown| {
+            let same = |one: &Shown| one.section == shown.section && one.key == shown.key;
+            in_force.waiting.iter().any(|waiting| same(&waiting.written))
+        };
+        let shown = in_force.shown.iter().filter(|shown| !waits(shown)).map(setting);
         Details {
             visible: match in_force.settings.admin.page {
                 StatusPage::Off => Visible::Off,
@@ -123,7 +127,17 @@ impl Status for Facts {
             loaded: Some(in_force.loaded),
             airflow: self.shared.snapshot.load().gate.routes.release().number(),
             materials: certificates.chain(key_sets).chain(files).collect(),
-            settings: shown.collect(),
+            settings: waiting.chain(shown).collect(),
         }
+    }
+}
+
+fn setting(shown: &Shown) -> Setting {
+    Setting {
+        section: shown.section.clone(),
+        key: shown.key.to_owned(),
+        value: shown.value.clone(),
+        at: shown.at.clone(),
+        waiting: None,
     }
 }

@@ -124,9 +124,16 @@ fn listeners_stay_and_a_warning_says_so() {
     let changed = config(&upstream, "[limits]\nheader_timeout = \"7s\"\n[server]\nthreads = 3\n");
     std::fs::write(airgate.config(), changed).unwrap();
     airgate.signal("HUP");
-    airgate.logs("a change of threads takes effect with the next start");
-    airgate.logs("a change of header_timeout or max_connections takes effect with the next start");
     airgate.logs("configuration reloaded");
+    for (option, in_force, written, at) in [
+        ("[server] threads", "0", "3", "airgate.toml:8:11"),
+        ("[limits] header_timeout", "10s", "7s", "airgate.toml:6:18"),
+    ] {
+        let line: Value = serde_json::from_str(&airgate.logs(&format!("\"{option}\""))).unwrap();
+        assert_eq!(line["level"], "WARN", "{line}");
+        assert_eq!([&line["in_force"], &line["written"]], [in_force, written], "{line}");
+        assert!(line["at"].as_str().unwrap().ends_with(at), "{line}");
+    }
     assert_eq!(airgate.send(good()).status, 200);
 }
 

@@ -68,7 +68,8 @@ fn certificates_and_keys_have_an_age() {
     });
     let (_, text) = page(&gate, "localhost");
     let row = |kind: &str, name: &str| {
-        let rows = text.split("<tr>").filter(|row| row.starts_with(&format!("<td>{kind}<td>")));
+        let named = format!("<td data-of=\"What\">{kind}<td");
+        let rows = text.split("<tr>").filter(|row| row.starts_with(&named));
         let row = rows.filter(|row| row.contains(name)).last();
         row.unwrap_or_else(|| panic!("{kind} {name}\n{text}"))
             .split("<td")
@@ -77,19 +78,55 @@ fn certificates_and_keys_have_an_age() {
             .collect::<Vec<_>>()
     };
     let is_age = |cell: &str| {
-        let age = cell.strip_prefix(" class=when>").unwrap_or_default();
+        let age = cell.strip_prefix(" data-of=\"Age\" class=\"when\">").unwrap_or_default();
         age.starts_with(|c: char| c.is_ascii_digit()) && age.contains(' ')
     };
     let certificate = row("certificate", "tls.crt");
     assert!(is_age(&certificate[0]), "{certificate:?}");
     assert!(
-        certificate[1].starts_with(" class=\"when soft\">in ") && certificate[1].ends_with(" days"),
+        certificate[1].starts_with(" data-of=\"Ends\" class=\"when soft\">in ")
+            && certificate[1].ends_with(" days"),
         "{certificate:?}"
     );
     for (kind, name) in [("file", "tls.key"), ("file", "rsa.pem"), ("key set", "keys.json")] {
         let age = &row(kind, name)[0];
         assert!(is_age(age), "{name}: {age}");
     }
+}
+
+/// What a reload cannot change is shown as it is in force, and what waits beside it.
+#[test]
+fn what_waits_for_a_restart_is_marked() {
+    let upstream = Upstream::start();
+    let gate = gate(&upstream.url(), "hosts = \"old.example.com\"");
+    let config = std::fs::read_to_string(gate.config()).unwrap();
+    let changed = config.replace("old.example.com", "new.example.com");
+    std::fs::write(gate.config(), format!("{changed}[server]\ngrace_period = \"7s\"\n")).unwrap();
+    gate.signal("HUP");
+    gate.logs("configuration reloaded");
+    let (_, text) = page(&gate, "localhost");
+    let row = |option: &str| {
+        let rows =
+            text.split("<tr>").filter(|row| row.contains(&format!("<td data-of=\"Option\"><code>{option}<")));
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(rows.len(), 1, "{option}\n{text}");
+        rows[0].to_owned()
+    };
+    let waits = row("[server] grace_period");
+    assert!(waits.contains("<code>20s</code><div class=fair>waits: <code>7s</code></div>"), "{waits}");
+    assert!(waits.contains("built-in default") && waits.contains("airgate.toml:"), "{waits}");
+    let state = text.split("<section").nth(1).unwrap();
+    assert!(
+        state.contains("waiting for an upgrade or a restart: <code>[server] grace_period</code>."),
+        "{state}"
+    );
+    let new = row("[admin] hosts");
+    assert!(new.contains("new.example.com") && !new.contains("waits"), "{new}");
+
+    // Written back, nothing waits any more.
+    std::fs::write(gate.config(), config).unwrap();
+    gate.signal("HUP");
+    gate.until("nothing waits", |gate| !page(gate, "localhost").1.contains("waiting for an upgrade"));
 }
 
 /// Who asks from elsewhere is not on this machine, even if the port is open to all.
@@ -195,6 +232,13 @@ fn in_a_browser() {
         browser.look_as(width, 800, scheme);
         let over = browser.run("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assert_eq!(over, 0, "{name}: the page is wider than the screen");
+        let hidden = browser.run(
+            "[...document.querySelectorAll('tbody td')].filter(td => td.textContent !== '')
+                 .filter(td => { const at = td.getBoundingClientRect();
+                                 return at.width === 0 || at.left < 0 || at.right > innerWidth })
+                 .map(td => td.closest('section').id + ': ' + td.textContent)",
+        );
+        assert_eq!(hidden, json!([]), "{name}: cells that one cannot read");
         let back = browser.run("getComputedStyle(document.body).backgroundColor");
         assert_eq!(back == "rgb(20, 23, 27)", scheme == "dark", "{name}: {back}");
         if let Ok(folder) = std::env::var("AIRGATE_TEST_PICTURES") {

@@ -57,4 +57,15 @@ pub struct Setting {
     pub value: String,
     /// Where it was written.
     pub at: String,
+    /// What is written now, where that waits for an upgrade or a restart.
+    pub waiting: Option<Next>,
+}
+
+/// A value that is written, and not in force yet. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// The value, as it was written.
+    pub value: String,
+    /// Where it was written.
+    pub at: String,
 }

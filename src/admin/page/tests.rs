@@ -17,6 +17,7 @@ fn details() -> Details {
             key: "anonymous_user".into(),
             value: "<script>alert(1)</script>".into(),
             at: "airgate.toml:1:2".into(),
+            waiting: Some(Next { value: "<b>next</b>".into(), at: "<b>there</b>".into() }),
         }],
         ..Details::default()
     }
@@ -65,13 +66,14 @@ fn everything_is_escaped_and_nothing_is_secret() {
         "The last reload failed",
         "<dt>requests a second<dd>20.0",
         "<dt>in flight<dd>3",
-        "<code>http://a</code><td class=bad>down",
-        "<td>jwt<td class=bad>down<td>&lt;img src=x onerror=alert(1)&gt;",
-        "<code>no_credential</code><td class=number>401<td><code>/api/v2/dags/{dag_id}</code><td class=spare>a Unix socket",
+        "<td data-of=\"Name\">Airflow <code>http://a</code><td data-of=\"State\" class=\"bad\">down",
+        "<td data-of=\"Name\">jwt<td data-of=\"State\" class=\"bad\">down<td data-of=\"Cause\">&lt;img src=x onerror=alert(1)&gt;",
+        "<code>no_credential</code><td data-of=\"Status\" class=\"number\">401<td data-of=\"Route\"><code>/api/v2/dags/{dag_id}</code><td data-of=\"From\">a Unix socket",
         "<code>&quot;&gt;&lt;b&gt;</code>",
         "<code>https://idp/&lt;keys&gt;</code>",
-        "<td class=\"when fair\">in 2 days",
-        "&lt;script&gt;alert(1)&lt;/script&gt;",
+        "<td data-of=\"Ends\" class=\"when fair\">in 2 days",
+        "<p class=fair>Changed, and waiting for an upgrade or a restart: <code>[api] anonymous_user</code>.",
+        "<code>&lt;script&gt;alert(1)&lt;/script&gt;</code><div class=fair>waits: <code>&lt;b&gt;next&lt;/b&gt;</code></div>",
     ] {
         assert!(html.contains(part), "{part}\n{html}");
     }
