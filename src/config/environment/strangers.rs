@@ -47,7 +47,7 @@ pub fn nearest(variable: &str) -> Option<String> {
     });
     let all = options.chain(["AIRGATE_CONF".to_owned()]);
     all.map(|name| (strsim::damerau_levenshtein(&wrong, &bare(&name)), name))
-        .filter(|(distance, name)| *distance <= SLIPS.min(bare(name).len() / 2))
+        .filter(|(distance, name)| *distance <= SLIPS.min(wrong.len().max(bare(name).len()) / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -95,6 +95,8 @@ mod tests {
             ("AIRGATE_SERVER_TLS_KEY", misspelt("AIRGATE__SERVER__TLS__KEY")),
             ("AIRGATE_API_AUTH_JWT_SECRET_CMD", misspelt("AIRGATE__API_AUTH__JWT_SECRET_CMD")),
             ("AIRGATE_PORT_FORWARD", Stranger::Unknown),
+            ("AIRGATE_CODE", Stranger::Unknown),
+            ("AIRGATE_CORE", Stranger::Unknown),
             ("AIRGATE_VERSION", Stranger::Unknown),
             ("AIRGATE_IMAGE_TAG", Stranger::Unknown),
         ] {

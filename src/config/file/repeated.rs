@@ -57,9 +57,13 @@ fn path(text: &str) -> Vec<String> {
 
 /// Where a path is in a table: the byte at which its last key begins.
 fn find(table: &DeTable<'_>, path: &[String]) -> Option<usize> {
-    let (name, rest) = path.split_first()?;
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
-    if rest.is_empty() { Some(key.span().start) } else { find(latest(value)?.0, rest) }
+    let (mut table, mut at) = (Some(table), None);
+    for name in path {
+        let (key, value) = table?.iter().find(|(key, _)| key.get_ref() == name)?;
+        at = Some(key.span().start);
+        table = latest(value).map(|(table, _)| table);
+    }
+    at
 }
 
 /// A table, or the last one of an array of them, to which a path leads on, and where it begins.
