@@ -31,7 +31,13 @@ impl Drop for Run {
 fn what_it_prints_works_when_it_is_pasted() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports = [free(), free()];
-    let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/run.sh"))
+    let mut make = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/run.sh"));
+    // What cargo says to a test would have its build make half of the dependencies anew, and the tests' next one, too.
+    let of_cargo = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars().filter(|(name, _)| of_cargo(name)) {
+        make.env_remove(name);
+    }
+    let mut child = make
         .envs([("PORT", ports[0].to_string()), ("ADMIN_PORT", ports[1].to_string())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
