@@ -5,7 +5,7 @@ use std::path::Path;
 use airgate::config::layer::Findings;
 use airgate::config::{Location, file};
 
-/// Any file is read to its end, and every mistake is on one of its lines.
+/// Any file is read to its end, and every mistake is on one of its lines. What is there twice is there before.
 pub fn holds(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let mut findings = Findings::default();
@@ -23,5 +23,16 @@ pub fn holds(input: &[u8]) {
                 panic!("{place} is no place in the file")
             }
         }
+    }
+    for note in findings.errors.iter() {
+        let Some((_, rest)) = note.message.split_once(" is written a second time: the first time is at ")
+        else {
+            continue;
+        };
+        let first = rest.trim_end_matches(". Write it once").trim_start_matches("airgate.toml:");
+        let first =
+            first.split_once(':').map(|(line, column)| (line.parse().unwrap(), column.parse().unwrap()));
+        let Location::Column { line, column, .. } = note.at else { panic!("{note}") };
+        assert!(first.unwrap() < (line, column), "{note}: {text:?}");
     }
 }
