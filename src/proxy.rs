@@ -4,6 +4,7 @@ mod answer;
 mod convert;
 mod failure;
 pub mod front;
+pub mod room;
 pub mod tls;
 
 use std::sync::Arc;
@@ -13,15 +14,13 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::TRANSFER_ENCODING;
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _};
 use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::database::AirflowDatabase;
 use crate::auth::keycloak::Realm;
@@ -37,6 +36,7 @@ use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit;
+use room::Room;
 
 /// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
 /// the one that it began with.
@@ -76,17 +76,14 @@ pub struct Shared {
     pub access: Option<Arc<AccessLog>>,
     /// Who is still served when we leave.
     pub drain: Arc<Drain>,
-    /// Room for large bodies that are translated, in KiB: see [`TRANSLATED`].
-    pub translated: Arc<Semaphore>,
+    /// Room for large bodies that are translated.
+    pub translated: Room,
 }
 
 /// The proxy.
 pub struct Proxy {
     shared: Shared,
 }
-
-/// The most KiB of bodies beyond `[limits] max_body` that are translated at a time, all together.
-pub const TRANSLATED: usize = 64 * 1024;
 
 /// How often a request is tried at the upstream: once, and once more where nothing was sent.
 pub const MAX_TRIES: usize = 2;
@@ -173,7 +170,7 @@ impl Proxy {
         // Kept until the work is done.
         let _room = match &pending {
             Pending::Translation(_) if pending.takes_body() => {
-                self.room(session.req_header(), ctx.snapshot.max_body, max)?
+                self.shared.translated.take(session.req_header(), ctx.snapshot.max_body, max)?
             }
             Pending::Token(_) | Pending::List(_) | Pending::Translation(_) => None,
         };
@@ -198,30 +195,6 @@ impl Proxy {
             ctx.outcome.refused = Some("client_gone");
         }
         Ok(resumed)
-    }
-
-    /// Room for a body to be translated, where that may be large.
-    fn room(
-        &self,
-        head: &RequestHeader,
-        small: usize,
-        max: usize,
-    ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-        let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let length = match length {
-            // HTTP/2 need not say that there is a body.
-            None if head.version < http::Version::HTTP_2 && !head.headers.contains_key(TRANSFER_ENCODING) => {
-                0
-            }
-            None => max,
-            Some(length) => usize::min(length, max),
-        };
-        if length <= small {
-            return Ok(None);
-        }
-        let kib = u32::try_from(length.div_ceil(1024).min(TRANSLATED)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.shared.translated).try_acquire_many_owned(kib);
-        room.map(Some).map_err(|_| Problem::TooManyRequests(Duration::from_secs(1)))
     }
 
     /// Leaves a request to Pingora, with what was decided.

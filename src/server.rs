@@ -26,7 +26,7 @@ use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use pingora_proxy::HttpProxy;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
@@ -36,7 +36,8 @@ use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
 use crate::metrics::{Metrics, recent};
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
-use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot, TRANSLATED};
+use crate::proxy::room::Room;
+use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Quiet, Telemetry};
@@ -161,7 +162,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         metrics: metrics.clone(),
         access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
-        translated: Arc::new(Semaphore::new(TRANSLATED)),
+        translated: Room::default(),
     };
     let reloader = Arc::new(Reloader::new(
         source,
