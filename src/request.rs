@@ -50,6 +50,29 @@ pub struct Peer {
     pub trusted: bool,
 }
 
+/// Whom connections and failures are counted by: an IPv4 address, or the /64 of an IPv6 address, of which one client
+/// commonly has all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Site {
+    /// An IPv4 address.
+    V4([u8; 4]),
+    /// The first 64 bits of an IPv6 address.
+    V6([u8; 8]),
+}
+
+impl Site {
+    /// The site of an address. An IPv4 address written as IPv6 (`::ffff:…`) counts as IPv4.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self::V4(v4.octets()),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
 /// Appends an address as text. Is done for every request, and by `std::fmt` costs ten times as much.
 pub fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {

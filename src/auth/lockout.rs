@@ -16,6 +16,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::auth::Outage;
 use crate::ports::ScriptStore;
+use crate::request::Site;
 use crate::secret::Secret;
 pub(in crate::auth) use crowd::Crowd;
 use memory::InMemory;
@@ -63,16 +64,10 @@ pub enum Network {
 impl Network {
     /// The network of an address. An IPv4 address written as IPv6 (`::ffff:…`) counts as IPv4.
     pub fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
+        match address.map(Site::of) {
             None => Self::Local,
-            Some(IpAddr::V4(v4)) => {
-                let [a, b, c, _] = v4.octets();
-                Self::V4([a, b, c])
-            }
-            Some(IpAddr::V6(v6)) => {
-                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
+            Some(Site::V4([a, b, c, _])) => Self::V4([a, b, c]),
+            Some(Site::V6(bits)) => Self::V6(bits),
         }
     }
 }

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use super::CLIENT_IDLE;
 use super::tls::Tls;
 use crate::metrics::{Metrics, Rejected};
+use crate::request::Site;
 use watched::{Begins, Facts, Watched};
 
 /// How long connections that are idle when it ends are kept for a request that may be on its way.
@@ -123,7 +124,7 @@ pub type TlsInForce = Arc<dyn Fn() -> Option<Arc<Tls>> + Send + Sync>;
 
 struct Open {
     limits: ConnectionLimits,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    by_site: Mutex<HashMap<Site, usize>>,
     metrics: Arc<Metrics>,
     all: std::sync::atomic::AtomicUsize,
 }
@@ -133,7 +134,7 @@ struct Open {
 pub struct ConnectionLimits {
     /// In all.
     pub all: Option<usize>,
-    /// From one address.
+    /// From one address; of IPv6 from one /64, which is one client's.
     pub per_address: Option<usize>,
 }
 
@@ -142,8 +143,8 @@ impl<A> Limited<A> {
     /// head has `header_timeout`, counted from its connection's opening or, on a kept connection, from its
     /// first byte. Until then Pingora counts the time to be idle.
     pub fn new(inner: A, limits: ConnectionLimits, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
-        let by_address = Mutex::default();
-        let open = Open { limits, by_address, metrics, all: 0.into() };
+        let by_site = Mutex::default();
+        let open = Open { limits, by_site, metrics, all: 0.into() };
         Self { inner: Arc::new(inner), open: Arc::new(open), header_timeout, tls: None }
     }
 
@@ -212,7 +213,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
 /// A connection's place among those that are allowed, given back when it is dropped.
 struct Place {
     open: Arc<Open>,
-    counted: Option<IpAddr>,
+    counted: Option<Site>,
 }
 
 impl Open {
@@ -225,14 +226,15 @@ impl Open {
             return None;
         }
         if let (Some(most), Some(address)) = (self.limits.per_address, address) {
-            let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(address).or_default();
+            let site = Site::of(address);
+            let mut counts = self.by_site.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(site).or_default();
             if *count >= most {
                 self.metrics.connection_rejected(Rejected::TooManyPerAddress);
                 return None;
             }
             *count += 1;
-            place.counted = Some(address);
+            place.counted = Some(site);
         }
         Some(place)
     }
@@ -241,13 +243,41 @@ impl Open {
 impl Drop for Place {
     fn drop(&mut self) {
         self.open.all.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        let Some(address) = self.counted else { return };
-        let mut counts = self.open.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&address) {
+        let Some(site) = self.counted else { return };
+        let mut counts = self.open.by_site.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&site) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&address);
+                counts.remove(&site);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One client has all of a /64, and could come from another address of it each time.
+    #[test]
+    fn connections_are_counted_by_address_and_of_ipv6_by_network() {
+        let limits = ConnectionLimits { all: None, per_address: Some(1) };
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let open = Arc::new(Open { limits, by_site: Mutex::default(), metrics, all: 0.into() });
+        let take = |address: &str| open.take(Some(address.parse().unwrap()));
+        let kept = [take("192.0.2.1"), take("2001:db8::1")];
+        assert!(kept.iter().all(Option::is_some));
+        for (address, fits) in [
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+            ("192.0.2.2", true),
+            ("2001:db8::ffff:1", false),
+            ("2001:db8:0:1::1", true),
+        ] {
+            assert_eq!(take(address).is_some(), fits, "{address}");
+        }
+        drop(kept);
+        assert!(take("2001:db8::2").is_some());
+        assert!(open.by_site.lock().unwrap().is_empty());
     }
 }

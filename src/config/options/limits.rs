@@ -29,6 +29,6 @@ options! {
     }
     LIMITS_MAX_CONNECTIONS_PER_ADDRESS {
         section: "limits", key: "max_connections_per_address", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "0",
-        help: "Connections at a time from one address. 0 is no limit, which is right behind a proxy: there all connections have its address"
+        help: "Connections at a time from one address; of IPv6, from one /64. 0 is no limit, which is right behind a proxy: there all connections have its address"
     }
 }

@@ -17,8 +17,8 @@ pub struct Limits {
     pub max_translated_body: usize,
     /// `max_connections` at a time. `None` (0) is no limit. Default 10,000.
     pub max_connections: Option<NonZeroUsize>,
-    /// `max_connections_per_address` at a time. `None` (0, the default) is no limit: behind a proxy
-    /// all connections have its address.
+    /// `max_connections_per_address` at a time; of IPv6, from one /64. `None` (0, the default) is no limit: behind a
+    /// proxy all connections have its address.
     pub max_connections_per_address: Option<NonZeroUsize>,
     /// `requests_per_user`. `None`, the default, is no limit.
     pub requests_per_user: Option<RequestRate>,
