@@ -249,7 +249,8 @@ fn decode(path: &str, plain: usize) -> Result<Decoded, InvalidTarget> {
     Ok(Decoded { text, canonical })
 }
 
-fn hex(digit: u8) -> Option<u8> {
+/// The value of a hexadecimal digit.
+pub(in crate::gate) fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

@@ -22,6 +22,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::Notify;
@@ -105,21 +106,28 @@ impl Ca {
     /// # Errors
     /// There is none, or one that cannot be trusted.
     pub fn parse(pem: &[u8]) -> Result<Self, InvalidCa> {
-        let mut store = rustls::RootCertStore::empty();
-        let mut certificates = Vec::new();
-        for der in CertificateDer::pem_slice_iter(pem) {
-            let der = der.map_err(|error| InvalidCa::Pem(error.to_string()))?;
-            // Pingora panics on what it cannot read.
-            store.add(der.clone()).map_err(|error| InvalidCa::Certificate(error.to_string()))?;
-            certificates.push(WrappedX509::new(der.to_vec(), parse_x509));
-        }
-        if certificates.is_empty() {
-            return Err(InvalidCa::Empty);
-        }
+        // Pingora panics on what it cannot read.
+        let (_, certificates) = roots(pem)?;
+        let certificates: Vec<_> =
+            certificates.into_iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect();
         let mut hasher = DefaultHasher::new();
         pem.hash(&mut hasher);
         Ok(Self { certificates: certificates.into(), fingerprint: hasher.finish() })
     }
+}
+
+/// Authorities in PEM: to verify with, and one by one.
+///
+/// # Errors
+/// There is none, or one that cannot be trusted.
+pub fn roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), InvalidCa> {
+    let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
+    for der in CertificateDer::pem_slice_iter(pem) {
+        let der = der.map_err(|error| InvalidCa::Pem(error.to_string()))?;
+        roots.add(der.clone()).map_err(|error| InvalidCa::Certificate(error.to_string()))?;
+        all.push(der);
+    }
+    if all.is_empty() { Err(InvalidCa::Empty) } else { Ok((roots, all)) }
 }
 
 /// How often names are looked up.

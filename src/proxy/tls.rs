@@ -12,11 +12,10 @@ use pingora::{Error, ErrorType};
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
+use crate::ports::upstream::{InvalidCa, roots};
 pub use certificate::{Certificate, InvalidCertificate, InvalidKey, Mismatch};
 
 /// What is spoken over TLS, preferred first (RFC 7301).
@@ -31,20 +30,6 @@ pub struct Tls {
 /// Authorities that may vouch for clients.
 pub struct ClientCa(RootCertStore);
 
-/// Why nobody can be trusted to vouch for clients.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidClientCa {
-    /// Not in PEM.
-    #[error("cannot be read as PEM: {0}")]
-    Pem(String),
-    /// In PEM, but not a certificate authority.
-    #[error("holds a certificate that is no authority: {0}")]
-    Certificate(String),
-    /// There is none.
-    #[error("holds no certificate: at least one is needed, in PEM")]
-    Empty,
-}
-
 /// Why there can be no TLS at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("TLS cannot be set up: {0}")]
@@ -55,13 +40,8 @@ impl ClientCa {
     ///
     /// # Errors
     /// There is none, or one that cannot be trusted.
-    pub fn parse(pem: &[u8]) -> Result<Self, InvalidClientCa> {
-        let mut store = RootCertStore::empty();
-        for der in CertificateDer::pem_slice_iter(pem) {
-            let der = der.map_err(|error| InvalidClientCa::Pem(error.to_string()))?;
-            store.add(der).map_err(|error| InvalidClientCa::Certificate(error.to_string()))?;
-        }
-        if store.is_empty() { Err(InvalidClientCa::Empty) } else { Ok(Self(store)) }
+    pub fn parse(pem: &[u8]) -> Result<Self, InvalidCa> {
+        roots(pem).map(|(roots, _)| Self(roots))
     }
 }
 

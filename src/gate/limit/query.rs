@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::gate::target::hex;
+
 /// One `name=value` of a query, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pair<'q> {
@@ -101,14 +103,5 @@ fn decode_one(encoded: &[u8]) -> Option<(u8, &[u8])> {
         },
         [b'+', rest @ ..] => Some((b' ', rest)),
         [byte, rest @ ..] => Some((*byte, rest)),
-    }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }

@@ -5,6 +5,7 @@
 //! reader agrees on none of these. Follows CPython 3.11, `Lib/json` and `Modules/_json.c`.
 
 pub(in crate::gate) mod decode;
+pub(in crate::gate) mod number;
 mod reader;
 
 use std::hash::{Hash, Hasher};

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::gate::token::json::number::Number;
+
 /// The members of one name in a document that is an object.
 pub(super) struct Found {
     /// Where its first member begins, or would begin.
@@ -132,34 +134,8 @@ impl Scanner<'_> {
                 return Some(Token::Other);
             }
         }
-        let start = self.at;
-        let mut end = start + usize::from(self.peek() == Some('-'));
-        match self.char(end)? {
-            '0' => end += 1,
-            '1'..='9' => end = self.digits(end),
-            _ => return None,
-        }
-        let integer = end;
-        if self.char(end) == Some('.') && self.digits(end + 1) > end + 1 {
-            end = self.digits(end + 1);
-        }
-        if let Some('e' | 'E') = self.char(end) {
-            let digits = end + 1 + usize::from(matches!(self.char(end + 1), Some('+' | '-')));
-            if self.digits(digits) > digits {
-                end = self.digits(digits);
-            }
-        }
-        self.at = end;
-        let text = (start..end).filter_map(|at| self.char(at)).collect();
-        Some(if integer == end { Token::Integer(text) } else { Token::Float(text) })
-    }
-
-    /// Where the run of digits that starts at `at` ends.
-    fn digits(&self, mut at: usize) -> usize {
-        while let Some('0'..='9') = self.char(at) {
-            at += 1;
-        }
-        at
+        let Number { text, is_integer } = Number::scan(self.text, &mut self.at)?;
+        Some(if is_integer { Token::Integer(text) } else { Token::Float(text) })
     }
 
     /// A string, from quote to quote.

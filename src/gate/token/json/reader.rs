@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use zeroize::Zeroizing;
 
+use super::number::Number;
 use super::{InvalidJson, Text, Value};
 
 /// The most containers that may be open at once. Python's limit depends on how deep its own call
@@ -124,26 +125,10 @@ impl Reader<'_> {
     }
 
     fn number(&mut self) -> Result<Value, InvalidJson> {
-        let start = self.at;
-        let mut end = start + usize::from(self.peek() == Some('-'));
-        match self.char(end) {
-            Some('0') => end += 1,
-            Some('1'..='9') => end = self.digits(end),
-            Some(_) | None => return Err(self.error("Expecting value")),
-        }
-        let integer = end;
-        if self.char(end) == Some('.') && self.digits(end + 1) > end + 1 {
-            end = self.digits(end + 1);
-        }
-        if let Some('e' | 'E') = self.char(end) {
-            let digits = end + 1 + usize::from(matches!(self.char(end + 1), Some('+' | '-')));
-            if self.digits(digits) > digits {
-                end = self.digits(digits);
-            }
-        }
-        self.at = end;
-        let text: String = (start..end).filter_map(|at| self.char(at)).collect();
-        if integer < end {
+        let Some(Number { text, is_integer }) = Number::scan(self.text, &mut self.at) else {
+            return Err(self.error("Expecting value"));
+        };
+        if !is_integer {
             // Always a number, by the scan above.
             return Ok(text.parse().map_or(Value::Null, Value::Float));
         }
@@ -151,14 +136,6 @@ impl Reader<'_> {
             return Err(InvalidJson::Digits);
         }
         Ok(Value::Int(if text == "-0" { "0".into() } else { text.into() }))
-    }
-
-    /// Where the run of digits that starts at `at` ends.
-    fn digits(&self, mut at: usize) -> usize {
-        while let Some('0'..='9') = self.char(at) {
-            at += 1;
-        }
-        at
     }
 
     /// A string, from quote to quote.
