@@ -111,6 +111,23 @@ impl Calls {
         self.workers.run(bytes, work).await
     }
 
+    /// Makes something of the text of an answer, away from the threads that serve requests if it is long.
+    ///
+    /// # Errors
+    /// It is not UTF-8; or as `read` says.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        answered: Answered,
+        read: impl FnOnce(&str) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.work(answered.body.len(), move || read(answered.text()?)).await?
+    }
+
+    /// Where large work is done.
+    pub fn workers(&self) -> Workers {
+        self.workers.clone()
+    }
+
     /// The page size in force.
     pub fn limit(&self) -> &PageLimit {
         &self.limit

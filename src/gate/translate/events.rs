@@ -29,6 +29,11 @@ impl Lines {
         }
     }
 
+    /// How many bytes of an event there are so far.
+    pub fn held(&self) -> usize {
+        self.partial.len()
+    }
+
     /// Writes what is left at the end.
     pub fn end(&mut self, out: &mut String) {
         push_event(&self.partial, out);
@@ -62,6 +67,11 @@ impl Document {
             }
         }
         (self.frame.len() <= MAX_FRAME).then_some(())
+    }
+
+    /// How many bytes of an event there are so far.
+    pub fn held(&self) -> usize {
+        self.partial.len()
     }
 
     /// The token for the rest of the log, if there is one. `None` where it was no such document.

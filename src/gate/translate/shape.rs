@@ -207,6 +207,11 @@ impl<'a> Object<'a> {
         serde_json::from_str(self.raw(name)?).ok()
     }
 
+    /// The elements of a field that is a list, as they were written.
+    pub fn list(&self, name: &str) -> Option<Vec<&'a RawValue>> {
+        serde_json::from_str(self.raw(name)?).ok()
+    }
+
     /// The names and values, as they were written.
     pub fn members(&self) -> impl DoubleEndedIterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, raw)| (&**name, *raw))

@@ -11,6 +11,7 @@ mod event_logs;
 mod fab;
 mod import_errors;
 mod instances;
+mod lists;
 mod logs;
 mod mask;
 mod monitoring;

@@ -76,9 +76,11 @@ static PAUSED: Shape = Shape(&[same("is_paused")]);
 /// The text of the file. Not as `text/html`, which Airflow 2 says: a browser must not run what a DAG holds.
 fn code(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
-        let answered = asked.calls.good(asked.call()?).await?;
-        let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no object"))?;
-        let code = object.text("content").unwrap_or_default();
+        let content = |text: &str| {
+            let object = Object::read(text).ok_or_else(|| Fault::unreadable("no object"))?;
+            Ok(object.text("content").unwrap_or_default())
+        };
+        let code = asked.calls.read(asked.calls.good(asked.call()?).await?, content).await?;
         Ok(Told::text("text/plain; charset=utf-8", Content::Whole(code.into())))
     })
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use http::{Method, StatusCode};
-use serde_json::value::RawValue;
 
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::calls::Call;
@@ -37,7 +36,6 @@ const MAX_LOOKUPS: usize = 20;
 /// Airflow 2 tells zeros for a DAG without runs, and nothing for one that there is not. Airflow 3 tells of neither.
 fn stats(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
-        let odd = || Fault::unreadable("statistics are not what they should be");
         // Of several the last counts, and blanks belong to the ids.
         let Some(ids) = asked.query.get("dag_ids") else {
             return Err(Fault::bad_request("Missing query parameter 'dag_ids'"));
@@ -46,17 +44,10 @@ fn stats(asked: &Asked) -> Working<'_> {
         let wanted: Vec<&str> = ids.split(',').filter(|id| seen.insert(*id)).collect();
         let mut call = asked.call()?;
         call.query.extend(wanted.iter().map(|id| ("dag_ids".to_owned(), (*id).to_owned())));
-        let answered = asked.calls.good(call).await?;
-        let page = Object::read(answered.text()?).ok_or_else(odd)?;
-        let dags: Vec<&RawValue> =
-            page.raw("dags").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
-        let mut told = BTreeMap::new();
-        for dag in dags {
-            let id = Object::read(dag.get()).and_then(|dag| dag.text("dag_id")).ok_or_else(odd)?;
-            let mut out = String::new();
-            STATS.write(dag.get(), &mut out).ok_or_else(odd)?;
-            told.insert(id, out);
-        }
+        let read = |text: &str| {
+            by_id(text).ok_or_else(|| Fault::unreadable("statistics are not what they should be"))
+        };
+        let mut told = asked.calls.read(asked.calls.good(call).await?, read).await?;
         let mut listed = Vec::with_capacity(wanted.len());
         let mut looked_up = 0;
         for id in wanted {
@@ -75,6 +66,17 @@ fn stats(asked: &Asked) -> Working<'_> {
         let total = listed.len();
         Ok(asked.json(format!("{{\"dags\":[{}],\"total_entries\":{total}}}", listed.join(","))))
     })
+}
+
+/// What is told of each DAG, by its id.
+fn by_id(text: &str) -> Option<BTreeMap<String, String>> {
+    let mut told = BTreeMap::new();
+    for dag in Object::read(text)?.list("dags")? {
+        let mut out = String::new();
+        STATS.write(dag.get(), &mut out)?;
+        told.insert(Object::read(dag.get())?.text("dag_id")?, out);
+    }
+    Some(told)
 }
 
 async fn is_known(asked: &Asked, id: &str) -> Result<bool, Fault> {

@@ -11,7 +11,6 @@ use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{Kind, LIMIT, OFFSET, list, order, renamed, text, whole};
 use crate::gate::translate::row::{Answer, Body, Row, Text, Work, Working, get, not_found, post};
 use crate::gate::translate::shape::{Object, Shape, by, date, each, from, same};
-use serde_json::value::RawValue;
 
 /// The operations.
 pub const ROWS: &[Row] = &[
@@ -192,6 +191,29 @@ fn make_event(asked: &Asked) -> Working<'_> {
 /// Most pages that are searched for a dataset.
 const MAX_PAGES: u32 = 20;
 
+/// What a page of assets says.
+struct Page {
+    /// The one that is looked for: its id, and all of it.
+    found: Option<(String, String)>,
+    /// How many it has.
+    entries: u64,
+    /// How many there are on all pages.
+    total: u64,
+}
+
+fn page(text: &str, uri: &str) -> Option<Page> {
+    let page = Object::read(text)?;
+    let (assets, mut found) = (page.list("assets")?, None);
+    for asset in &assets {
+        let read = Object::read(asset.get())?;
+        if read.text("uri").as_deref() == Some(uri) {
+            found = Some((read.raw("id")?.to_owned(), asset.get().to_owned()));
+            break;
+        }
+    }
+    Some(Page { found, entries: assets.len() as u64, total: page.raw("total_entries")?.parse().ok()? })
+}
+
 /// The asset with exactly this URI: its id and all of it. Airflow 3 finds them by a pattern, which matches more.
 ///
 /// # Errors
@@ -206,20 +228,14 @@ async fn find(asked: &Asked, uri: &str) -> Result<Option<(String, String)>, Faul
             .with("order_by", "id")
             .with("limit", limit.to_string())
             .with("offset", offset.to_string());
-        let answered = asked.calls.good(call).await?;
-        let page = Object::read(answered.text()?).ok_or_else(odd)?;
-        let assets: Vec<&RawValue> =
-            page.raw("assets").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
-        for asset in &assets {
-            let read = Object::read(asset.get()).ok_or_else(odd)?;
-            if read.text("uri").as_deref() == Some(uri) {
-                let id = read.raw("id").ok_or_else(odd)?;
-                return Ok(Some((id.to_owned(), asset.get().to_owned())));
-            }
+        let wanted = uri.to_owned();
+        let page = move |text: &str| page(text, &wanted).ok_or_else(odd);
+        let Page { found, entries, total } = asked.calls.read(asked.calls.good(call).await?, page).await?;
+        if found.is_some() {
+            return Ok(found);
         }
-        offset += assets.len() as u64;
-        let total: u64 = page.raw("total_entries").and_then(|total| total.parse().ok()).ok_or_else(odd)?;
-        if assets.is_empty() || offset >= total {
+        offset += entries;
+        if entries == 0 || offset >= total {
             return Ok(None);
         }
     }

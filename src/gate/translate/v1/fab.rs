@@ -222,8 +222,7 @@ fn change_role(asked: &Asked) -> Working<'_> {
                 .map_err(|_| Fault::bad_request("actions are not of type 'array' - 'actions'"))?;
             let role = good(asked, asked.call_to(http::Method::GET, asked.row.new.path)?).await?;
             let read = Object::read(role.text()?).ok_or_else(odd)?;
-            let had: Vec<&RawValue> =
-                read.raw("actions").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
+            let had = read.list("actions").ok_or_else(odd)?;
             sent.set("actions", each_once(had.into_iter().chain(added)));
         }
         let mut call = asked.call()?;

@@ -2,16 +2,14 @@
 
 mod change;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
-use super::runs::{LOGICAL_GTE, LOGICAL_LTE};
+use super::lists::{self, filter_properties, filters};
 use super::shapes::{INSTANCE, TRY};
-use crate::gate::translate::asked::{Asked, Told};
+use crate::gate::translate::asked::Asked;
 use crate::gate::translate::body::{Type, may};
-use crate::gate::translate::calls::Call;
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::path::Params;
-use crate::gate::translate::query::{Key, Kind, LIMIT, OFFSET, date, list, number, order, own, whole};
+use crate::gate::translate::query::{Key, Kind, list, number, order, own, whole};
 use crate::gate::translate::row::{
     Answer, Body, Row, Text, Work, Working, get, not_found, not_found_bare, patch, post,
 };
@@ -34,18 +32,9 @@ pub const ROWS: &[Row] = &[
         old: post("/api/v1/dags/~/dagRuns/~/taskInstances/list"),
         new: post("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/list"),
         query: &[],
-        body: Body::Object(&[
-            may("page_offset", Type::Whole),
-            may("page_limit", Type::PageLimit),
-            may("dag_ids", Type::Texts),
+        body: Body::Object(filter_properties![
             may("dag_run_ids", Type::Texts),
             may("task_ids", Type::Texts),
-            may("execution_date_gte", Type::Date).today("logical_date_gte"),
-            may("execution_date_lte", Type::Date).today("logical_date_lte"),
-            may("start_date_gte", Type::Date),
-            may("start_date_lte", Type::Date),
-            may("end_date_gte", Type::Date),
-            may("end_date_lte", Type::Date),
             may("duration_gte", Type::Number),
             may("duration_lte", Type::Number),
             may("state", Type::States(STATES)),
@@ -56,7 +45,7 @@ pub const ROWS: &[Row] = &[
         answer: Answer::Page("task_instances", "task_instances", &INSTANCE),
         status: 200,
         texts: &[],
-        work: Work::By(batch),
+        work: Work::By(lists::batch),
     },
     Row {
         old: get("/api/v1/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}"),
@@ -182,19 +171,9 @@ const STATES: &[&str] = &[
 ];
 
 /// The filters of a list of task instances, and more.
-macro_rules! filters {
+macro_rules! instance_filters {
     ($($more:expr),*) => {
-        &[
-            LIMIT,
-            OFFSET,
-            LOGICAL_GTE,
-            LOGICAL_LTE,
-            date("start_date_gte"),
-            date("start_date_lte"),
-            date("end_date_gte"),
-            date("end_date_lte"),
-            date("updated_at_gte"),
-            date("updated_at_lte"),
+        filters![
             number("duration_gte"),
             number("duration_lte"),
             list("state"),
@@ -206,15 +185,15 @@ macro_rules! filters {
     };
 }
 
-const FILTERS: &[Key] = filters!();
+const FILTERS: &[Key] = instance_filters![];
 
-const MAPPED_FILTERS: &[Key] = filters!(order(&[
+const MAPPED_FILTERS: &[Key] = instance_filters![order(&[
     ("state", "state"),
     ("duration", "duration"),
     ("start_date", "start_date"),
     ("end_date", "end_date"),
     ("map_index", "map_index"),
-]));
+])];
 
 static DEPENDENCY: Shape = Shape(&[same("name"), same("reason")]);
 
@@ -245,7 +224,7 @@ const fn tries(old: &'static str, new: &'static str) -> Row {
         answer: Answer::Page("task_instances", "task_instances", &TRY),
         status: 200,
         texts: &[],
-        work: Work::By(all_tries),
+        work: Work::By(lists::page),
     }
 }
 
@@ -286,31 +265,7 @@ fn page(asked: &Asked) -> Working<'_> {
                 *value = "none".into();
             }
         }
-        empty_where_missing(asked, call).await
-    })
-}
-
-/// Airflow 2 answers an empty page for what is not there.
-async fn empty_where_missing(asked: &Asked, call: Call) -> Result<Told, Fault> {
-    let answered = asked.calls.any(call).await?;
-    if answered.status == StatusCode::NOT_FOUND {
-        return Ok(asked.json(r#"{"task_instances":[],"total_entries":0}"#));
-    }
-    if answered.status.is_success() {
-        asked.told(answered).await
-    } else {
-        Err(Fault::Airflow(answered.into()))
-    }
-}
-
-fn batch(asked: &Asked) -> Working<'_> {
-    Box::pin(async move {
-        let mut params = Params::default();
-        params.set("dag_id", "~");
-        params.set("dag_run_id", "~");
-        let path = params.path(asked.row.new.path).ok_or_else(Fault::no_route)?;
-        let call = Call { body: Some(asked.body.today.json()), ..Call::new(Method::POST, path) };
-        asked.told(asked.calls.good(call).await?).await
+        lists::empty_where_missing(asked, call).await
     })
 }
 
@@ -351,14 +306,12 @@ fn mapped(asked: &Asked) -> Working<'_> {
     })
 }
 
-fn all_tries(asked: &Asked) -> Working<'_> {
-    Box::pin(async move { empty_where_missing(asked, asked.call()?).await })
-}
-
 fn links(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
-        let answered = asked.calls.good(asked.call()?).await?;
-        let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no links"))?;
-        Ok(asked.json(object.raw("extra_links").unwrap_or("{}").to_owned()))
+        let links = |text: &str| {
+            let object = Object::read(text).ok_or_else(|| Fault::unreadable("no links"))?;
+            Ok(object.raw("extra_links").unwrap_or("{}").to_owned())
+        };
+        Ok(asked.json(asked.calls.read(asked.calls.good(asked.call()?).await?, links).await?))
     })
 }

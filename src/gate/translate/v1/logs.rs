@@ -16,6 +16,7 @@ use crate::gate::translate::python::{escaped, repr_text};
 use crate::gate::translate::query::{Kind, flag, own, whole};
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, not_found_bare};
 use crate::gate::translate::value::json;
+use crate::gate::translate::workers::Workers;
 use crate::ports::{Chunks, SendError};
 
 /// The operations.
@@ -53,7 +54,8 @@ fn log(asked: &Asked) -> Working<'_> {
         };
         Ok(match form {
             Form::Text => {
-                let text = Text { events: Some(events), lines: Lines::default() };
+                let text =
+                    Text { events: Some(events), lines: Lines::default(), workers: asked.calls.workers() };
                 Told::text("text/plain", Content::Streamed(Box::new(text)))
             }
             Form::Json => {
@@ -62,6 +64,7 @@ fn log(asked: &Asked) -> Working<'_> {
                     document: Document::default(),
                     text: String::new(),
                     begun: false,
+                    workers: asked.calls.workers(),
                 };
                 match printed.hold().await.map_err(|error| failed(&error))? {
                     Some(json) => asked.json(json),
@@ -88,25 +91,38 @@ fn worded(answered: Answered) -> Fault {
     Fault::Airflow(answered.into())
 }
 
-/// A log as text.
+fn not_done(_: Fault) -> SendError {
+    SendError::Other("a log could not be read".into())
+}
+
+/// A log as text. A piece of it is small: only what is at the end of a large event is read elsewhere.
 struct Text {
     /// `None` at the end.
     events: Option<Box<dyn Chunks>>,
     lines: Lines,
+    workers: Workers,
 }
 
 #[async_trait]
 impl Chunks for Text {
     async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
         while let Some(events) = &mut self.events {
-            let mut out = String::new();
-            match events.next().await? {
-                Some(piece) => self.lines.feed(&piece, &mut out),
-                None => {
-                    self.events = None;
-                    self.lines.end(&mut out);
-                }
+            let piece = events.next().await?;
+            if piece.is_none() {
+                self.events = None;
             }
+            let mut lines = std::mem::take(&mut self.lines);
+            let size = lines.held();
+            let read = move || {
+                let mut out = String::new();
+                match piece {
+                    Some(piece) => lines.feed(&piece, &mut out),
+                    None => lines.end(&mut out),
+                }
+                (lines, out)
+            };
+            let out;
+            (self.lines, out) = self.workers.run(size, read).await.map_err(not_done)?;
             if !out.is_empty() {
                 return Ok(Some(out.into()));
             }
@@ -124,6 +140,7 @@ struct Printed {
     text: String,
     /// Whether some of it is sent.
     begun: bool,
+    workers: Workers,
 }
 
 impl Printed {
@@ -131,7 +148,10 @@ impl Printed {
     async fn hold(&mut self) -> Result<Option<String>, SendError> {
         while self.text.len() <= HELD {
             if let Some(token) = self.read().await? {
-                return Ok(Some(chunk(&self.text, &token)));
+                let text = std::mem::take(&mut self.text);
+                let size = text.len();
+                let whole = self.workers.run(size, move || chunk(&text, &token)).await;
+                return whole.map(Some).map_err(not_done);
             }
         }
         Ok(None)
@@ -143,7 +163,17 @@ impl Printed {
         let Some(events) = &mut self.events else { return Err(no_log()) };
         match events.next().await? {
             Some(piece) => {
-                self.document.feed(&piece, &mut self.text).ok_or_else(no_log)?;
+                let mut document = std::mem::take(&mut self.document);
+                let size = document.held();
+                let read = move || {
+                    let mut text = String::new();
+                    let is_log = document.feed(&piece, &mut text);
+                    (document, text, is_log)
+                };
+                let (text, is_log);
+                (self.document, text, is_log) = self.workers.run(size, read).await.map_err(not_done)?;
+                is_log.ok_or_else(no_log)?;
+                self.text.push_str(&text);
                 Ok(None)
             }
             None => {
@@ -155,10 +185,15 @@ impl Printed {
     }
 
     /// What is read and not sent, as a part of a text in a text.
-    fn part(&mut self) -> String {
-        let quoted = json(&escaped(&std::mem::take(&mut self.text), '\''));
-        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        inner.unwrap_or_default().to_owned()
+    async fn part(&mut self) -> Result<String, SendError> {
+        let text = std::mem::take(&mut self.text);
+        let size = text.len();
+        let quote = move || {
+            let quoted = json(&escaped(&text, '\''));
+            let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            inner.unwrap_or_default().to_owned()
+        };
+        self.workers.run(size, quote).await.map_err(not_done)
     }
 }
 
@@ -167,11 +202,11 @@ impl Chunks for Printed {
     async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
         if !self.begun {
             self.begun = true;
-            return Ok(Some(format!("{{\"content\":\"[('', '{}", self.part()).into()));
+            return Ok(Some(format!("{{\"content\":\"[('', '{}", self.part().await?).into()));
         }
         while self.events.is_some() {
             let token = self.read().await?;
-            let mut out = self.part();
+            let mut out = self.part().await?;
             if let Some(token) = token {
                 out.push_str(&format!("')]\",\"continuation_token\":{}}}", json(&token)));
             }
@@ -185,6 +220,10 @@ impl Chunks for Printed {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use tokio::runtime::Handle;
+
     use super::*;
     use crate::ports::read_whole;
 
@@ -200,7 +239,8 @@ mod tests {
 
     fn printed(pieces: Vec<String>) -> Printed {
         let events: Option<Box<dyn Chunks>> = Some(Box::new(Pieces(pieces.into_iter())));
-        Printed { events, document: Document::default(), text: String::new(), begun: false }
+        let workers = Workers::new(Handle::current(), NonZeroUsize::MIN);
+        Printed { events, document: Document::default(), text: String::new(), begun: false, workers }
     }
 
     /// Both ways it is the same text, and Python reads the same list from it.
@@ -221,6 +261,25 @@ mod tests {
             assert_eq!(log.begun, !held);
             assert!(answer == chunk(&text, "t"), "{}", &answer[..200]);
         }
+    }
+
+    /// A large event is read elsewhere, piece by piece, and loses nothing on the way.
+    #[tokio::test]
+    async fn a_large_event_comes_whole() {
+        let text = "x".repeat(3 * HELD);
+        let event = format!("{{\"event\":\"{text}\"}}");
+        let pieces = |log: String| -> Vec<String> {
+            log.as_bytes().chunks(1 << 14).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
+        };
+        let expected = format!("{text}\n{text}\n");
+        let mut log = printed(pieces(format!("{{\"content\":[{event},{event}]}}")));
+        assert_eq!(log.hold().await.unwrap(), None);
+        assert!(read_whole(&mut log, 1 << 30).await.unwrap() == chunk(&expected, END));
+        let workers = log.workers;
+        let events: Option<Box<dyn Chunks>> =
+            Some(Box::new(Pieces(pieces(format!("{event}\n{event}\n")).into_iter())));
+        let mut log = Text { events, lines: Lines::default(), workers };
+        assert!(read_whole(&mut log, 1 << 30).await.unwrap() == expected);
     }
 
     #[tokio::test]

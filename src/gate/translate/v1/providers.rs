@@ -1,7 +1,5 @@
 //! Provider packages and plugins.
 
-use serde_json::value::RawValue;
-
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{LIMIT, OFFSET};
@@ -63,14 +61,26 @@ fn all(asked: &Asked) -> Working<'_> {
     })
 }
 
+/// The entries of a page as they are written, and how many there are on all pages.
+fn page(text: &str, key: &str, write: fn(&str, &mut String) -> Option<()>) -> Option<(Vec<String>, usize)> {
+    let page = Object::read(text)?;
+    let mut written = Vec::new();
+    for entry in page.list(key)? {
+        let mut out = String::new();
+        write(entry.get(), &mut out)?;
+        written.push(out);
+    }
+    Some((written, page.raw("total_entries")?.parse().ok()?))
+}
+
 /// All entries of a list of Airflow 3's, page by page, as `write` writes each.
 ///
 /// # Errors
 /// There are too many.
 pub async fn pages(
     asked: &Asked,
-    key: &str,
-    write: impl Fn(&str, &mut String) -> Option<()>,
+    key: &'static str,
+    write: fn(&str, &mut String) -> Option<()>,
 ) -> Result<Vec<String>, Fault> {
     let odd = || Fault::unreadable("a list is not what it should be");
     let limit = asked.calls.limit().maximum();
@@ -79,17 +89,10 @@ pub async fn pages(
         let mut call = asked.call()?;
         call.query.retain(|(name, _)| name != "limit" && name != "offset");
         let call = call.with("limit", limit.to_string()).with("offset", list.len().to_string());
-        let answered = asked.calls.good(call).await?;
-        let page = Object::read(answered.text()?).ok_or_else(odd)?;
-        let entries: Vec<&RawValue> =
-            page.raw(key).and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
-        let total: usize = page.raw("total_entries").and_then(|total| total.parse().ok()).ok_or_else(odd)?;
+        let read = move |text: &str| page(text, key, write).ok_or_else(odd);
+        let (entries, total) = asked.calls.read(asked.calls.good(call).await?, read).await?;
         let is_last = entries.is_empty();
-        for entry in entries {
-            let mut out = String::new();
-            write(entry.get(), &mut out).ok_or_else(odd)?;
-            list.push(out);
-        }
+        list.extend(entries);
         if is_last || list.len() >= total {
             return Ok(list);
         }

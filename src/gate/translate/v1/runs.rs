@@ -2,13 +2,13 @@
 
 use http::{Method, StatusCode};
 
+use super::lists::{self, filter_properties, filters};
 use super::shapes::{DATASET_EVENT, REF, RUN};
 use crate::gate::translate::asked::{Asked, Told};
 use crate::gate::translate::body::{Need, Property, Type, held, may, must, read_only};
 use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::path::Params;
-use crate::gate::translate::query::{FieldsOf, Key, Kind, LIMIT, OFFSET, date, fields, list, order, renamed};
+use crate::gate::translate::query::{FieldsOf, fields, list, order};
 use crate::gate::translate::row::{
     Answer, Body, Row, Text, Work, Working, delete, get, not_found, not_found_bare, patch, post,
 };
@@ -20,26 +20,12 @@ pub const ROWS: &[Row] = &[
     Row {
         old: get("/api/v1/dags/{dag_id}/dagRuns"),
         new: get("/api/v2/dags/{dag_id}/dagRuns"),
-        query: &[
-            LIMIT,
-            OFFSET,
-            LOGICAL_GTE,
-            LOGICAL_LTE,
-            date("start_date_gte"),
-            date("start_date_lte"),
-            date("end_date_gte"),
-            date("end_date_lte"),
-            date("updated_at_gte"),
-            date("updated_at_lte"),
-            list("state"),
-            order(COLUMNS),
-            fields(FieldsOf::Runs),
-        ],
+        query: filters![list("state"), order(COLUMNS), fields(FieldsOf::Runs)],
         body: Body::None,
         answer: Answer::Page("dag_runs", "dag_runs", &RUN),
         status: 200,
         texts: &[],
-        work: Work::By(page),
+        work: Work::By(lists::page),
     },
     Row {
         old: post("/api/v1/dags/{dag_id}/dagRuns"),
@@ -55,18 +41,9 @@ pub const ROWS: &[Row] = &[
         old: post("/api/v1/dags/~/dagRuns/list"),
         new: post("/api/v2/dags/{dag_id}/dagRuns/list"),
         query: &[],
-        body: Body::Object(&[
+        body: Body::Object(filter_properties![
             may("order_by", Type::Order(COLUMNS)),
-            may("page_offset", Type::Whole),
-            may("page_limit", Type::PageLimit),
-            may("dag_ids", Type::Texts),
             may("states", Type::Texts),
-            may("execution_date_gte", Type::Date).today("logical_date_gte"),
-            may("execution_date_lte", Type::Date).today("logical_date_lte"),
-            may("start_date_gte", Type::Date),
-            may("start_date_lte", Type::Date),
-            may("end_date_gte", Type::Date),
-            may("end_date_lte", Type::Date),
             // Airflow 2 takes them and does not look at them.
             held("updated_at_gte", Type::Any),
             held("updated_at_lte", Type::Any),
@@ -74,7 +51,7 @@ pub const ROWS: &[Row] = &[
         answer: Answer::Page("dag_runs", "dag_runs", &RUN),
         status: 200,
         texts: &[],
-        work: Work::By(batch),
+        work: Work::By(lists::batch),
     },
     Row {
         old: get("/api/v1/dags/{dag_id}/dagRuns/{dag_run_id}"),
@@ -141,11 +118,6 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// `execution_date_gte`. Runs without a logical date are in none of these.
-pub const LOGICAL_GTE: Key = renamed("execution_date_gte", "logical_date_gte", Kind::Date);
-/// `execution_date_lte`.
-pub const LOGICAL_LTE: Key = renamed("execution_date_lte", "logical_date_lte", Kind::Date);
-
 const NO_RUN: Text =
     not_found("DAGRun not found", "DAGRun with DAG ID: '{dag_id}' and DagRun ID: '{dag_run_id}' not found");
 
@@ -179,31 +151,6 @@ const TRIGGER: &[Property] = &[
     read_only("external_trigger"),
 ];
 
-/// Runs of a DAG that is not there are none in Airflow 2.
-fn page(asked: &Asked) -> Working<'_> {
-    Box::pin(async move {
-        let answered = asked.calls.any(asked.call()?).await?;
-        if answered.status == StatusCode::NOT_FOUND {
-            return Ok(asked.json(r#"{"dag_runs":[],"total_entries":0}"#));
-        }
-        if answered.status.is_success() {
-            asked.told(answered).await
-        } else {
-            Err(Fault::Airflow(answered.into()))
-        }
-    })
-}
-
-fn batch(asked: &Asked) -> Working<'_> {
-    Box::pin(async move {
-        let mut params = Params::default();
-        params.set("dag_id", "~");
-        let path = params.path(asked.row.new.path).ok_or_else(Fault::no_route)?;
-        let call = Call { body: Some(asked.body.today.json()), ..Call::new(Method::POST, path) };
-        asked.told(asked.calls.good(call).await?).await
-    })
-}
-
 /// A run, by default of now, with the id that its date makes.
 fn trigger(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
@@ -235,22 +182,18 @@ fn trigger(asked: &Asked) -> Working<'_> {
         run.set("run_after", json(&if at.micros > now.micros { at } else { now }.iso()));
         let call = Call { body: Some(run.json()), ..asked.call()? };
         let answered = asked.calls.any(call).await?;
-        let size = answered.body.len();
         if answered.status == StatusCode::CONFLICT {
             return Err(exists(asked, at, &id).await?);
         }
         if !answered.status.is_success() {
             return Err(Fault::Airflow(answered.into()));
         }
-        let shown = move || {
-            let told = answered.text()?;
-            let mut out = String::new();
-            let shown = echoed(told, at, &run).unwrap_or_else(|| told.to_owned());
-            RUN.write(&shown, &mut out).ok_or_else(|| Fault::unreadable("no run"))?;
-            Ok::<_, Fault>(out)
-        };
         // It has the whole `conf` in it.
-        Ok(asked.json(asked.calls.work(size, shown).await??))
+        let shown = move |told: &str| match echoed(told, at, &run) {
+            Some(echoed) => written(&echoed),
+            None => written(told),
+        };
+        Ok(asked.json(asked.calls.read(answered, shown).await?))
     })
 }
 
@@ -325,27 +268,28 @@ fn clear(asked: &Asked) -> Working<'_> {
         let mut call = asked.call()?;
         call.body = Some(format!("{{\"dry_run\":{dry}}}"));
         let answered = asked.calls.good(call).await?;
-        if dry { instances(asked, answered).await } else { one(asked, answered.text()?) }
+        if dry {
+            instances(asked, answered).await
+        } else {
+            Ok(asked.json(asked.calls.read(answered, written).await?))
+        }
     })
 }
 
-fn one(asked: &Asked, json: &str) -> Result<Told, Fault> {
+fn written(run: &str) -> Result<String, Fault> {
     let mut out = String::new();
-    RUN.write(json, &mut out).ok_or_else(|| Fault::unreadable("no run"))?;
-    Ok(asked.json(out))
+    RUN.write(run, &mut out).ok_or_else(|| Fault::unreadable("no run"))?;
+    Ok(out)
 }
 
 /// The instances of an answer, by their names. Airflow 3 lists tasks that are new among them, which have no instance.
 pub async fn instances(asked: &Asked, answered: Answered) -> Result<Told, Fault> {
-    let json = asked.calls.work(answered.body.len(), move || named(answered.text()?)).await??;
-    Ok(asked.json(json))
+    Ok(asked.json(asked.calls.read(answered, named).await?))
 }
 
 fn named(json: &str) -> Result<String, Fault> {
     let odd = || Fault::unreadable("no task instances");
-    let object = Object::read(json).ok_or_else(odd)?;
-    let all: Vec<&serde_json::value::RawValue> =
-        object.raw("task_instances").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
+    let all = Object::read(json).and_then(|object| object.list("task_instances")).ok_or_else(odd)?;
     let there = all
         .iter()
         .map(|one| one.get())

@@ -63,16 +63,14 @@ fn source(asked: &Asked) -> Working<'_> {
             return Ok(Told { status, ..Told::text("text/html; charset=utf-8", body) });
         };
         let call = crate::gate::translate::calls::Call::new(http::Method::GET, path);
-        let answered = asked.calls.good(call).await?;
-        let size = answered.body.len();
-        let content = move || {
-            let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no source"))?;
-            Ok::<_, Fault>(match form {
+        let content = move |text: &str| {
+            let object = Object::read(text).ok_or_else(|| Fault::unreadable("no source"))?;
+            Ok(match form {
                 Form::Json => format!("{{\"content\":{}}}", object.raw("content").unwrap_or("null")),
                 Form::Text => object.text("content").unwrap_or_default(),
             })
         };
-        let content = asked.calls.work(size, content).await??;
+        let content = asked.calls.read(asked.calls.good(call).await?, content).await?;
         Ok(match form {
             Form::Json => asked.json(content),
             Form::Text => Told::text("text/plain", Content::Whole(content.into())),

@@ -1,13 +1,12 @@
 //! Events of datasets that DAGs wait with, until the others have come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
-use serde_json::value::RawValue;
 
 use super::find;
 use crate::gate::translate::asked::{Asked, Told};
-use crate::gate::translate::calls::Call;
+use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{Key, date};
 use crate::gate::translate::row::{Answer, Body, Row, Text, Work, Working, delete, get, not_found};
@@ -124,58 +123,59 @@ async fn call(asked: &Asked) -> Result<Call, Fault> {
     Ok(call)
 }
 
+/// The ids of the assets of a list of events, each once.
+async fn ids(asked: &Asked, answered: &Answered) -> Result<BTreeSet<String>, Fault> {
+    fn read(text: &str) -> Option<BTreeSet<String>> {
+        let events = Object::read(text)?.list("queued_events")?;
+        events.iter().map(|event| Some(Object::read(event.get())?.raw("asset_id")?.to_owned())).collect()
+    }
+    asked.calls.read(answered.clone(), |text| read(text).ok_or_else(odd)).await
+}
+
 /// A list of events, whose assets have these URIs by their ids.
-fn told(asked: &Asked, events: &[&RawValue], uris: &BTreeMap<String, String>) -> Result<Told, Fault> {
-    if events.is_empty() {
+async fn told(asked: &Asked, answered: Answered, uris: BTreeMap<String, String>) -> Result<Told, Fault> {
+    if uris.is_empty() {
         return Err(none(asked));
     }
-    let mut listed = Vec::with_capacity(events.len());
-    for raw in events {
-        let read = Object::read(raw.get()).ok_or_else(odd)?;
-        let uri = read.raw("asset_id").and_then(|id| uris.get(id)).ok_or_else(odd)?;
-        listed.push(event(&read, uri).ok_or_else(odd)?);
-    }
-    let (events, total) = (listed.join(","), listed.len());
-    Ok(asked.json(format!("{{\"queued_events\":[{events}],\"total_entries\":{total}}}")))
+    let list = move |text: &str| {
+        let events = Object::read(text)?.list("queued_events")?;
+        let listed = events.iter().map(|raw| {
+            let read = Object::read(raw.get())?;
+            event(&read, uris.get(read.raw("asset_id")?)?)
+        });
+        let listed = listed.collect::<Option<Vec<_>>>()?;
+        let (events, total) = (listed.join(","), listed.len());
+        Some(format!("{{\"queued_events\":[{events}],\"total_entries\":{total}}}"))
+    };
+    let json = asked.calls.read(answered, move |text| list(text).ok_or_else(odd)).await?;
+    Ok(asked.json(json))
 }
 
 fn of_dataset(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let uri = asked.params.get("uri").to_owned();
         let answered = asked.calls.good(call(asked).await?).await?;
-        let page = Object::read(answered.text()?).ok_or_else(odd)?;
-        let events: Vec<&RawValue> =
-            page.raw("queued_events").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
-        let ids =
-            events.iter().filter_map(|event| Some(Object::read(event.get())?.raw("asset_id")?.to_owned()));
-        let uris = ids.map(|id| (id, uri.clone())).collect();
-        told(asked, &events, &uris)
+        let uris = ids(asked, &answered).await?.into_iter().map(|id| (id, uri.clone())).collect();
+        told(asked, answered, uris).await
     })
 }
 
 fn of_dag(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let answered = asked.calls.good(asked.call()?).await?;
-        let page = Object::read(answered.text()?).ok_or_else(odd)?;
-        let events: Vec<&RawValue> =
-            page.raw("queued_events").and_then(|list| serde_json::from_str(list).ok()).ok_or_else(odd)?;
-        let mut uris = BTreeMap::new();
-        for event in &events {
-            let read = Object::read(event.get()).ok_or_else(odd)?;
-            let id = read.raw("asset_id").ok_or_else(odd)?;
-            if uris.contains_key(id) {
-                continue;
-            }
-            if uris.len() >= MAX_LOOKUPS {
-                return Err(Fault::bad_request(
-                    "This DAG waits with events of too many datasets to look up their URIs",
-                ));
-            }
-            let answered = asked.calls.good(Call::new(Method::GET, format!("/api/v2/assets/{id}"))).await?;
-            let uri = Object::read(answered.text()?).and_then(|asset| asset.text("uri")).ok_or_else(odd)?;
-            uris.insert(id.to_owned(), uri);
+        let ids = ids(asked, &answered).await?;
+        if ids.len() > MAX_LOOKUPS {
+            return Err(Fault::bad_request(
+                "This DAG waits with events of too many datasets to look up their URIs",
+            ));
         }
-        told(asked, &events, &uris)
+        let mut uris = BTreeMap::new();
+        for id in ids {
+            let asset = asked.calls.good(Call::new(Method::GET, format!("/api/v2/assets/{id}"))).await?;
+            let uri = |text: &str| Object::read(text).and_then(|asset| asset.text("uri")).ok_or_else(odd);
+            uris.insert(id, asked.calls.read(asset, uri).await?);
+        }
+        told(asked, answered, uris).await
     })
 }
 

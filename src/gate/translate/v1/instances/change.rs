@@ -1,14 +1,13 @@
 //! Changes of task instances: states, notes, and clearing them.
 
 use http::{Method, StatusCode};
-use serde_json::value::RawValue;
 
 use super::super::runs::{MAX_NOTE, NOTE_TOO_LONG, instances};
 use super::super::shapes::{INSTANCE, REF};
 use super::{NAMED, NOT_FOUND_BY_NAME, missing};
 use crate::gate::translate::asked::{Asked, Told};
 use crate::gate::translate::body::{Need, Property, Type, held, may, must};
-use crate::gate::translate::calls::Call;
+use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::path::Params;
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, patch};
@@ -92,16 +91,12 @@ fn of_one(asked: &Asked, dry: bool) -> Result<Call, Fault> {
     Ok(call)
 }
 
-/// The first instance of an answer, which is a list of one.
-fn first(json: &str) -> Option<String> {
+/// The first instance of an answer, which is a list of one. Airflow 3.0 answers the instance itself.
+fn first(json: &str) -> Option<&str> {
     let object = Object::read(json)?;
     match object.raw("task_instances") {
-        Some(list) => {
-            let list: Vec<&RawValue> = serde_json::from_str(list).ok()?;
-            list.first().map(|one| one.get().to_owned())
-        }
-        // Airflow 3.0 answers the instance itself.
-        None => Some(json.to_owned()),
+        Some(_) => object.list("task_instances")?.first().map(|one| one.get()),
+        None => Some(json),
     }
 }
 
@@ -113,11 +108,7 @@ fn set(asked: &Asked) -> Working<'_> {
         if !dry {
             return Ok(asked.json("{}"));
         }
-        let text = answered.text()?;
-        match first(text) {
-            Some(one) => shaped(asked, &one, &REF),
-            None => Err(missing(&asked.params.fill(NAMED), None)),
-        }
+        shaped(asked, answered, &REF).await
     })
 }
 
@@ -127,18 +118,21 @@ fn note(asked: &Asked) -> Working<'_> {
             return Err(Fault::bad_request(NOTE_TOO_LONG));
         }
         let answered = asked.calls.good(of_one(asked, false)?).await?;
-        let text = answered.text()?;
-        match first(text) {
-            Some(one) => shaped(asked, &one, &INSTANCE),
-            None => Err(missing(&asked.params.fill(NAMED), None)),
-        }
+        shaped(asked, answered, &INSTANCE).await
     })
 }
 
-fn shaped(asked: &Asked, json: &str, shape: &Shape) -> Result<Told, Fault> {
-    let mut out = String::new();
-    shape.write(json, &mut out).ok_or_else(|| Fault::unreadable("no task instance"))?;
-    Ok(asked.json(out))
+async fn shaped(asked: &Asked, answered: Answered, shape: &'static Shape) -> Result<Told, Fault> {
+    let write = |text: &str| {
+        let Some(one) = first(text) else { return Ok(None) };
+        let mut out = String::new();
+        shape.write(one, &mut out).ok_or_else(|| Fault::unreadable("no task instance"))?;
+        Ok(Some(out))
+    };
+    match asked.calls.read(answered, write).await? {
+        Some(json) => Ok(asked.json(json)),
+        None => Err(missing(&asked.params.fill(NAMED), None)),
+    }
 }
 
 /// Airflow 3 resets the runs unless told otherwise.
@@ -250,12 +244,12 @@ pub(super) fn update(asked: &Asked) -> Working<'_> {
                     .with("limit", "1");
                 let answered = asked.calls.good(runs).await?;
                 let not_there = absent(format!("on execution_date {}", date.iso().replacen('T', " ", 1)));
-                let object = Object::read(answered.text()?).ok_or_else(|| Fault::unreadable("no runs"))?;
-                let runs: Vec<&RawValue> = object
-                    .raw("dag_runs")
-                    .and_then(|runs| serde_json::from_str(runs).ok())
-                    .unwrap_or_default();
-                match runs.first().and_then(|run| Object::read(run.get())?.text("dag_run_id")) {
+                let id = |text: &str| {
+                    let page = Object::read(text).ok_or_else(|| Fault::unreadable("no runs"))?;
+                    let runs = page.list("dag_runs").unwrap_or_default();
+                    Ok(runs.first().and_then(|run| Object::read(run.get())?.text("dag_run_id")))
+                };
+                match asked.calls.read(answered, id).await? {
                     Some(run) => params.set("dag_run_id", run),
                     None => return Err(not_there),
                 }
