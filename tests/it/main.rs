@@ -19,6 +19,7 @@ mod exit;
 mod experimental;
 mod flood;
 mod goldens;
+mod heads;
 mod identity;
 mod imports;
 #[cfg(feature = "kerberos")]
