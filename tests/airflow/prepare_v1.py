@@ -155,17 +155,14 @@ def run(client, url):
         stop(scheduler)
 
 
-def mend(database):
-    """What no scheduler does on demand: a file that is gone, and a run of an asset with a known id and date."""
+def mend(database, stale, logical_date):
+    """What no scheduler does on demand: a file that is gone, and a run of an asset with a known id and date.
+
+    What marks a DAG as stale, and the column of a run's date, are called otherwise in Airflow 2."""
     (HOME / "dags" / GONE).unlink()
-    database.execute("update dag set is_stale = 1 where dag_id = 'fx_gone'")
+    database.execute(f"update dag set {stale} where dag_id = 'fx_gone'")
     run_id, date = ASSET_RUN
     (old,) = database.execute("select run_id from dag_run where dag_id = 'fx_consumer'").fetchone()
-    # Airflow 2 warned of a pool that is not there. Airflow 3 has the kind of warning, and its API answers it; nothing says it.
-    database.execute(
-        "insert into dag_warning values ('fx_nopool', 'non-existent pool',"
-        " 'Dag ''fx_nopool'' references non-existent pools: [''fx_no_such_pool'']', '2026-01-01 00:00:00.000000')"
-    )
     database.execute("pragma foreign_keys = off")
     tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
     for table in tables:
@@ -173,7 +170,7 @@ def mend(database):
         if {"run_id", "dag_id"} <= columns:
             database.execute(f"update {table} set run_id = ? where run_id = ? and dag_id = 'fx_consumer'", (run_id, old))
     database.execute(
-        "update dag_run set logical_date = ?, data_interval_start = ?, data_interval_end = ? where run_id = ?",
+        f"update dag_run set {logical_date} = ?, data_interval_start = ?, data_interval_end = ? where run_id = ?",
         (date, date, date, run_id),
     )
     logs = HOME / "logs" / "dag_id=fx_consumer"
@@ -181,14 +178,35 @@ def mend(database):
         (logs / f"run_id={old}").rename(logs / f"run_id={run_id}")
 
 
-def main():
-    output = Path(sys.argv[1])
+def warn(database):
+    """Airflow 2 warned of a pool that is not there. Airflow 3 has the kind of warning, and its API answers it; nothing says it."""
+    database.execute(
+        "insert into dag_warning values ('fx_nopool', 'non-existent pool',"
+        " 'Dag ''fx_nopool'' references non-existent pools: [''fx_no_such_pool'']', '2026-01-01 00:00:00.000000')"
+    )
+
+
+def begin(kind):
+    """An empty database, no logs, and the DAGs."""
     for leftover in HOME.glob("airflow.db*"):
         leftover.unlink()
     shutil.rmtree(HOME / "logs", ignore_errors=True)
-    prepare.write_dags("fab")
+    prepare.write_dags(kind)
     add_dags()
     prepare.command("db", "migrate")
+
+
+def end(*changes):
+    """What is changed in the database itself; and all of it goes where the first argument says."""
+    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
+        for change in changes:
+            change(database)
+        database.commit()
+    prepare.write(Path(sys.argv[1]))
+
+
+def main():
+    begin("fab")
     prepare.create_fab_users(prepare.FAB_USERS)
     prepare.log_server_start()
     with api_server() as url:
@@ -201,10 +219,7 @@ def main():
                 if path.endswith("/dagRuns") == is_run:
                     client.call("POST", path.removeprefix("/api/v2"), json=body)
         run(client, url)
-    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
-        mend(database)
-        database.commit()
-    prepare.write(output)
+    end(lambda database: mend(database, "is_stale = 1", "logical_date"), warn)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ What `prepare_v1.py` makes in Airflow 3.
 """
 
 import os
-import shutil
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # nothing beside this file
@@ -18,7 +15,6 @@ import prepare
 import prepare_v1
 
 sys.dont_write_bytecode = False
-HOME = prepare.HOME
 prepare_v1.PATIENCE = 900  # tasks run one after the other, each with ten seconds of imports
 
 
@@ -72,34 +68,8 @@ def run(client):
         prepare_v1.stop(scheduler)
 
 
-def mend(database):
-    """What no scheduler does on demand: a file that is gone, and a run of a dataset with a known id and date."""
-    (HOME / "dags" / prepare_v1.GONE).unlink()
-    database.execute("update dag set is_active = 0 where dag_id = 'fx_gone'")
-    run_id, date = prepare_v1.ASSET_RUN
-    (old,) = database.execute("select run_id from dag_run where dag_id = 'fx_consumer'").fetchone()
-    database.execute("pragma foreign_keys = off")
-    for (table,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
-        columns = {row[1] for row in database.execute(f"pragma table_info({table})")}
-        if {"run_id", "dag_id"} <= columns:
-            database.execute(f"update {table} set run_id = ? where run_id = ? and dag_id = 'fx_consumer'", (run_id, old))
-    database.execute(
-        "update dag_run set execution_date = ?, data_interval_start = ?, data_interval_end = ? where run_id = ?",
-        (date, date, date, run_id),
-    )
-    logs = HOME / "logs" / "dag_id=fx_consumer"
-    if (logs / f"run_id={old}").exists():
-        (logs / f"run_id={old}").rename(logs / f"run_id={run_id}")
-
-
 def main():
-    output = Path(sys.argv[1])
-    for leftover in HOME.glob("airflow.db*"):
-        leftover.unlink()
-    shutil.rmtree(HOME / "logs", ignore_errors=True)
-    prepare.write_dags("af2")
-    prepare_v1.add_dags()
-    prepare.command("db", "migrate")
+    prepare_v1.begin("af2")
     prepare.command("sync-perm")
     prepare.create_fab_users(prepare.AIRFLOW_2_USERS)
     prepare.command("dags", "reserialize")
@@ -107,10 +77,7 @@ def main():
     for path, body in prepare.fixture_objects(""):
         client.call("POST", path, body)
     run(client)
-    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
-        mend(database)
-        database.commit()
-    prepare.write(output)
+    prepare_v1.end(lambda database: prepare_v1.mend(database, "is_active = 0", "execution_date"))
 
 
 main()
