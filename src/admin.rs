@@ -136,7 +136,7 @@ impl Admin {
             upstreams: readiness
                 .upstreams
                 .iter()
-                .map(|upstream| (upstream.name.clone(), upstream.healthy))
+                .map(|upstream| (upstream.name.clone(), upstream.is_healthy()))
                 .collect(),
             backends: readiness.backends,
             ..self.status.gauges()

@@ -11,7 +11,7 @@ mod text;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use super::{Configuration, Readiness};
+use super::{Configuration, Readiness, Upstream};
 use crate::auth::Health;
 use crate::metrics::recent::{Reading, Refusal};
 use crate::metrics::{RouteTotals, health_label};
@@ -76,7 +76,7 @@ impl Page<'_> {
         if !readiness.listening {
             reasons.push("It does not listen.");
         }
-        if !readiness.upstreams.iter().any(|upstream| upstream.healthy) {
+        if !readiness.upstreams.iter().any(Upstream::is_healthy) {
             reasons.push("No address of the upstream answers.");
         }
         for reason in reasons {
@@ -191,9 +191,10 @@ impl Page<'_> {
     fn backends(&self, out: &mut String) {
         out.push_str("<section id=backends data-live><h2>Upstream and backends</h2>");
         let upstreams = self.readiness.upstreams.iter().take(ROWS).map(|upstream| {
-            let (class, word) = if upstream.healthy { ("good", "up") } else { ("bad", "down") };
+            let (class, word) = if upstream.is_healthy() { ("good", "up") } else { ("bad", "down") };
             let name = Cell::code(redact::url(&upstream.name)).after("Airflow");
-            [name, Cell::shown(word).class(class), Cell::none()]
+            let cause = Cell::shown(upstream.trouble.as_deref().unwrap_or_default());
+            [name, Cell::shown(word).class(class), cause]
         });
         let backends = self.readiness.backends.iter().take(ROWS).map(|(name, health)| {
             let (class, cause) = match health {

@@ -1,5 +1,7 @@
 //! What `/readyz` tells, and `/metrics` and the status page too.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::auth::Health;
@@ -33,13 +35,13 @@ pub enum Configuration {
     ReloadFailed,
 }
 
-/// One address of `[upstream] url`.
+/// One address of `[upstream] url`, or a name of it that has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// The address, without user, password and query.
     pub name: String,
-    /// Whether it answers.
-    pub healthy: bool,
+    /// Why it does not answer. `None` if it does.
+    pub trouble: Option<Arc<str>>,
 }
 
 impl Readiness {
@@ -53,7 +55,7 @@ impl Readiness {
     }
 
     fn upstream(&self) -> bool {
-        self.upstreams.iter().any(|upstream| upstream.healthy)
+        self.upstreams.iter().any(Upstream::is_healthy)
     }
 
     /// What `/readyz` tells.
@@ -79,8 +81,18 @@ impl Readiness {
 }
 
 impl Upstream {
+    /// Whether it answers.
+    pub fn is_healthy(&self) -> bool {
+        self.trouble.is_none()
+    }
+
     fn json(&self) -> Value {
-        json!({ "name": redact::text(&redact::url(&self.name), 256), "healthy": self.healthy })
+        let name = redact::url(&self.name);
+        let name = redact::text(&name, 256);
+        match &self.trouble {
+            None => json!({ "name": name, "healthy": true }),
+            Some(cause) => json!({ "name": name, "healthy": false, "cause": redact::text(cause, 512) }),
+        }
     }
 }
 

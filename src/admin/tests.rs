@@ -28,7 +28,8 @@ fn asked<'a>(method: &'a Method, path: &'a str) -> Asked<'a> {
 }
 
 fn upstream(name: &str, healthy: bool) -> Upstream {
-    Upstream { name: name.to_owned(), healthy }
+    let trouble = (!healthy).then(|| "GET /api/v2/monitor/health: answered 503\n".into());
+    Upstream { name: name.to_owned(), trouble }
 }
 
 fn ready() -> Readiness {
@@ -66,13 +67,22 @@ fn readiness() {
         "/checks/configuration",
         json!("reload_failed"),
     );
-    check("upstream down", |r| r.upstreams[0].healthy = false, false, "/checks/upstream", json!("failed"));
+    check(
+        "upstream down",
+        |r| r.upstreams = vec![upstream("http://127.0.0.1:8080", false)],
+        false,
+        "/checks/upstream",
+        json!("failed"),
+    );
     check(
         "one of two upstreams down",
         |r| r.upstreams.push(upstream("http://u:s3cret@b:8080/x?y", false)),
         true,
         "/upstreams/1",
-        json!({ "name": "http://b:8080/x", "healthy": false }),
+        json!({
+            "name": "http://b:8080/x", "healthy": false,
+            "cause": "GET /api/v2/monitor/health: answered 503\u{fffd}",
+        }),
     );
     check("no upstream at all", |r| r.upstreams.clear(), false, "/checks/upstream", json!("failed"));
     check(

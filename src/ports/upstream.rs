@@ -5,7 +5,9 @@
 
 mod client;
 mod discovery;
+mod reason;
 mod releases;
+mod troubles;
 
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -32,6 +34,7 @@ use client::Client;
 use discovery::{Check, Discovery, Template};
 pub use releases::Major;
 use releases::Releases;
+use troubles::Troubles;
 
 /// How to reach the upstream.
 #[derive(Clone, PartialEq, Eq)]
@@ -143,6 +146,7 @@ pub struct Upstreams {
     turn: AtomicUsize,
     client: Arc<Client>,
     releases: Arc<Releases>,
+    troubles: Arc<Troubles>,
     /// Told when the addresses agree on another Airflow than the one in force.
     news: Arc<Notify>,
 }
@@ -151,16 +155,18 @@ impl Upstreams {
     /// Knows no address before [`Upstreams::maintain`] or [`Upstreams::resolve`] has run. `news` is told when the
     /// upstream says that it is another Airflow than the one in force.
     pub fn new(settings: Settings, news: Arc<Notify>) -> Arc<Self> {
-        let releases = Arc::<Releases>::default();
+        let (releases, troubles) = (Arc::<Releases>::default(), Arc::<Troubles>::default());
         let client =
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
-        let mut backends = Backends::new(Box::new(Discovery { settings: settings.clone() }));
+        let discovery = Discovery { settings: settings.clone(), troubles: troubles.clone() };
+        let mut backends = Backends::new(Box::new(discovery));
         backends.set_health_check(Box::new(Check {
             client: client.clone(),
             major: settings.major,
             releases: releases.clone(),
+            troubles: troubles.clone(),
         }));
-        Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client, releases, news })
+        Arc::new(Self { settings, backends, turn: AtomicUsize::new(0), client, releases, troubles, news })
     }
 
     /// How to reach it.
@@ -175,8 +181,14 @@ impl Upstreams {
 
     /// Resolves all names once, and asks each address for its health.
     pub async fn resolve(&self) {
-        if let Err(error) = self.backends.update(|_| ()).await {
-            tracing::warn!(error = %error.root_cause(), "cannot resolve an upstream");
+        match self.backends.update(|_| ()).await {
+            Ok(()) => {
+                let known = self.backends.get_backend();
+                let is_known = |address: &SocketAddr| known.iter().any(|backend| backend.addr == *address);
+                self.releases.keep(is_known);
+                self.troubles.keep(is_known);
+            }
+            Err(error) => tracing::debug!(%error, "the addresses stay as they were"),
         }
         self.check().await;
     }
@@ -211,7 +223,7 @@ impl Upstreams {
         for round in 0_u64.. {
             ticks.tick().await;
             let Some(this) = upstreams.upgrade() else { return };
-            let is_lost = !this.health().iter().any(|(_, healthy)| *healthy);
+            let is_lost = !this.health().iter().any(|(_, trouble)| trouble.is_none());
             if round % rounds == 0 || is_lost {
                 this.resolve().await;
             } else {
@@ -264,10 +276,16 @@ impl Upstreams {
             && !backend.ext.get::<Arc<Template>>().is_some_and(unreachable)
     }
 
-    /// Each address, and whether it is healthy.
-    pub fn health(&self) -> Vec<(String, bool)> {
+    /// Each address and, unless it is healthy, why not: what was asked and what came back. Then each name that
+    /// cannot be resolved, with the cause.
+    pub fn health(&self) -> Vec<(String, Option<Arc<str>>)> {
         let known = self.backends.get_backend();
-        known.iter().map(|backend| (backend.addr.to_string(), self.backends.ready(backend))).collect()
+        let addresses = known.iter().map(|backend| {
+            let cause = || self.troubles.of(&backend.addr).unwrap_or_else(|| "no answer".into());
+            (backend.addr.to_string(), (!self.backends.ready(backend)).then(cause))
+        });
+        let names = self.troubles.names().into_iter().map(|(name, cause)| (name, Some(cause)));
+        addresses.chain(names).collect()
     }
 }
 

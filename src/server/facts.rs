@@ -44,7 +44,7 @@ impl Status for Facts {
             } else {
                 Configuration::Current
             },
-            upstreams: upstreams.into_iter().map(|(name, healthy)| Upstream { name, healthy }).collect(),
+            upstreams: upstreams.into_iter().map(|(name, trouble)| Upstream { name, trouble }).collect(),
             backends: backends.chain(redis).chain(database).chain(keycloak).collect(),
         }
     }

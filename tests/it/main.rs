@@ -42,6 +42,7 @@ mod tls;
 mod translate;
 mod transport;
 mod uniform;
+mod unreachable;
 mod v1_cost;
 mod v1_traps;
 mod which_airflow;

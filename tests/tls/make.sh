@@ -26,3 +26,13 @@ certificate wildcard ca "subjectAltName=DNS:*.apps.example.com"
 certificate client ca "extendedKeyUsage=clientAuth"
 certificate stranger stranger-ca "extendedKeyUsage=clientAuth"
 rm -f stranger-ca.key
+
+# One that has ended, which `openssl x509` cannot make.
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=expired" \
+    -keyout expired.key -out expired.csr 2>/dev/null
+printf 'subjectAltName=DNS:airflow.example.com,DNS:localhost,IP:127.0.0.1\n' > expired.ext
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=expired.index\nnew_certs_dir=.\ndefault_md=sha256\nrand_serial=yes\npolicy=p\n[p]\ncommonName=supplied\n' > expired.cnf
+: > expired.index
+openssl ca -batch -notext -config expired.cnf -cert ca.pem -keyfile ca.key -startdate 20200101000000Z \
+    -enddate 20200102000000Z -extfile expired.ext -outdir . -in expired.csr -out expired.pem 2>/dev/null
+rm -f expired.csr expired.ext expired.cnf expired.index* [0-9A-F]*.pem

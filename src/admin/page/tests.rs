@@ -29,7 +29,7 @@ fn everything_is_escaped_and_nothing_is_secret() {
         listening: true,
         stopping: false,
         configuration: Configuration::ReloadFailed,
-        upstreams: vec![Upstream { name: "http://u:s3cret@a".into(), healthy: false }],
+        upstreams: vec![Upstream { name: "http://u:s3cret@a".into(), trouble: Some("GET <x>".into()) }],
         backends: vec![("jwt", Health::Down("<img src=x onerror=alert(1)>\n\u{202e}".into()))],
     };
     let reading = |seconds, requests| Reading {
@@ -66,7 +66,7 @@ fn everything_is_escaped_and_nothing_is_secret() {
         "The last reload failed",
         "<dt>requests a second<dd>20.0",
         "<dt>in flight<dd>3",
-        "<td data-of=\"Name\">Airflow <code>http://a</code><td data-of=\"State\" class=\"bad\">down",
+        "<td data-of=\"Name\">Airflow <code>http://a</code><td data-of=\"State\" class=\"bad\">down<td data-of=\"Cause\">GET &lt;x&gt;",
         "<td data-of=\"Name\">jwt<td data-of=\"State\" class=\"bad\">down<td data-of=\"Cause\">&lt;img src=x onerror=alert(1)&gt;",
         "<code>no_credential</code><td data-of=\"Status\" class=\"number\">401<td data-of=\"Route\"><code>/api/v2/dags/{dag_id}</code><td data-of=\"From\">a Unix socket",
         "<code>&quot;&gt;&lt;b&gt;</code>",

@@ -14,6 +14,7 @@ use pingora::upstreams::peer::Peer;
 use pingora::{Error, ErrorType};
 
 use super::discovery::Template;
+use super::reason::reason;
 use crate::ports::{Chunks, SendError, read_whole};
 
 /// Longest answer to a request of the gate's own. Such answers are tokens and versions.
@@ -154,8 +155,4 @@ fn request_head(
 
 fn broken(error: &Error) -> SendError {
     SendError::Other(reason(error))
-}
-
-fn reason(error: &Error) -> String {
-    error.root_cause().to_string()
 }

@@ -1,6 +1,6 @@
 //! The addresses of the upstream: found, and asked for their health.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use pingora::{Error, ErrorType, OkOrErr, OrErr};
 
 use super::client::Client;
 use super::releases::{self, Major, Releases};
+use super::troubles::Troubles;
 use super::{Settings, Url};
 use crate::ports::SendError;
 
@@ -38,13 +39,14 @@ pub(super) struct Template {
 /// Looks names up.
 pub(super) struct Discovery {
     pub(super) settings: Settings,
+    pub(super) troubles: Arc<Troubles>,
 }
 
 #[async_trait]
 impl ServiceDiscovery for Discovery {
     async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
         let mut found = BTreeSet::new();
-        let mut failed = None;
+        let mut unresolved = BTreeMap::new();
         for url in &self.settings.urls {
             let (host, port) = match url {
                 Url::Tcp { host, port, .. } => (host.clone(), *port),
@@ -57,18 +59,17 @@ impl ServiceDiscovery for Discovery {
             match resolved.await.or_err(ErrorType::InternalError, "the resolver panicked")? {
                 Ok(addresses) => found.extend(addresses.map(|a| self.backend(url, a))),
                 Err(error) => {
-                    tracing::warn!(host = authority(url), %error, "cannot resolve an upstream");
-                    failed = Some(error);
+                    unresolved.insert(authority(url), format!("cannot be resolved: {error}").into());
                 }
             }
         }
-        match failed {
-            // What was known before keeps serving.
-            Some(error) if found.is_empty() => {
-                Err(Error::because(ErrorType::ConnectError, "no upstream can be resolved", error))
-            }
-            Some(_) | None => Ok((found, HashMap::new())),
+        // What was known before keeps serving.
+        let is_lost = found.is_empty() && !unresolved.is_empty();
+        self.troubles.looked_up(unresolved);
+        if is_lost {
+            return Err(Error::explain(ErrorType::ConnectError, "no upstream can be resolved"));
         }
+        Ok((found, HashMap::new()))
     }
 }
 
@@ -133,17 +134,27 @@ pub(super) struct Check {
     /// Which Airflow it is. `None`: it is asked, until it has said so, and again when it answers otherwise.
     pub(super) major: Option<Major>,
     pub(super) releases: Arc<Releases>,
+    pub(super) troubles: Arc<Troubles>,
 }
 
 impl Check {
-    async fn ask(&self, target: &Backend, template: &Arc<Template>) -> Result<(), SendError> {
+    /// Where it is asked for its health.
+    fn route(&self, target: &Backend) -> &'static str {
+        self.major.or(self.releases.of(&target.addr)).unwrap_or(Major::Three).health_route()
+    }
+
+    async fn ask(
+        &self,
+        target: &Backend,
+        template: &Arc<Template>,
+        route: &'static str,
+    ) -> Result<(), SendError> {
         let said = self.releases.of(&target.addr);
         let mut request = http::Request::new(Bytes::new());
-        let route = self.major.or(said).unwrap_or(Major::Three).health_route();
         *request.uri_mut() = http::Uri::from_static(route);
         let answer = self.client.send(template.clone(), request).await?;
         if answer.status().is_server_error() {
-            return Err(SendError::Other(format!("the health route answers {}", answer.status().as_u16())));
+            return Err(SendError::Other(format!("answered {}", answer.status().as_u16())));
         }
         if self.major.is_none() && !(said.is_some() && answer.status().is_success()) {
             self.learn(target, template).await;
@@ -164,14 +175,17 @@ impl Check {
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
         let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?.clone();
-        let answered = tokio::time::timeout(CHECK_TIMEOUT, self.ask(target, &template)).await;
+        let route = self.route(target);
+        let answered = tokio::time::timeout(CHECK_TIMEOUT, self.ask(target, &template, route)).await;
         match answered.unwrap_or(Err(SendError::Timeout)) {
             Ok(()) => {
                 template.unreachable.store(false, Ordering::Relaxed);
+                self.troubles.forget(&target.addr);
                 Ok(())
             }
             Err(error) => {
                 self.releases.forget(&target.addr);
+                self.troubles.note(&target.addr, format!("GET {route}: {error}"));
                 Error::e_because(ErrorType::ConnectError, "no answer", error)
             }
         }
@@ -181,7 +195,8 @@ impl HealthCheck for Check {
         if healthy {
             tracing::info!(upstream = %target.addr, "upstream is healthy");
         } else {
-            tracing::warn!(upstream = %target.addr, "upstream is unhealthy");
+            let cause = self.troubles.of(&target.addr).unwrap_or_default();
+            tracing::warn!(upstream = %target.addr, %cause, "upstream is unhealthy");
         }
     }
 

@@ -75,6 +75,11 @@ impl Releases {
         self.known().said.remove(address);
     }
 
+    /// Forgets the addresses that are not these any more.
+    pub(super) fn keep(&self, is_known: impl Fn(&SocketAddr) -> bool) {
+        self.known().said.retain(|address, _| is_known(address));
+    }
+
     /// Says what requests are treated for from now on.
     pub(super) fn serve(&self, major: Option<Major>) {
         self.known().in_force = major;

@@ -1,0 +1,183 @@
+//! What is said of an Airflow that does not answer: what was asked and what came back, on `/readyz`, on the status
+//! page, and in one line of the log.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::support::token::{self, SECRET};
+use crate::support::upstream::{Closed, Seen, answer};
+use crate::support::{Airgate, Upstream, get, tls};
+
+/// What is told of the first address or name.
+fn cause(gate: &Airgate) -> String {
+    gate.admin("/readyz").json()["upstreams"][0]["cause"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The same everywhere; the log has it once.
+#[track_caller]
+fn everywhere(name: &str, gate: &Airgate, expected: &str) {
+    gate.until(name, |gate| cause(gate).starts_with(expected));
+    let told = cause(gate);
+    let line = gate.logs("upstream is unhealthy");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["level"], &line["cause"]), (&json!("WARN"), &json!(told)), "{name}");
+    let page = get("/").with("Host", "localhost").send(gate.admin_address()).text();
+    assert!(page.contains(&told.replace('"', "&quot;")), "{name}: {page}");
+    assert_eq!(gate.admin("/readyz").status, 503, "{name}");
+}
+
+#[test]
+fn what_was_asked_and_what_came_back() {
+    let closed = Closed::port();
+    let at = |script: fn(&Seen) -> Vec<u8>| {
+        let upstream = Upstream::answering(script);
+        upstream.says(None);
+        upstream
+    };
+    let ill = at(|_| answer(503, &[], "{}"));
+    let other = at(|_| b"SSH-2.0-OpenSSH\r\n\r\n".to_vec());
+    let mute = Upstream::by_hand(|_, wire| drop(wire.read(&mut [0])));
+    mute.says(None);
+    for (name, url, expected) in [
+        (
+            "nobody listens",
+            closed.url(),
+            "GET /api/v2/monitor/health: cannot connect: Connection refused (os error 111)",
+        ),
+        ("an error", ill.url(), "GET /api/v2/monitor/health: answered 503"),
+        ("no answer", mute.url(), "GET /api/v2/monitor/health: no answer in time"),
+        ("not HTTP", other.url(), "GET /api/v2/monitor/health: "),
+    ] {
+        let gate = Airgate::before(&url, "read_timeout = \"1s\"\n");
+        everywhere(name, &gate, expected);
+    }
+}
+
+/// One line at each change, whatever happens in between.
+#[test]
+fn each_change_is_told_once() {
+    let upstream = Upstream::start();
+    let url = upstream.url();
+    let gate = Airgate::before(&url, "");
+    assert_eq!(gate.admin("/readyz").json()["upstreams"], json!([{"name": &url[7..], "healthy": true}]));
+    upstream.kill();
+    let closed = Closed::at(url[7..].parse().unwrap());
+    gate.until("it is down", |gate| cause(gate).contains("cannot connect"));
+    let upstream = closed.open(|_| answer(200, &[], "{}"));
+    gate.until("it is back", Airgate::is_ready);
+    assert_eq!(cause(&gate), "");
+    upstream.kill();
+    gate.until("it is down again", |gate| cause(gate).contains("cannot connect"));
+    gate.nth_log("upstream is unhealthy", 2);
+    assert_eq!(gate.log().matches("upstream is unhealthy").count(), 2, "{}", gate.log());
+    assert_eq!(gate.log().matches("upstream is healthy").count(), 1, "{}", gate.log());
+}
+
+/// A name without an address is there, with the cause; so is one beside another that serves.
+#[test]
+fn a_name_that_does_not_resolve() {
+    let gate = Airgate::before("http://nowhere.invalid:8080", "");
+    gate.until("it has been looked up", |gate| !cause(gate).is_empty());
+    let told = gate.admin("/readyz").json();
+    let upstream = &told["upstreams"][0];
+    assert_eq!((&upstream["name"], &upstream["healthy"]), (&json!("nowhere.invalid:8080"), &json!(false)));
+    assert!(cause(&gate).starts_with("cannot be resolved: "), "{told}");
+    let page = get("/").with("Host", "localhost").send(gate.admin_address()).text();
+    assert!(
+        page.contains("<code>nowhere.invalid:8080</code>") && page.contains(">cannot be resolved: "),
+        "{page}"
+    );
+    assert_eq!(gate.metric("airgate_upstream_healthy{upstream=\"nowhere.invalid:8080\"}"), 0.0);
+
+    let upstream = Upstream::start();
+    let both = format!("[upstream]\nurl = [\"http://nowhere.invalid:8080\", \"{}\"]\n", upstream.url());
+    let gate = Airgate::with(both).start();
+    gate.until("the other serves", Airgate::is_ready);
+    let told = gate.admin("/readyz").json();
+    let upstreams = told["upstreams"].as_array().unwrap();
+    assert_eq!(upstreams.len(), 2, "{told}");
+    assert!(upstreams[1]["cause"].as_str().unwrap().starts_with("cannot be resolved: "), "{told}");
+    // Looked up again each time while nobody answers, and told once.
+    drop(upstream);
+    gate.until("nobody answers", |gate| !gate.is_ready());
+    assert_eq!(gate.log().matches("cannot resolve an upstream").count(), 1, "{}", gate.log());
+}
+
+/// A port where HTTP is spoken.
+fn no_tls() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut wire in listener.incoming().flatten() {
+            let _ = wire.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = wire.read(&mut [0; 4096]);
+        }
+    });
+    port
+}
+
+/// What is wrong with the certificate, and the option to look at; also where a password was to be asked of Airflow.
+#[test]
+fn certificates() {
+    let airflow = Upstream::start();
+    let secured = |certificate: &str| {
+        let config = "[server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n";
+        Airgate::with(format!("[upstream]\nurl = \"{}\"\n{config}", airflow.url()))
+            .file("tls.crt", tls::read(&format!("{certificate}.pem")))
+            .file("tls.key", tls::read(&format!("{certificate}.key")))
+            .start()
+    };
+    let (good, expired, authority) = (secured("airflow"), secured("expired"), secured("ca"));
+    let [good, expired, authority] = [&good, &expired, &authority].map(|gate| gate.address().port());
+    let plain = no_tls();
+    for (name, port, more, told, advice) in [
+        ("self-signed, or of an unknown authority", good, "", "UnknownIssuer", "see [upstream] ca_file"),
+        (
+            "another name",
+            good,
+            "ca_file = \"ca.pem\"\nserver_name = \"other.example.com\"\n",
+            "certificate not valid for name \"other.example.com\"",
+            "see [upstream] server_name",
+        ),
+        ("expired", expired, "ca_file = \"ca.pem\"\n", "certificate expired", "it has to be renewed"),
+        ("an authority's", authority, "ca_file = \"ca.pem\"\n", "CaUsedAsEndEntity", "CA:TRUE"),
+        ("no TLS", plain, "", "corrupt message", "http://"),
+    ] {
+        let gate = Airgate::with(format!(
+            "[upstream]\nurl = \"https://127.0.0.1:{port}\"\n{more}[basic]\nsources = \"upstream\"\n\
+             [api_auth]\njwt_secret = \"{SECRET}\"\n[core]\nsimple_auth_manager_users = \"admin:admin\"\n"
+        ))
+        .file("ca.pem", tls::read("ca.pem"))
+        .start();
+        let expected = "GET /api/v2/monitor/health: cannot connect: the TLS handshake failed (";
+        everywhere(name, &gate, expected);
+        let at_log_in = || {
+            assert_eq!(gate.send(get("/api/v2/pools").basic("admin", "admin")).status, 503, "{name}");
+            let line = gate.access("\"status\":503");
+            line["cause"].as_str().unwrap_or_default().to_owned()
+        };
+        for told_there in [cause(&gate), at_log_in()] {
+            assert!(told_there.contains(told) && told_there.contains(advice), "{name}: {told_there}");
+        }
+    }
+}
+
+/// What never came from Airflow is no time of Airflow's.
+#[test]
+fn a_refused_connection_is_no_time_of_airflow() {
+    let closed = Closed::port();
+    let gate =
+        Airgate::before(&closed.url(), &format!("airflow = 3\n[api_auth]\njwt_secret = \"{SECRET}\"\n"));
+    let bearer = token::good("admin");
+    for path in ["/api/v2/pools", "/api/v1/pools"] {
+        assert_eq!(gate.send(get(path).bearer(&bearer)).status, 502, "{path}");
+        let line = gate.access(&format!("\"path\":\"{path}\""));
+        assert_eq!(line["refused"], "upstream_down", "{line}");
+        assert!(line.get("upstream_ms").is_none() && line.get("first_byte_ms").is_none(), "{line}");
+    }
+    gate.counts("airgate_rejections_total{reason=\"upstream_down\"}", 2.0);
+    let metrics = gate.admin("/metrics").text();
+    assert!(!metrics.contains("airgate_upstream_duration_seconds_count"), "{metrics}");
+}
