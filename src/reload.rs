@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
@@ -31,6 +31,9 @@ pub const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Longest time until a configuration that is refused for the Airflow that the upstream has become is read again.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 /// Replaces the configuration in force.
 pub struct Reloader {
     source: Source,
@@ -45,8 +48,25 @@ pub struct Reloader {
     files: Mutex<Files>,
     failed: AtomicBool,
     in_force: ArcSwap<InForce>,
-    /// Which Airflow the upstream was when the configuration was read last.
-    read_for: Mutex<Option<Release>>,
+    /// Which Airflow the configuration was read for last.
+    read_for: Mutex<Option<ReadFor>>,
+}
+
+/// A reading of the configuration for an Airflow.
+#[derive(Clone, Copy)]
+struct ReadFor {
+    release: Release,
+    at: Instant,
+    /// Readings for this one before.
+    before: u32,
+}
+
+impl ReadFor {
+    /// When, if it is still not in force, it is worth another try: what it lacked may be there by then.
+    fn due(&self) -> Instant {
+        let wait = LOOK_EVERY.saturating_mul(2_u32.saturating_pow(self.before));
+        self.at + wait.min(LONGEST_WAIT)
+    }
 }
 
 /// What the status page tells of the configuration in force.
@@ -133,7 +153,7 @@ impl Reloader {
             metrics: shared.metrics.clone(),
             shared,
             logs,
-            read_for: Mutex::new(first.settings.upstream.airflow.known()),
+            read_for: Mutex::default(),
             runtime,
             files: Mutex::new(files),
             failed: AtomicBool::new(false),
@@ -201,7 +221,7 @@ impl Reloader {
         }
     }
 
-    /// Which Airflow the upstream has become, if the configuration is to follow it and was not read for that already.
+    /// Which Airflow the upstream has become, if the configuration is to follow it and was not read for that just now.
     fn news(&self) -> Option<Release> {
         let in_force = self.in_force.load();
         let found = match in_force.settings.upstream.airflow {
@@ -211,7 +231,8 @@ impl Reloader {
             }
         };
         let read_for = *self.read_for.lock().unwrap_or_else(PoisonError::into_inner);
-        found.filter(|_| found != in_force.settings.upstream.airflow.known() && found != read_for)
+        let waits = |found| read_for.is_some_and(|read| read.release == found && Instant::now() < read.due());
+        found.filter(|found| Some(*found) != in_force.settings.upstream.airflow.known() && !waits(*found))
     }
 
     fn reload_from(&self, files: &mut Files) {
@@ -249,7 +270,7 @@ impl Reloader {
 
     /// Reads the configuration for this Airflow, and builds all of it.
     fn build(&self, files: &mut Files, found: Option<Release>) -> Result<Built, String> {
-        *self.read_for.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        self.note_reading(found);
         let before = files.again();
         let read = (self.source)(found);
         let paths = match &read {
@@ -268,6 +289,13 @@ impl Reloader {
         let snapshot = assembled.map_err(|errors| errors.to_string())?;
         self.reach(&snapshot)?;
         Ok(Built { snapshot, in_force, logs })
+    }
+
+    fn note_reading(&self, found: Option<Release>) {
+        let mut read_for = self.read_for.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = read_for.filter(|read| Some(read.release) == found);
+        let before = same.map_or(0, |read| read.before.saturating_add(1));
+        *read_for = found.map(|release| ReadFor { release, at: Instant::now(), before });
     }
 
     fn put_in_force(&self, built: Built) {

@@ -241,3 +241,22 @@ fn a_real_upgrade() {
         assert_eq!(issued.status, if translated { 201 } else { 404 }, "{major}: {}", issued.text());
     }
 }
+
+/// Refused for the Airflow that it has become, the configuration is read again by itself: what was missing may have
+/// come without a file of the configuration, as from a command.
+#[test]
+fn what_is_refused_for_it_is_tried_again() {
+    let upstream = upstream("2.11.2");
+    let setup =
+        Airgate::with(format!("[upstream]\nurl = \"{}\"\n", upstream.url())).file("secret", token::SECRET);
+    let secret = setup.home().join("secret");
+    let gate = setup.env("AIRGATE__API_AUTH__JWT_SECRET_CMD", &format!("cat {}", secret.display())).start();
+    serves_2(&gate, &upstream);
+    std::fs::remove_file(&secret).unwrap();
+    upstream.says(Some("3.3.2"));
+    gate.logs("the new configuration is refused");
+    assert_eq!(gate.metric(IN_FORCE), 2.0);
+    std::fs::write(&secret, token::SECRET).unwrap();
+    gate.until("Airflow 3 is in force", |gate| gate.metric(IN_FORCE) == 3.0);
+    serves_3(&gate, &upstream);
+}
