@@ -124,7 +124,7 @@ impl Metrics {
             )?,
             upstream_time: make.histogram(
                 "airgate_upstream_duration_seconds",
-                "Time from the request to the upstream to the head of its answer, or until it was given up.",
+                "Time from the request to the upstream to the head of its answer.",
                 UPSTREAM_TIME,
             )?,
             in_flight: make.gauge("airgate_requests_in_flight", "Requests being worked on now.")?,
@@ -211,7 +211,7 @@ impl Metrics {
         handles::with(self, exchange, |handles| {
             handles.requests.inc();
             handles.own_time.observe(exchange.own_time().as_secs_f64());
-            if let (Some(series), Some(time)) = (&handles.upstream_time, exchange.upstream_time()) {
+            if let (Some(series), Some(time)) = (&handles.upstream_time, exchange.first_byte) {
                 series.observe(time.as_secs_f64());
             }
             if let Some(series) = &handles.cache {

@@ -188,7 +188,8 @@ impl Proxy {
         let resumed = ctx.snapshot.gate.resume(pending, &request, body, &mut ctx.outcome);
         let resumed =
             if asks { convert::while_client_stays(session, resumed).await } else { Some(resumed.await) };
-        if asks {
+        // Not if a call of it was given up, or none was made.
+        if asks && ctx.outcome.refused.is_none() {
             ctx.answered = Some(Instant::now());
         }
         if resumed.is_none() {

@@ -30,7 +30,7 @@ impl Id {
 pub(super) struct Handles {
     pub(super) requests: IntCounter,
     pub(super) own_time: Histogram,
-    /// If the upstream was asked.
+    /// If the upstream has answered.
     pub(super) upstream_time: Option<Histogram>,
     /// Hits or misses, if a credential was verified.
     pub(super) cache: Option<IntCounter>,
@@ -80,7 +80,7 @@ pub(super) fn with(metrics: &Metrics, exchange: &Exchange<'_>, act: impl FnOnce(
         backend: outcome.backend.map(address),
         method: method_label(exchange.method),
         status: exchange.status,
-        upstream: exchange.upstream.is_some(),
+        upstream: exchange.first_byte.is_some(),
         cache: cache(exchange),
     };
     TABLE.with_borrow_mut(|table| {
@@ -106,7 +106,7 @@ impl Handles {
         Ok(Self {
             requests: metrics.requests.get_metric_with_label_values(&[route, method, status, backend])?,
             own_time: metrics.own_time.get_metric_with_label_values(&[route])?,
-            upstream_time: match exchange.upstream {
+            upstream_time: match exchange.first_byte {
                 Some(_) => Some(metrics.upstream_time.get_metric_with_label_values(&[route])?),
                 None => None,
             },

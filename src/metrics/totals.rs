@@ -135,8 +135,10 @@ mod tests {
         metrics.take_reading(SystemTime::UNIX_EPOCH);
         let mut slow = Sample::accepted();
         slow.first_byte = Some(Duration::from_secs(2));
+        // Asked for long, and never heard of.
         let mut down = Sample::refused(502, "upstream_down", &[]);
         down.outcome.route = "/api/v2/pools";
+        down.upstream = Some(Duration::from_millis(3));
         for sample in [Sample::accepted(), slow, Sample::refused(401, "no_credential", &[]), down] {
             metrics.observe(&sample.exchange());
         }
@@ -147,8 +149,9 @@ mod tests {
         assert_eq!((after.own.count, after.upstream.count), (4, 2));
         assert!(after.upstream.quantile(0.99).is_some_and(|time| (1.0..=2.5).contains(&time)));
         let routes = metrics.routes();
-        let seen: Vec<_> = routes.iter().map(|r| (&*r.route, r.requests, r.server_errors)).collect();
-        assert_eq!(seen, [("/api/v2/*", 3, 0), ("/api/v2/pools", 1, 1)]);
+        let seen: Vec<_> =
+            routes.iter().map(|r| (&*r.route, r.requests, r.server_errors, r.upstream.count)).collect();
+        assert_eq!(seen, [("/api/v2/*", 3, 0, 2), ("/api/v2/pools", 1, 1, 0)]);
         let refusals = metrics.refusals();
         let refused: Vec<_> = refusals.iter().map(|r| (r.reason, r.status)).collect();
         assert_eq!(refused, [("upstream_down", Some(502)), ("no_credential", Some(401))]);

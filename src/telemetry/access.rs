@@ -20,7 +20,7 @@ use crate::exchange::Exchange;
 ///
 /// `timestamp` is when the request's head had been read. What there is not is left out: `peer` on
 /// a Unix socket, `user` and `backend` if nobody was accepted, `status` if the client left before
-/// there was one, `upstream_ms` if the upstream was not asked, `first_byte_ms` if it did not answer. A request that airgate refused has
+/// there was one, `upstream_ms` and `first_byte_ms` if the upstream did not answer. A request that airgate refused has
 /// `refused`, the reason, and perhaps `cause`, which no client sees. Never in it: queries,
 /// headers, bodies.
 #[derive(Debug)]
@@ -105,10 +105,8 @@ fn format(line: &mut Vec<u8>, stamp: &mut Stamp, exchange: &Exchange<'_>) {
         object.text(key!("translated"), &[operation.verb.as_str(), " ", operation.path], MAX_PATH);
     }
     object.millis(key!("duration_ms"), exchange.total);
-    if let Some(upstream) = exchange.upstream {
+    if let (Some(upstream), Some(first_byte)) = (exchange.upstream, exchange.first_byte) {
         object.millis(key!("upstream_ms"), upstream);
-    }
-    if let Some(first_byte) = exchange.first_byte {
         object.millis(key!("first_byte_ms"), first_byte);
     }
     object.number(key!("bytes"), u64::try_from(exchange.bytes_sent).unwrap_or(u64::MAX));
@@ -172,7 +170,7 @@ mod tests {
     #[test]
     fn what_there_is_not_is_left_out() {
         let mut sample = Sample::accepted();
-        (sample.peer.address, sample.status, sample.upstream, sample.first_byte) = (None, None, None, None);
+        (sample.peer.address, sample.status, sample.first_byte) = (None, None, None);
         (sample.outcome.grant, sample.outcome.backend) = (None, None);
         sample.outcome.refused = Some("client_left");
         sample.outcome.cause = Some("read\nfailed".to_owned());
