@@ -133,6 +133,10 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         Some(Release::Airflow3) => route::Release::Airflow3,
         None => route::Release::Unknown,
     };
+    let trial = match release {
+        route::Release::Airflow3 => tokens.signer.as_ref().and_then(|signer| kept.trial(signer, &upstreams)),
+        route::Release::Airflow2 | route::Release::Unknown => None,
+    };
     Ok(Snapshot {
         gate: Gate {
             routes: Routes::new(RouteSettings {
@@ -179,6 +183,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
             ),
         },
         upstreams,
+        trial,
         redis,
         database,
         tls,

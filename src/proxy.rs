@@ -23,6 +23,7 @@ use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use crate::auth::database::AirflowDatabase;
+use crate::auth::jwt::KeyTrial;
 use crate::auth::keycloak::Realm;
 use crate::drain::{Drain, Guard};
 use crate::exchange::Exchange;
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub keycloak: Option<Arc<Realm>>,
     /// Airflow's metadata database, if it is used.
     pub database: Option<Arc<AirflowDatabase>>,
+    /// Whether Airflow takes what is signed here, if anything is, and it is an Airflow 3.
+    pub trial: Option<Arc<KeyTrial>>,
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// TLS with clients, where there is any.

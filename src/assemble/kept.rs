@@ -12,7 +12,7 @@ use super::cores;
 use crate::auth::basic::hash::{HashLoad, HashWorkers};
 use crate::auth::cache::{NoRandomness, VerifiedCache};
 use crate::auth::database::AirflowDatabase;
-use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore, TokenCache};
+use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore, KeyTrial, Signer, TokenCache};
 use crate::auth::kerberos::KerberosAuth;
 use crate::auth::keycloak::sessions::Memory;
 use crate::auth::lockout::Lockout;
@@ -55,6 +55,7 @@ pub struct Kept {
     /// The last one that was made, to be watched once it is in force.
     pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
     database: Mutex<Option<Arc<AirflowDatabase>>>,
+    trial: Mutex<Option<Arc<KeyTrial>>>,
     /// What is known of Keycloak's sessions, by client and realm, for as long as somebody uses it.
     sessions: Mutex<HashMap<String, Weak<Memory>>>,
     /// The last one that was made.
@@ -118,6 +119,7 @@ impl Kept {
             kerberos: Mutex::default(),
             registry,
             database: Mutex::default(),
+            trial: Mutex::default(),
             sessions: Mutex::default(),
             keycloak: Mutex::default(),
             runtime,
@@ -221,6 +223,14 @@ impl Kept {
         }
         kept.clone_from(&snapshot.database);
         drop(kept);
+        let mut kept = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().map(Arc::as_ptr) != snapshot.trial.as_ref().map(Arc::as_ptr) {
+            if let Some(trial) = &snapshot.trial {
+                self.runtime.spawn(KeyTrial::follow(Arc::downgrade(trial)));
+            }
+            kept.clone_from(&snapshot.trial);
+        }
+        drop(kept);
         self.forget_unused();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         for kept in keys.values_mut().filter(|kept| kept.task.is_none()) {
@@ -238,6 +248,14 @@ impl Kept {
                 Arc::new(AirflowDatabase::new(pools, url, &self.runtime, self.workers.clone()))
             }
         }
+    }
+
+    /// Whether this upstream takes what this signs: what is known of it, if it is in force, else nothing yet.
+    pub(super) fn trial(&self, signer: &Signer, upstreams: &Arc<Upstreams>) -> Option<Arc<KeyTrial>> {
+        let new = KeyTrial::new(signer, upstreams.clone());
+        let new = new.map_err(|error| tracing::error!(%error, "the signing key cannot be tried")).ok()?;
+        let kept = self.trial.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(kept.filter(|kept| kept.is_like(&new)).unwrap_or_else(|| Arc::new(new)))
     }
 
     /// Gives up the stores of keys that nobody uses.

@@ -11,6 +11,7 @@ mod private_key;
 mod settings;
 mod signer;
 mod token;
+mod trial;
 mod verifier;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use private_key::{KeyFault, KeyFileError, KeyKind, PrivateKey};
 pub use settings::{AuthManager, IssuerSettings, Settings, SettingsError, Tokens};
 pub use signer::{Principal, SignError, Signer};
 pub use token::Token;
+pub use trial::KeyTrial;
 pub use verifier::{Fault, Refusal, SignedBy, Verified, Verifier};
 
 pub use cache::TokenCache;

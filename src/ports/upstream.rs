@@ -276,6 +276,11 @@ impl Upstreams {
             && !backend.ext.get::<Arc<Template>>().is_some_and(unreachable)
     }
 
+    /// How often an address has become healthy again: who answers there may be another Airflow.
+    pub fn returns(&self) -> u64 {
+        self.troubles.returns()
+    }
+
     /// Each address and, unless it is healthy, why not: what was asked and what came back. Then each name that
     /// cannot be resolved, with the cause.
     pub fn health(&self) -> Vec<(String, Option<Arc<str>>)> {

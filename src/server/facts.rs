@@ -36,6 +36,7 @@ impl Status for Facts {
             snapshot.redis.iter().map(|redis| ("redis", redis.trouble().map_or(Health::Up, Health::Down)));
         let database = snapshot.database.as_ref().map(|database| ("database", database.health()));
         let keycloak = snapshot.keycloak.as_ref().map(|realm| ("keycloak", realm.health()));
+        let tokens = snapshot.trial.as_ref().map(|trial| ("tokens", trial.health()));
         Readiness {
             listening: true,
             stopping: self.drain.is_leaving(),
@@ -45,7 +46,7 @@ impl Status for Facts {
                 Configuration::Current
             },
             upstreams: upstreams.into_iter().map(|(name, trouble)| Upstream { name, trouble }).collect(),
-            backends: backends.chain(redis).chain(database).chain(keycloak).collect(),
+            backends: backends.chain(redis).chain(database).chain(keycloak).chain(tokens).collect(),
         }
     }
 

@@ -3,12 +3,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
 use crate::support::token::{self, SECRET};
 use crate::support::upstream::{Closed, Seen, answer};
-use crate::support::{Airgate, Upstream, get, tls};
+use crate::support::{Airgate, Upstream, airflow, get, tls};
 
 /// What is told of the first address or name.
 fn cause(gate: &Airgate) -> String {
@@ -180,4 +182,75 @@ fn a_refused_connection_is_no_time_of_airflow() {
     gate.counts("airgate_rejections_total{reason=\"upstream_down\"}", 2.0);
     let metrics = gate.admin("/metrics").text();
     assert!(!metrics.contains("airgate_upstream_duration_seconds_count"), "{metrics}");
+}
+
+/// What `/readyz` says of what is signed here.
+fn tokens(gate: &Airgate) -> serde_json::Value {
+    let told = gate.admin("/readyz").json();
+    let backends = told["backends"].as_array().unwrap();
+    backends.iter().find(|backend| backend["name"] == "tokens").cloned().unwrap_or_default()
+}
+
+/// By real Airflows: a wrong key is known before anybody has asked for anything.
+#[test]
+fn a_key_that_is_not_airflows() {
+    for (name, airflow) in
+        [("simple", airflow::simple()), ("RS256", airflow::simple_rs256()), ("FAB", airflow::fab())]
+    {
+        let cfg = format!("[gate]\nairflow_cfg = \"{}\"\n", airflow.config().display());
+        let good = Airgate::before(&airflow.url, &cfg);
+        good.until(name, |gate| tokens(gate)["state"] == "up");
+        let wrong = Airgate::with(format!(
+            "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n",
+            airflow.url
+        ));
+        let wrong = wrong.start();
+        wrong.until(name, |gate| tokens(gate)["state"] == "down");
+        let line = wrong.logs("Airflow refuses what is signed here");
+        assert!(line.contains("\"WARN\"") && line.contains("[api_auth] jwt_secret"), "{name}: {line}");
+        assert!(tokens(&wrong)["cause"].as_str().unwrap().contains("[api_auth] jwt_secret"), "{name}");
+        assert!(wrong.is_ready(), "{name}: what needs no token of airgate's works");
+        assert_eq!(wrong.metric("airgate_backend_health{backend=\"tokens\",state=\"down\"}"), 1.0, "{name}");
+        assert!(!good.log().contains("signed here"), "{name}: {}", good.log());
+    }
+}
+
+/// Asked again when Airflow has come back, for it may have another key; not on a reload that leaves the key as it is.
+#[test]
+fn a_key_that_becomes_airflows() {
+    let key_is_known = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let (key_is_known, asked) = (key_is_known.clone(), asked.clone());
+        move |seen: &Seen| match &*seen.target {
+            "/api/v2/importErrors?limit=1" => {
+                asked.fetch_add(1, Ordering::SeqCst);
+                assert!(seen.header("authorization").is_some_and(|value| value.starts_with("Bearer ")));
+                match key_is_known.load(Ordering::SeqCst) {
+                    true => answer(401, &[], r#"{"detail":"Token Expired"}"#),
+                    false => answer(403, &[], r#"{"detail":"Invalid JWT token"}"#),
+                }
+            }
+            _ => answer(200, &[], r#"{"version":"3.3.2"}"#),
+        }
+    };
+    let upstream = Upstream::answering(script.clone());
+    upstream.says(None);
+    let url = upstream.url();
+    let gate = Airgate::before(&url, &format!("[api_auth]\njwt_secret = \"{SECRET}\"\n"));
+    gate.until("the key is refused", |gate| tokens(gate)["state"] == "down");
+    gate.signal("HUP");
+    gate.logs("configuration reloaded");
+    assert_eq!(tokens(&gate)["state"], "down");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+
+    upstream.kill();
+    let closed = Closed::at(url[7..].parse().unwrap());
+    gate.until("it is down", |gate| !gate.is_ready());
+    key_is_known.store(true, Ordering::SeqCst);
+    let upstream = closed.open(script);
+    upstream.says(None);
+    gate.until("the key is taken", |gate| tokens(gate)["state"] == "up");
+    gate.logs("Airflow takes what is signed here");
+    assert_eq!(gate.log().matches("Airflow refuses what is signed here").count(), 1, "{}", gate.log());
 }

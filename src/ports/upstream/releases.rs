@@ -175,4 +175,15 @@ mod tests {
         assert_eq!((agreed(), releases.fits(&one)), (Some(Major::Three), true), "one is gone");
         assert_eq!((releases.of(&one), releases.of(&other)), (None, Some(Major::Three)));
     }
+
+    #[test]
+    fn an_address_that_is_dropped_is_forgotten() {
+        let (one, other) = (address("127.0.0.1:1"), address("127.0.0.1:2"));
+        let releases = Releases::default();
+        releases.note(&one, Some(Major::Two));
+        releases.note(&other, Some(Major::Three));
+        releases.keep(|known| *known == other);
+        assert_eq!((releases.of(&one), releases.of(&other)), (None, Some(Major::Three)));
+        assert_eq!(releases.known().said.len(), 1);
+    }
 }

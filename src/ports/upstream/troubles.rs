@@ -1,13 +1,17 @@
 //! What is wrong with addresses that do not answer, and with names that have none: in words, for whoever runs it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pingora::protocols::l4::socket::SocketAddr;
 
 /// The causes as they are now. Bounded by what is configured and what the resolver answers.
 #[derive(Default)]
-pub(super) struct Troubles(Mutex<Known>);
+pub(super) struct Troubles {
+    known: Mutex<Known>,
+    returns: AtomicU64,
+}
 
 #[derive(Default)]
 struct Known {
@@ -36,6 +40,16 @@ impl Troubles {
         self.known().addresses.remove(address);
     }
 
+    /// An address is healthy again.
+    pub(super) fn note_return(&self) {
+        self.returns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often an address has become healthy again.
+    pub(super) fn returns(&self) -> u64 {
+        self.returns.load(Ordering::Relaxed)
+    }
+
     /// Forgets the addresses that are not these any more.
     pub(super) fn keep(&self, is_known: impl Fn(&SocketAddr) -> bool) {
         self.known().addresses.retain(|address, _| is_known(address));
@@ -53,6 +67,6 @@ impl Troubles {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

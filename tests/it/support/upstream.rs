@@ -235,6 +235,9 @@ fn serve(connection: TcpStream, number: usize, log: &Log, stop: &AtomicBool, man
     let _ = wire.get_mut().shutdown(Shutdown::Both);
 }
 
+/// Where the gate asks with a token that has expired, whether its key is Airflow's: it is.
+const TRIAL: &str = "/api/v2/importErrors?limit=1";
+
 /// What an Airflow of this version answers to a check of the gate's own. Nothing on the routes of the other.
 fn told(version: &str, target: &str) -> Option<Vec<u8>> {
     let (major, body) = match target {
@@ -242,10 +245,15 @@ fn told(version: &str, target: &str) -> Option<Vec<u8>> {
         "/api/v2/monitor/health" => ("3", "{}".to_owned()),
         "/api/v1/version" => ("2", format!("{{\"version\":\"{version}\",\"git_version\":null}}")),
         "/api/v2/version" => ("3", format!("{{\"version\":\"{version}\",\"git_version\":null}}")),
+        TRIAL => ("3", r#"{"detail":"Token Expired"}"#.to_owned()),
         _ => return None,
     };
     let is_there = version.split('.').next() == Some(major);
-    Some(if is_there { answer(200, &[], &body) } else { answer(404, &[], "{}") })
+    Some(match (is_there, target) {
+        (true, TRIAL) => answer(401, &[], &body),
+        (true, _) => answer(200, &[], &body),
+        (false, _) => answer(404, &[], "{}"),
+    })
 }
 
 impl Log {
