@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{EXPECT, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
@@ -67,6 +67,9 @@ impl Proxy {
             answer.append_header(name, value)?;
         }
         answer.insert_header(&X_REQUEST_ID, ctx.id.header())?;
+        if Rest::of(session, ctx) == Rest::InDoubt {
+            session.set_keepalive(None);
+        }
         // An older client reads until the connection is closed (RFC 9112, section 6.1).
         if session.req_header().version < http::Version::HTTP_11 {
             session.set_keepalive(None);
@@ -129,8 +132,7 @@ impl Rest {
         } else if session.req_header().headers.contains_key(EXPECT) {
             Self::InDoubt
         } else {
-            let length = session.get_header(CONTENT_LENGTH);
-            let length = length.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+            let length = convert::body_length(session.req_header());
             if length.is_some_and(|length| length <= SMALL_BODY) { Self::Small } else { Self::Large }
         }
     }

@@ -108,13 +108,19 @@ fn has_raw_length(session: &Session) -> bool {
         .any(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
+/// How many bytes a request's body has, by its head. `None` where its end alone says so: in chunks, and in HTTP/2, which
+/// need not even say that there is one.
+pub fn body_length(head: &RequestHeader) -> Option<u64> {
+    match (head.headers.get(TRANSFER_ENCODING), head.headers.get(CONTENT_LENGTH)) {
+        (None, Some(length)) => length.to_str().ok()?.parse().ok(),
+        (None, None) if head.version < http::Version::HTTP_2 => Some(0),
+        (None, None) | (Some(_), _) => None,
+    }
+}
+
 /// Reads the whole body, within bounds.
 pub async fn read_body(session: &mut Session, max: usize, timeout: Duration) -> Result<Bytes, Problem> {
-    let declared = session
-        .get_header(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > max) {
+    if body_length(session.req_header()).is_some_and(|length| length > max as u64) {
         return Err(Problem::LargeBody);
     }
     if session.get_header(EXPECT).is_some() {
@@ -137,20 +143,31 @@ async fn read_all(session: &mut Session, max: usize) -> Result<Bytes, Problem> {
     Ok(body.freeze())
 }
 
-/// Awaits something while the client stays. `None` once it has left; the work is given up then.
+/// Awaits something while the client stays. `None` once it has left; the work is given up then. What is still to come
+/// of the request's body is read meanwhile, and given up: nobody needs it, and behind it alone is seen who leaves.
 pub async fn while_client_stays<T>(session: &mut Session, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         done = &mut work => return Some(done),
-        watched = session.as_downstream_mut().read_body_or_idle(true) => match watched {
-            Err(error) if *error.etype() == ErrorType::ConnectError => {
-                // It has sent the next request already, and a byte of that is lost.
+        left = client_leaves(session) => match left {
+            Err(error) if !is_gone(error.etype()) => {
+                // Its body does not come, or has no end that could be found: no request can come behind it.
                 session.set_keepalive(None);
             }
-            Ok(_) | Err(_) => return None,
+            Ok(()) | Err(_) => return None,
         },
     }
     Some(work.await)
+}
+
+/// The body is looked for first: Pingora keeps a byte of the next request only once it knows where that begins.
+async fn client_leaves(session: &mut Session) -> pingora::Result<()> {
+    while session.read_request_body().await?.is_some() {}
+    session.as_downstream_mut().read_body_or_idle(true).await.map(drop)
+}
+
+fn is_gone(error: &ErrorType) -> bool {
+    matches!(error, ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error)
 }
 
 /// Whether a request has a header that is meant for one hop only (RFC 9110, section 7.6.1), or names one.

@@ -13,6 +13,7 @@ mod database;
 mod deploy;
 mod docs;
 mod documentation;
+mod early;
 mod exchange;
 mod exchanged;
 mod exit;

@@ -731,29 +731,6 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(targets, ["/api/v2/dagSources/a", "/api/v2/pools", "/api/v2/config"], "one after the other");
 }
 
-/// The second request comes while the first one waits for Airflow.
-#[test]
-fn a_request_that_comes_early_does_not_disturb_the_one_before() {
-    let (come, came) = mpsc::channel();
-    let (go, gone) = mpsc::channel::<()>();
-    let gone = std::sync::Mutex::new(gone);
-    let upstream = Upstream::answering(move |_| {
-        come.send(()).unwrap();
-        let _ = gone.lock().unwrap().recv_timeout(Duration::from_secs(20));
-        answer(200, &[], "{}")
-    });
-    let airgate = before(&upstream, "");
-    let mut connection =
-        say(&airgate, get("/api/v2/dags").bearer(&token::good("admin")).bytes(airgate.address()));
-    came.recv().unwrap();
-    connection.write(&get("/api/v2/pools").bytes(airgate.address())).unwrap();
-    let early = connection.wait(Duration::from_millis(300));
-    go.send(()).unwrap();
-    assert!(early, "nothing is said before Airflow has answered");
-    assert_eq!(connection.read("GET").unwrap().status, 200);
-    assert_eq!(connection.read("GET").unwrap().status, 401);
-}
-
 #[test]
 fn expect_100_continue() {
     let upstream = Upstream::by_hand(|seen, wire| {
