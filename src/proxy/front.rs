@@ -14,15 +14,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
-use super::CLIENT_IDLE;
 use super::tls::Tls;
+use super::{CLIENT_IDLE, convert};
 use crate::metrics::{Metrics, Rejected};
 use crate::request::Site;
 use watched::{Begins, Facts, Watched};
@@ -33,13 +32,8 @@ const LAST_HEADS: Duration = Duration::from_millis(200);
 /// The head of this session's request has been read: the deadline is met.
 pub fn head_is_read(session: &ServerSession) {
     let Some(facts) = Facts::of(session) else { return };
-    let headers = &session.req_header().headers;
-    let body = match (headers.get(TRANSFER_ENCODING), headers.get(CONTENT_LENGTH)) {
-        (None, None) => Some(0),
-        (None, Some(length)) => length.to_str().ok().and_then(|length| length.parse().ok()),
-        (Some(_), _) => None,
-    };
-    facts.head_is_read(body);
+    let head = session.as_http1().map_or(0, |h1| h1.get_headers_raw_bytes().len() as u64);
+    facts.head_is_read(head, convert::body_length(session.req_header()));
 }
 
 /// An HTTP application whose requests must have their head within a time. It gets to see a request of HTTP/1 when all
@@ -141,7 +135,8 @@ pub struct ConnectionLimits {
 impl<A> Limited<A> {
     /// Limits the connections of an application. What is over the limit is closed at once. Each request's
     /// head has `header_timeout`, counted from its connection's opening or, on a kept connection, from its
-    /// first byte. Until then Pingora counts the time to be idle.
+    /// first byte, or from the end of the request before, if that byte came earlier. Until then Pingora counts the
+    /// time to be idle.
     pub fn new(inner: A, limits: ConnectionLimits, header_timeout: Duration, metrics: Arc<Metrics>) -> Self {
         let by_site = Mutex::default();
         let open = Open { limits, by_site, metrics, all: 0.into() };

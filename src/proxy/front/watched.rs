@@ -48,11 +48,16 @@ pub(super) struct Facts {
     used: AtomicBool,
     begun: AtomicBool,
     awaiting: AtomicBool,
+    /// How many bytes the head of the request has, as Pingora counts them.
+    head: AtomicU64,
     /// How many bytes the body of the request has; [`UNKNOWN`] where its end says so.
     body: AtomicU64,
 }
 
 const UNKNOWN: u64 = u64::MAX;
+
+/// The end of a line, and of an empty one.
+const EMPTY_LINE: u32 = u32::from_be_bytes(*b"\r\n\r\n");
 
 /// Where the next request begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +76,17 @@ impl Facts {
         digest.user_data.as_ref()?.downcast_ref::<Arc<Self>>().map(Arc::as_ref)
     }
 
-    /// Notes that a request is awaited. The connection's first has begun with the connection.
-    fn await_request(&self) {
-        self.begun.store(!self.used.swap(true, Ordering::Relaxed), Ordering::Relaxed);
+    /// Notes that a request is awaited, and whether some of it has come. The connection's first has begun with the
+    /// connection.
+    fn await_request(&self, has_come: bool) {
+        let is_first = !self.used.swap(true, Ordering::Relaxed);
+        self.begun.store(is_first || has_come, Ordering::Relaxed);
         self.awaiting.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the head of the request is read, and the length of its body, where that is known.
-    pub(super) fn head_is_read(&self, body: Option<u64>) {
+    /// Notes that the head of the request is read, its length, and the length of its body, where that is known.
+    pub(super) fn head_is_read(&self, head: u64, body: Option<u64>) {
+        self.head.store(head, Ordering::Relaxed);
         self.body.store(body.unwrap_or(UNKNOWN), Ordering::Relaxed);
         self.awaiting.store(false, Ordering::Relaxed);
     }
@@ -104,6 +112,10 @@ pub(super) struct Watched {
     head: u64,
     /// How many bytes Pingora has read since.
     read: u64,
+    /// How many bytes of the request Pingora had before those, as far as can be told: for the time of its head alone.
+    held: Option<u64>,
+    /// The last four of the bytes that were read.
+    last: u32,
     refusal: Option<Unreadable>,
     metrics: Arc<Metrics>,
 }
@@ -128,6 +140,8 @@ impl Watched {
             late: None,
             head: 0,
             read: 0,
+            held: Some(0),
+            last: 0,
             refusal: None,
             metrics,
         }
@@ -138,9 +152,32 @@ impl Watched {
         let request = self.head.saturating_add(self.facts.body.load(Ordering::Relaxed));
         let is_first = !self.facts.used.load(Ordering::Relaxed);
         let begins = if is_first || self.read == request { Begins::Here } else { Begins::Before };
+        self.held = match begins {
+            Begins::Here => Some(0),
+            Begins::Before => self.left(),
+        };
         (self.head, self.read) = (UNKNOWN, 0);
-        self.facts.await_request();
+        // That of the head before, if no more was read after it.
+        self.late = None;
+        self.facts.await_request(self.held != Some(0));
         begins
+    }
+
+    /// How many bytes Pingora has read beyond the request that it has answered. Behind chunks lengths do not tell: then
+    /// nothing, if an empty line came last, with which a head ends, and chunks, and no part of a head does; or if
+    /// another body came behind them, of which the end cannot be told.
+    fn left(&self) -> Option<u64> {
+        let body = self.facts.body.load(Ordering::Relaxed);
+        let request = self.facts.head.load(Ordering::Relaxed).checked_add(body);
+        let had = self.held.and_then(|held| held.checked_add(self.read));
+        let left = had.zip(request).and_then(|(had, request)| had.checked_sub(request));
+        left.or((self.last == EMPTY_LINE || (body != 0 && body != UNKNOWN)).then_some(0))
+    }
+
+    fn has_read(&mut self, bytes: &[u8]) {
+        self.read += bytes.len() as u64;
+        let last = bytes.get(bytes.len().saturating_sub(4)..).unwrap_or_default();
+        self.last = last.iter().fold(self.last, |last, &byte| last << 8 | u32::from(byte));
     }
 
     /// Waits for the head of a request: all of it, or more than Pingora should wait for, with what has come along.
@@ -152,7 +189,7 @@ impl Watched {
             poll_fn(|cx| self.poll_more(cx, &mut head)).await?;
         }
         self.late = None;
-        self.read = head.len() as u64;
+        self.has_read(&head);
         Some(head)
     }
 
@@ -270,7 +307,7 @@ impl AsyncRead for Watched {
         }
         let before = buf.filled().len();
         ready!(this.poll_wire(cx, buf))?;
-        this.read += (buf.filled().len() - before) as u64;
+        this.has_read(buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
