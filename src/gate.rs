@@ -110,6 +110,9 @@ impl Gate {
         if let Problem::ExperimentalOff = problem {
             outcome.cause = Some("[api] enable_experimental_api is false".to_owned());
         }
+        if let Problem::NoRoom(full) = problem {
+            outcome.cause = Some(full.to_string());
+        }
         let mut reply = match outcome.errors {
             ErrorForm::Detail => Reply::problem(problem),
             ErrorForm::ProblemJson => Reply::problem_json(problem),

@@ -37,7 +37,7 @@ use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit;
-use room::Room;
+use room::{Place, Room};
 
 /// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
 /// the one that it began with.
@@ -79,8 +79,8 @@ pub struct Shared {
     pub access: Option<Arc<AccessLog>>,
     /// Who is still served when we leave.
     pub drain: Arc<Drain>,
-    /// Room for large bodies that are translated.
-    pub translated: Room,
+    /// Room for the bodies that are read here.
+    pub room: Room,
 }
 
 /// The proxy.
@@ -118,6 +118,8 @@ pub struct Ctx {
     tries: usize,
     again: Again,
     refusal: Option<Reply>,
+    /// That of the body that is sent on.
+    place: Option<Place>,
     _served: (Guard, InFlight),
 }
 
@@ -170,15 +172,11 @@ impl Proxy {
                 ctx.snapshot.max_body.min(SENT_AGAIN)
             }
         };
+        let user = ctx.outcome.grant.as_ref().map(|grant| &grant.identity);
         // Kept until the work is done.
-        let _room = match &pending {
-            Pending::Translation(_) if pending.takes_body() => {
-                self.shared.translated.take(session.req_header(), ctx.snapshot.max_body, max)?
-            }
-            Pending::Token(_) | Pending::List(_) | Pending::Translation(_) => None,
-        };
+        let mut place = self.shared.room.place(user);
         let body = if pending.takes_body() {
-            convert::read_body(session, max, ctx.snapshot.body_timeout).await?
+            convert::read_body(session, max, ctx.snapshot.body_timeout, &mut place).await?
         } else {
             Bytes::new()
         };
@@ -195,8 +193,10 @@ impl Proxy {
         if asks && ctx.outcome.refused.is_none() {
             ctx.answered = Some(Instant::now());
         }
-        if resumed.is_none() {
-            ctx.outcome.refused = Some("client_gone");
+        match &resumed {
+            Some(Resumed::Forwarded(_)) => ctx.place = Some(place),
+            Some(Resumed::Whole(_) | Resumed::Streamed(..)) => {}
+            None => ctx.outcome.refused = Some("client_gone"),
         }
         Ok(resumed)
     }
@@ -236,6 +236,7 @@ impl ProxyHttp for Proxy {
             tries: 0,
             again: Again::No,
             refusal: None,
+            place: None,
             _served: (self.shared.drain.enter(), self.shared.metrics.enter()),
         })
     }
@@ -518,6 +519,7 @@ fn leaves_doubt(problem: &Problem) -> bool {
         | Problem::UnknownToAirflow
         | Problem::TooManyRequests(_)
         | Problem::LargeBody
+        | Problem::NoRoom(_)
         | Problem::UpstreamDown
         | Problem::UpstreamSlow => false,
     }

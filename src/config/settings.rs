@@ -32,7 +32,7 @@ pub use self::gate::{Gate, OtherRoutes};
 pub use self::kerberos::{Kerberos, ServicePrincipal};
 pub use self::keycloak::{Keycloak, KeycloakClient, KeycloakUrl};
 pub use self::ldap::{Ldap, LdapUrl};
-pub use self::limits::{Limits, RequestRate};
+pub use self::limits::{LARGEST_BODY, Limits, RequestRate};
 pub use self::lockout::{Lockout, WhenRedisIsDown};
 pub use self::log::{AccessLog, Log, LogLevel};
 pub use self::redis::{Redis, RedisPlace, RedisUrl};

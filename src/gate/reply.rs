@@ -58,6 +58,8 @@ pub enum Problem {
     SlowBody,
     /// The body is longer than what is read here.
     LargeBody,
+    /// There is no room for the body among those that are read at the moment.
+    NoRoom(Full),
     /// The body ended early or cannot be read.
     BrokenBody,
     /// No upstream answers.
@@ -66,6 +68,20 @@ pub enum Problem {
     UpstreamSlow,
     /// A fault of our own.
     Internal,
+}
+
+/// Whose bodies take all the room that there is for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// Those of the same user.
+    #[error("the bodies of this user take the most that those of one user may")]
+    User,
+    /// Those of log-ins, and of tokens that only the upstream can judge.
+    #[error("the bodies of log-ins and of unverified tokens take the most that they may")]
+    Unknown,
+    /// Those of all users.
+    #[error("the bodies of all users take all the room there is")]
+    All,
 }
 
 impl Problem {
@@ -100,6 +116,7 @@ impl Problem {
             Self::TooManyRequests(_) => "too_many_requests",
             Self::SlowBody => "slow_body",
             Self::LargeBody => "large_body",
+            Self::NoRoom(_) => "no_room",
             Self::BrokenBody => "broken_body",
             Self::UpstreamDown => "upstream_down",
             Self::UpstreamSlow => "upstream_slow",
@@ -169,6 +186,10 @@ impl Reply {
             }
             Problem::SlowBody => Self::detail(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
             Problem::LargeBody => Self::detail(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
+            Problem::NoRoom(_) => {
+                Self::detail(S::SERVICE_UNAVAILABLE, "Too many large request bodies at a time")
+                    .retry_after(Duration::from_secs(1))
+            }
             Problem::BrokenBody => Self::detail(S::BAD_REQUEST, "The request body is incomplete"),
             Problem::UpstreamDown => Self::detail(S::BAD_GATEWAY, "Airflow cannot be reached"),
             Problem::UpstreamSlow => Self::detail(S::GATEWAY_TIMEOUT, "Airflow did not answer in time"),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -11,6 +11,7 @@ use pingora::ErrorType;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
+use super::room::Place;
 use crate::gate::decision::Edits;
 use crate::gate::reply::Problem;
 use crate::request::Peer;
@@ -118,29 +119,43 @@ pub fn body_length(head: &RequestHeader) -> Option<u64> {
     }
 }
 
-/// Reads the whole body, within bounds.
-pub async fn read_body(session: &mut Session, max: usize, timeout: Duration) -> Result<Bytes, Problem> {
+/// Reads the whole body, within bounds. It takes room as it comes, whatever its head says.
+pub async fn read_body(
+    session: &mut Session,
+    max: usize,
+    timeout: Duration,
+    place: &mut Place,
+) -> Result<Bytes, Problem> {
     if body_length(session.req_header()).is_some_and(|length| length > max as u64) {
         return Err(Problem::LargeBody);
     }
     if session.get_header(EXPECT).is_some() {
         session.write_continue_response().await.map_err(|_| Problem::BrokenBody)?;
     }
-    tokio::time::timeout(timeout, read_all(session, max)).await.unwrap_or(Err(Problem::SlowBody))
+    tokio::time::timeout(timeout, read_all(session, max, place)).await.unwrap_or(Err(Problem::SlowBody))
 }
 
-async fn read_all(session: &mut Session, max: usize) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::new();
+async fn read_all(session: &mut Session, max: usize, place: &mut Place) -> Result<Bytes, Problem> {
+    let whole =
+        body_length(session.req_header()).and_then(|length| usize::try_from(length).ok()).unwrap_or(max);
+    let mut body = Vec::new();
     while let Some(chunk) = session.read_request_body().await.map_err(|e| match e.etype() {
         ErrorType::ReadTimedout => Problem::SlowBody,
         _ => Problem::BrokenBody,
     })? {
-        if body.len() + chunk.len() > max {
+        let length = body.len() + chunk.len();
+        if length > max {
             return Err(Problem::LargeBody);
+        }
+        if length > body.capacity() {
+            // Twice as much each time, so that what is there is moved a few times only; at its end, what it has.
+            let capacity = usize::min(2 * body.capacity(), whole).max(length);
+            place.grow(capacity).map_err(Problem::NoRoom)?;
+            body.reserve_exact(capacity - body.len());
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(body.into())
 }
 
 /// Awaits something while the client stays. `None` once it has left; the work is given up then. What is still to come

@@ -36,6 +36,7 @@ mod openapi;
 mod properties;
 mod python_client;
 mod resolve;
+mod room;
 mod service_account;
 mod status;
 mod support;

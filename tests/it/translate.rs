@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::tls::{Client, read};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Connection, Upstream, airflow, get, post, token};
+use crate::support::{Airgate, Connection, Upstream, airflow, get, token};
 
 fn gate(config: &str) -> Airgate {
     Airgate::before(&airflow::fab().url, &format!("auth_manager = \"fab\"\n{config}"))
@@ -213,56 +212,4 @@ fn no_filter_is_lost() {
     let answer = off.send(get("/api/v1/dags?nope=1").bearer(&token::good("admin")));
     assert_eq!((answer.status, answer.header("x-airgate-translated")), (200, None));
     assert!(upstream.only().target.starts_with("/api/v1/dags?"));
-}
-
-/// Large bodies share 64 MiB, whatever their heads say of their length. Two of 32 take it, before a byte of them is
-/// there, and give it back when their clients leave.
-#[test]
-fn large_bodies_share_one_room() {
-    let upstream = Upstream::answering(|_| answer(201, &[], r#"{"key":"a","value":"b","description":null}"#));
-    let config = format!(
-        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{}\"\n[server.tls]\ncertificate = \"tls.crt\"\nkey = \
-         \"tls.key\"\n[limits]\nmax_translated_body = 33554432\nheader_timeout = \"60s\"\n",
-        upstream.url(),
-        token::SECRET
-    );
-    let gate = Airgate::with(config)
-        .file("tls.crt", read("airflow.pem"))
-        .file("tls.key", read("airflow.key"))
-        .start();
-    let to = gate.address();
-    let ask =
-        || post("/api/v1/variables").bearer(&token::good("admin")).with("Content-Type", "application/json");
-    let of = |length: usize| ask().body(format!("{{\"key\":\"a\",\"value\":\"{}\"}}", "b".repeat(length)));
-    let send = |length| Client::default().send(&of(length), to).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    for (name, head) in [
-        ("HTTP/1.1 with a length", Some(ask().with("Content-Length", "33554432"))),
-        ("HTTP/1.1 in chunks", Some(ask().with("Transfer-Encoding", "chunked"))),
-        ("HTTP/2 without a length", None),
-    ] {
-        assert_eq!(send(300_000).status, 200, "{name}");
-        let (mut wires, mut streams) = (Vec::new(), Vec::new());
-        for _ in 0..2 {
-            match &head {
-                Some(head) => {
-                    let mut wire = Client::default().connect(to).unwrap();
-                    wire.write(&head.bytes(to)).unwrap();
-                    wires.push(wire);
-                }
-                None => {
-                    let (request, _) = ask().as_http2(to).unwrap();
-                    let mut sender = runtime.block_on(Client::default().http2(to)).unwrap();
-                    let (answer, body) = sender.send_request(request, false).unwrap();
-                    streams.push((sender, answer, body));
-                }
-            }
-        }
-        gate.until(&format!("all is taken: {name}"), |_| send(300_000).status == 429);
-        let refused = send(300_000);
-        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{name}");
-        assert_eq!(send(100).status, 200, "a small one needs no room: {name}");
-        drop((wires, streams));
-        gate.until(&format!("it is given back: {name}"), |_| send(300_000).status == 200);
-    }
 }

@@ -12,12 +12,12 @@ options! {
         help: "Header lines of a request. More is 431"
     }
     LIMITS_MAX_BODY {
-        section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "131072",
+        section: "limits", key: "max_body", shape: Shape::Integer, allowed: "a whole number from 1 to 33554432", default: "131072",
         help: "Bytes of a request body that airgate itself reads: log-ins, and lists with their filter in the body, of which it reads 65536 at most. More is 413. Other bodies stream, without limit"
     }
     LIMITS_MAX_TRANSLATED_BODY {
-        section: "limits", key: "max_translated_body", shape: Shape::Integer, allowed: "a whole number from 1 to 1073741824", default: "4194304",
-        help: "Bytes of the body of a request for an API of Airflow 2 that is translated, such as one with a `conf`. More is 413. While such a request is served, it takes some four times as much memory"
+        section: "limits", key: "max_translated_body", shape: Shape::Integer, allowed: "a whole number from 1 to 33554432", default: "4194304",
+        help: "Bytes of the body of a request for an API of Airflow 2 that is translated, such as one with a `conf`. More is 413. While such a request is served, it takes some six times as much memory"
     }
     LIMITS_MAX_CONNECTIONS {
         section: "limits", key: "max_connections", shape: Shape::Integer, allowed: "a whole number from 0 to 10000000", default: "10000",

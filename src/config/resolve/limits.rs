@@ -3,15 +3,15 @@
 use super::parse;
 use super::reader::{Reader, Resolved};
 use crate::config::options as o;
-use crate::config::settings::Limits;
+use crate::config::settings::{LARGEST_BODY, Limits};
 
 impl Reader<'_> {
     pub(super) fn limits(&mut self) -> Resolved<Limits> {
         let header_timeout = self.one(&o::LIMITS_HEADER_TIMEOUT, parse::some_duration);
         let max_headers = self.one(&o::LIMITS_MAX_HEADERS, parse::number::<usize>(1, 256));
-        let max_body = self.one(&o::LIMITS_MAX_BODY, parse::number::<usize>(1, 1 << 30));
+        let max_body = self.one(&o::LIMITS_MAX_BODY, parse::number::<usize>(1, LARGEST_BODY as i128));
         let max_translated_body =
-            self.one(&o::LIMITS_MAX_TRANSLATED_BODY, parse::number::<usize>(1, 1 << 30));
+            self.one(&o::LIMITS_MAX_TRANSLATED_BODY, parse::number::<usize>(1, LARGEST_BODY as i128));
         let connections = self.one(&o::LIMITS_MAX_CONNECTIONS, parse::number_or_none(10_000_000));
         let per_address = self.one(&o::LIMITS_MAX_CONNECTIONS_PER_ADDRESS, parse::number_or_none(10_000_000));
         let requests_per_user = self.optional(&o::LIMITS_REQUESTS_PER_USER, parse::request_rate);

@@ -3,6 +3,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+/// The most that `max_body` and `max_translated_body` may be: 32 MiB. The bodies of one user together have as much
+/// room, and those of all users twice as much.
+pub const LARGEST_BODY: usize = 32 << 20;
+
 /// `[limits]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -1,0 +1,121 @@
+//! Bodies that are read here share one room: by what has come of them, and each user has a share.
+
+use crate::support::token::{self, SECRET};
+use crate::support::upstream::answer;
+use crate::support::{Airgate, Ask, Connection, Upstream, post};
+
+/// In front of an Airflow that sets variables. Bodies may be as large as they can, and have a minute to come.
+fn gate() -> (Upstream, Airgate) {
+    let upstream = Upstream::answering(|_| answer(201, &[], r#"{"key":"a","value":"b","description":null}"#));
+    let config = format!(
+        "[api_auth]\njwt_secret = \"{SECRET}\"\n[limits]\nmax_translated_body = 33554432\nheader_timeout = \"60s\"\n"
+    );
+    let gate = Airgate::before(&upstream.url(), &config);
+    (upstream, gate)
+}
+
+fn variable(user: &str) -> Ask {
+    post("/api/v1/variables").bearer(&token::good(user)).with("Content-Type", "application/json")
+}
+
+/// A variable of this length.
+fn of(user: &str, length: usize) -> Ask {
+    variable(user).body(format!("{{\"key\":\"a\",\"value\":\"{}\"}}", "b".repeat(length)))
+}
+
+/// A connection that has sent so much of a body of 32 MiB.
+fn begun(gate: &Airgate, user: &str, bytes: usize) -> Connection {
+    let mut connection = Connection::open(gate.address()).unwrap();
+    let head = variable(user).with("Content-Length", "33554432");
+    connection.write(&head.bytes(gate.address())).unwrap();
+    connection.write(&vec![b' '; bytes]).unwrap();
+    connection
+}
+
+#[test]
+fn what_has_not_come_takes_no_room() {
+    let (_upstream, gate) = gate();
+    let to = gate.address();
+    let open = |ask: Ask, rest: &str| {
+        let mut connection = Connection::open(to).unwrap();
+        connection.write(&[&*ask.bytes(to), rest.as_bytes()].concat()).unwrap();
+        connection
+    };
+    let chunked: Vec<_> = (0..16)
+        .map(|_| open(variable("admin").with("Transfer-Encoding", "chunked"), "2\r\n{ \r\n"))
+        .collect();
+    let sized: Vec<_> =
+        (0..16).map(|_| open(variable("admin").with("Content-Length", "33554432"), "{")).collect();
+    for (name, mut next) in [
+        ("sized", open(of("admin", 300_000), "")),
+        (
+            "in chunks",
+            open(
+                variable("admin").with("Transfer-Encoding", "chunked"),
+                &format!(
+                    "30d41\r\n{{\"key\":\"a\",\"value\":\"b\"{}\r\n1\r\n}}\r\n0\r\n\r\n",
+                    " ".repeat(199_979)
+                ),
+            ),
+        ),
+    ] {
+        assert_eq!(next.read("POST").unwrap().status, 200, "{name}");
+    }
+    drop((chunked, sized));
+}
+
+/// Nobody takes so much that there is nothing for others, and who is refused is told when to come again.
+#[test]
+fn each_user_has_a_share_and_gives_it_back() {
+    let (_upstream, gate) = gate();
+    let send = |user: &str, length| of(user, length).send(gate.address()).status;
+    let first = begun(&gate, "admin", 20 << 20);
+    gate.until("its share is taken", |_| send("admin", 300_000) == 503);
+    let refused = of("admin", 300_000).send(gate.address());
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.detail(), "Too many large request bodies at a time");
+    let line = gate.access("no_room");
+    assert_eq!(line["cause"], "the bodies of this user take the most that those of one user may");
+    assert!(gate.metric("airgate_rejections_total{reason=\"no_room\"}") >= 1.0);
+    assert_eq!(send("admin", 1000), 200, "a small one needs no room");
+    assert_eq!(send("other", 300_000), 200, "another user has a share, too");
+
+    let second = begun(&gate, "other", 20 << 20);
+    gate.until("all is taken", |_| send("third", 300_000) == 503);
+    gate.access("the bodies of all users take all the room there is");
+    assert_eq!(send("third", 1000), 200);
+    drop(first);
+    gate.until("it is given back", |_| send("admin", 300_000) == 200);
+    drop(second);
+    gate.until("all is given back", |_| send("other", 30 << 20) == 200);
+}
+
+/// Log-ins whose bodies are large and do not end, by clients without a credential: their memory is bounded, and keeps
+/// nobody from logging in, or from working.
+#[test]
+fn log_ins_that_do_not_end_have_a_share_as_well() {
+    const CLIENTS: usize = 400;
+    let (_upstream, gate) = gate();
+    let to = gate.address();
+    let head = post("/auth/token").with("Content-Type", "application/json").with("Content-Length", "131072");
+    let bytes = [head.bytes(to), vec![b' '; 120_000]].concat();
+    let kept: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let mut connection = Connection::open(to).unwrap();
+            connection.write(&bytes).unwrap();
+            connection
+        })
+        .collect();
+    // 32 MiB are 264 of them.
+    gate.until("all others are refused", |gate| {
+        gate.metric("airgate_rejections_total{reason=\"no_room\"}") >= (CLIENTS - 264) as f64
+    });
+    assert_eq!(gate.metric("airgate_rejections_total{reason=\"no_room\"}"), (CLIENTS - 264) as f64);
+    gate.access("the bodies of log-ins and of unverified tokens take the most that they may");
+    let log_in = post("/auth/token").json(serde_json::json!({ "username": "a" }));
+    assert_eq!(log_in.send(to).status, 422);
+    assert_eq!(of("admin", 300_000).send(to).status, 200);
+    drop(kept);
+    let large = post("/auth/token").with("Content-Type", "application/json").body(vec![b' '; 100_000]);
+    gate.until("it is given back", |_| large.send(to).status == 422);
+}
