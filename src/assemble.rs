@@ -110,7 +110,8 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     let lockout = lockout(settings);
     let check = |sources, cache_ttl| {
         let settings = CheckSettings { cache_ttl, lockout };
-        PasswordCheck::new(sources, settings, kept.cache.clone(), counts.clone(), kept.runtime.clone())
+        let (cache, crowd) = (kept.cache.clone(), kept.crowd.clone());
+        PasswordCheck::new(sources, settings, cache, counts.clone(), crowd, kept.runtime.clone())
     };
     let relay = |endpoint| {
         check(vec![token_endpoint(settings, base_path.as_ref(), &upstreams, endpoint)], Duration::ZERO)

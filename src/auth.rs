@@ -8,6 +8,7 @@ pub mod cache;
 pub mod callout;
 pub mod chain;
 pub mod credentials;
+pub mod crowd;
 pub mod database;
 pub mod fixed;
 pub mod flights;

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::cores;
 use crate::auth::basic::hash::{HashLoad, HashWorkers};
 use crate::auth::cache::{NoRandomness, VerifiedCache};
+use crate::auth::crowd::Crowd;
 use crate::auth::database::AirflowDatabase;
 use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore, KeyTrial, Signer, TokenCache};
 use crate::auth::kerberos::KerberosAuth;
@@ -41,6 +42,8 @@ pub struct Kept {
     pub(super) registry: Registry,
     pub(super) cache: Arc<VerifiedCache>,
     pub(super) lockout: Arc<Lockout>,
+    /// The passwords that are looked at now.
+    pub(super) crowd: Arc<Crowd>,
     pub(super) spent: Arc<Spent>,
     remembered: Mutex<Vec<(Basis, Arc<Remembered>)>>,
     pub(super) workers: Arc<HashWorkers>,
@@ -107,6 +110,7 @@ impl Kept {
         Ok(Self {
             cache: Arc::new(VerifiedCache::new(VerifiedCache::CAPACITY)?),
             lockout: Arc::new(Lockout::new()),
+            crowd: Arc::default(),
             spent: Arc::default(),
             remembered: Mutex::default(),
             workers: Arc::new(HashWorkers::new(cores())),

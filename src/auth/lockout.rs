@@ -4,7 +4,6 @@
 //! network alone: were the user locked everywhere, anybody could lock a robot out of its account.
 //! One user tried from many networks is slowed down instead. Whether the user exists plays no part.
 
-mod crowd;
 mod memory;
 mod shared;
 
@@ -18,7 +17,6 @@ use crate::auth::Outage;
 use crate::ports::ScriptStore;
 use crate::request::Site;
 use crate::secret::Secret;
-pub(in crate::auth) use crowd::Crowd;
 use memory::InMemory;
 use shared::Replicated;
 pub use shared::WhenDown;
@@ -78,8 +76,6 @@ pub struct Lockout {
     memory: Arc<InMemory>,
     /// What all replicas have seen, where there is a place for it.
     replicated: Option<Arc<Replicated>>,
-    /// What this process looks at now.
-    crowd: Arc<Crowd>,
 }
 
 /// Leave for one look at one password. Dropped without a word, as by an outage, it changes nothing.
@@ -106,7 +102,7 @@ pub enum Refused {
 impl Lockout {
     /// Nobody has failed yet. Counts in memory.
     pub fn new() -> Self {
-        Self { memory: Arc::default(), replicated: None, crowd: Arc::default() }
+        Self { memory: Arc::default(), replicated: None }
     }
 
     /// Counts with all replicas that use the same store and secret. What this process knows is kept,
@@ -114,13 +110,7 @@ impl Lockout {
     #[must_use]
     pub fn with_replicas(&self, store: Arc<dyn ScriptStore>, secret: &Secret, when_down: WhenDown) -> Self {
         let replicated = Replicated::new(store, secret, when_down, Arc::clone(&self.memory));
-        let (memory, crowd) = (Arc::clone(&self.memory), Arc::clone(&self.crowd));
-        Self { memory, replicated: Some(Arc::new(replicated)), crowd }
-    }
-
-    /// Who is looked at now.
-    pub(in crate::auth) fn crowd(&self) -> &Crowd {
-        &self.crowd
+        Self { memory: Arc::clone(&self.memory), replicated: Some(Arc::new(replicated)) }
     }
 
     /// Asks for leave to look at a password of this user. The answer does not depend on whether

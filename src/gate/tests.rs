@@ -71,7 +71,8 @@ fn gate(airflow: &Arc<Airflow>, mode: Mode, signer: Option<Signer>) -> Gate {
     let check = |cache_ttl| {
         let settings = CheckSettings { cache_ttl, ..CheckSettings::default() };
         let sources: Vec<Arc<dyn Source>> = vec![airflow.clone()];
-        PasswordCheck::new(sources, settings, cache.clone(), lockout.clone(), Handle::current())
+        let (cache, lockout) = (cache.clone(), lockout.clone());
+        PasswordCheck::new(sources, settings, cache, lockout, Arc::default(), Handle::current())
     };
     let passwords = Arc::new(check(Duration::from_secs(3600)));
     let admin = Member { role: "admin".into(), teams: Vec::new() };

@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use tokio::runtime::Handle;
 
 use crate::auth::cache::{Checked, CredentialKey, Namer, Seal, Verified, VerifiedCache};
+use crate::auth::crowd::Crowd;
 use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Refused};
 use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
 use crate::request::Peer;
@@ -129,6 +130,7 @@ pub struct PasswordCheck {
     settings: CheckSettings,
     cache: Arc<VerifiedCache>,
     lockout: Arc<Lockout>,
+    crowd: Arc<Crowd>,
     runtime: Handle,
 }
 
@@ -151,19 +153,20 @@ impl Default for CheckSettings {
 impl PasswordCheck {
     /// The longest that one source may take. Its own limits are shorter; this one guards against a
     /// source that never answers, behind which all later requests would wait.
-    const PATIENCE: Duration = Duration::from_secs(30);
+    pub(in crate::auth) const PER_SOURCE: Duration = Duration::from_secs(30);
 
-    /// Checks by these sources, in order. `cache` and `lockout` outlive a reload; checks run on
-    /// `runtime`.
+    /// Checks by these sources, in order. `cache`, `lockout` and `crowd` outlive a reload; checks
+    /// run on `runtime`.
     pub fn new(
         sources: Vec<Arc<dyn Source>>,
         settings: CheckSettings,
         cache: Arc<VerifiedCache>,
         lockout: Arc<Lockout>,
+        crowd: Arc<Crowd>,
         runtime: Handle,
     ) -> Self {
         let namer = cache.namer(&fingerprint(&sources));
-        Self { sources: sources.into(), namer, settings, cache, lockout, runtime }
+        Self { sources: sources.into(), namer, settings, cache, lockout, crowd, runtime }
     }
 
     /// What is known of these credentials without a check: no lock-out applies, since who sends
@@ -212,6 +215,7 @@ impl PasswordCheck {
         let look = Look {
             sources: Arc::clone(&self.sources),
             lockout: Arc::clone(&self.lockout),
+            crowd: Arc::clone(&self.crowd),
             settings: self.settings.lockout,
             network,
             now,
@@ -266,6 +270,7 @@ impl PasswordCheck {
 struct Look {
     sources: Arc<[Arc<dyn Source>]>,
     lockout: Arc<Lockout>,
+    crowd: Arc<Crowd>,
     settings: LockoutSettings,
     network: Network,
     now: SystemTime,
@@ -273,7 +278,7 @@ struct Look {
 
 impl Look {
     async fn ask(self, username: Box<str>, password: Secret) -> Checked {
-        let Self { sources, lockout, settings, network, now } = self;
+        let Self { sources, lockout, crowd, settings, network, now } = self;
         let permit = match lockout.admit(&settings, &username, network, now).await {
             Ok(permit) => permit,
             Err(refused) => return Checked { verdict: refused.into(), verified: None },
@@ -281,14 +286,14 @@ impl Look {
         if !permit.delay().is_zero() {
             tokio::time::sleep(permit.delay()).await;
         }
-        let Some(_place) = lockout.crowd().enter(network).await else {
+        let Some(_place) = crowd.enter(network).await else {
             return Checked { verdict: Verdict::Unavailable(crowded()), verified: None };
         };
         let mut outage: Option<Outage> = None;
         let (mut wrong, mut unknown) = (false, false);
         for (place, source) in sources.iter().enumerate() {
             let answer = source.check(&username, &password, now);
-            let answer = tokio::time::timeout(PasswordCheck::PATIENCE, answer).await;
+            let answer = tokio::time::timeout(PasswordCheck::PER_SOURCE, answer).await;
             match answer.unwrap_or_else(|_| SourceVerdict::Unavailable(no_answer(source.name()))) {
                 SourceVerdict::Accepted { identity, onward, expires, seal } => {
                     permit.succeeded().await;

@@ -46,7 +46,8 @@ fn backend() -> BasicAuth {
     let lockout = Arc::new(Lockout::new());
     let sources: Vec<Arc<dyn Source>> = vec![Arc::new(Everybody)];
     let settings = CheckSettings::default();
-    BasicAuth::new(Arc::new(PasswordCheck::new(sources, settings, cache, lockout, Handle::current())))
+    let crowd = Arc::default();
+    BasicAuth::new(Arc::new(PasswordCheck::new(sources, settings, cache, lockout, crowd, Handle::current())))
 }
 
 fn basic(user_pass: &[u8]) -> String {

@@ -1,6 +1,5 @@
 use super::*;
 use crate::auth::Origin;
-use crate::auth::lockout::Crowd;
 use crate::auth::testing::epoch;
 
 use std::sync::Mutex;
@@ -68,15 +67,17 @@ fn outage(seconds: u64) -> SourceVerdict {
     SourceVerdict::Unavailable(Outage { cause: "gone".into(), retry_after: Duration::from_secs(seconds) })
 }
 
-/// Cache and lock-out, which outlive a reload.
+/// Cache, lock-out and crowd, which outlive a reload.
 struct Shared {
     cache: Arc<VerifiedCache>,
     lockout: Arc<Lockout>,
+    crowd: Arc<Crowd>,
 }
 
 impl Shared {
     fn new() -> Self {
-        Self { cache: Arc::new(VerifiedCache::new(100).unwrap()), lockout: Arc::new(Lockout::new()) }
+        let cache = Arc::new(VerifiedCache::new(100).unwrap());
+        Self { cache, lockout: Arc::default(), crowd: Arc::default() }
     }
 
     fn check(&self, sources: &[&Arc<Told>]) -> PasswordCheck {
@@ -85,8 +86,12 @@ impl Shared {
             ..CheckSettings::default()
         };
         let sources = sources.iter().map(|source| Arc::clone(source) as Arc<dyn Source>).collect();
+        self.check_by(sources, settings)
+    }
+
+    fn check_by(&self, sources: Vec<Arc<dyn Source>>, settings: CheckSettings) -> PasswordCheck {
         let (cache, lockout) = (Arc::clone(&self.cache), Arc::clone(&self.lockout));
-        PasswordCheck::new(sources, settings, cache, lockout, Handle::current())
+        PasswordCheck::new(sources, settings, cache, lockout, Arc::clone(&self.crowd), Handle::current())
     }
 }
 
@@ -241,16 +246,10 @@ impl Source for Hanging {
 #[tokio::test(start_paused = true)]
 async fn one_network_leaves_places_for_the_others() {
     let (shared, source) = (Shared::new(), Arc::new(Hanging::default()));
-    let check = PasswordCheck::new(
-        vec![source.clone()],
-        CheckSettings::default(),
-        shared.cache.clone(),
-        shared.lockout.clone(),
-        Handle::current(),
-    );
+    let check = shared.check_by(vec![source.clone()], CheckSettings::default());
     let from = |address: [u8; 4]| Peer { address: Some(address.into()), ..peer() };
-    let users: Vec<_> = (0..=Crowd::MOST).map(|n| format!("user {n}")).collect();
-    let peers: Vec<_> = (0..=Crowd::MOST).map(|n| from([192, 0, 2, n as u8])).collect();
+    let users: Vec<_> = (0..=Crowd::INSIDE).map(|n| format!("user {n}")).collect();
+    let peers: Vec<_> = (0..=Crowd::INSIDE).map(|n| from([192, 0, 2, n as u8])).collect();
     let mut looks: Vec<_> = (users.iter().zip(&peers))
         .map(|(user, peer)| Box::pin(check.check(Login::new(user, "pw").unwrap(), peer, epoch())))
         .collect();
@@ -260,8 +259,8 @@ async fn one_network_leaves_places_for_the_others() {
     let elsewhere = from([198, 51, 100, 1]);
     let mut other = std::pin::pin!(check.check(Login::new("other", "pw").unwrap(), &elsewhere, epoch()));
     assert!(futures_util::poll!(&mut other).is_pending());
-    tokio::time::sleep(Crowd::PATIENCE / 2).await;
-    assert_eq!(source.0.load(Ordering::SeqCst), Crowd::MOST + 1, "all but the last of the one network");
+    tokio::time::sleep(Crowd::LONGEST_WAIT / 2).await;
+    assert_eq!(source.0.load(Ordering::SeqCst), Crowd::INSIDE + 1, "all but the last of the one network");
     let last = looks.pop().unwrap().await;
     let Verdict::Unavailable(outage) = last else { panic!("{last:?}") };
     assert_eq!((&*outage.cause, outage.retry_after), (&*crowded().cause, Duration::from_secs(1)));
@@ -272,7 +271,7 @@ async fn who_waits_for_others_of_the_network_is_looked_at() {
     let source = Told::new("file", SourceVerdict::Rejected);
     let check = Shared::new().check(&[&source]);
     let peer = peer();
-    let users: Vec<_> = (0..3 * Crowd::MOST).map(|n| format!("user {n}")).collect();
+    let users: Vec<_> = (0..3 * Crowd::INSIDE).map(|n| format!("user {n}")).collect();
     let asked = users.iter().map(|user| check.check(Login::new(user, "pw").unwrap(), &peer, epoch()));
     assert!(futures_util::future::join_all(asked).await.iter().all(is_wrong));
     assert_eq!(source.asked(), users.len());

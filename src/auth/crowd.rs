@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Network;
+use super::lockout::Network;
 
 /// The looks under way, by network.
 ///
 /// What checks passwords has a queue for all, of 64 places where it is shortest. Made-up names are not locked out:
 /// without this, whoever sent a hundred of them at a time would keep everybody else out.
 #[derive(Default)]
-pub(in crate::auth) struct Crowd(Mutex<HashMap<Network, Arc<Semaphore>>>);
+pub struct Crowd(Mutex<HashMap<Network, Arc<Semaphore>>>);
 
 impl Crowd {
     /// The most looks that one network has under way: half of the shortest queue.
-    pub const MOST: usize = 32;
+    pub const INSIDE: usize = 32;
     /// How long one waits for those of its network that were there before.
-    pub const PATIENCE: Duration = Duration::from_secs(10);
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
     /// From so many networks on, those with nothing under way are forgotten.
     const MANY: usize = 1024;
 
@@ -30,10 +30,10 @@ impl Crowd {
             if networks.len() >= Self::MANY {
                 networks.retain(|_, places| Arc::strong_count(places) > 1);
             }
-            let places = networks.entry(network).or_insert_with(|| Arc::new(Semaphore::new(Self::MOST)));
+            let places = networks.entry(network).or_insert_with(|| Arc::new(Semaphore::new(Self::INSIDE)));
             Arc::clone(places)
         };
-        tokio::time::timeout(Self::PATIENCE, places.acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout(Self::LONGEST_WAIT, places.acquire_owned()).await.ok()?.ok()
     }
 }
 
