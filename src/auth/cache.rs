@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::crowd::Crowd;
 use super::flights::{Flights, Grounded};
 use super::lockout::Network;
 use super::{Grant, Outage, Verdict};
@@ -101,8 +102,9 @@ impl VerifiedCache {
     /// From this age on a token that the upstream refuses is fetched anew.
     pub const SETTLED: Duration = Duration::from_secs(10);
 
-    /// Checks under way at most, since each holds memory until a source has answered.
-    const FLIGHTS: usize = 4096;
+    /// Checks under way at most, since each holds memory until a source has answered. Those that wait for others
+    /// of their network take nothing from those that do not.
+    const FLIGHTS: usize = 4096 + Crowd::WAITING_IN_ALL;
 
     /// A token is used no longer than this before it ends: on its way it must not run out.
     const MARGIN: Duration = Duration::from_secs(10);

@@ -178,7 +178,7 @@ impl Client {
 }
 
 /// The upstream was started again with another secret, and refuses the tokens that it had issued.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_token_that_the_upstream_refuses_is_fetched_anew_once() {
     let airflow = Arc::new(Airflow::default());
     let gate = gate(&airflow, Mode::Exchange, None);

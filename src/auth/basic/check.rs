@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::auth::cache::{Checked, CredentialKey, Namer, Seal, Verified, VerifiedCache};
-use crate::auth::crowd::Crowd;
+use crate::auth::crowd::{Crowd, Place};
 use crate::auth::lockout::{LockedOut, Lockout, LockoutSettings, Network, Refused};
 use crate::auth::{Grant, Health, Identity, Onward, Outage, Reason, Rejection, Verdict};
 use crate::request::Peer;
@@ -183,13 +184,15 @@ impl PasswordCheck {
     ///
     /// Without success every source is asked, so that known and unknown users take the same time.
     /// Of the same credentials sent many times at once one alone is checked, unless the cache is off.
-    /// The check goes on when this future is dropped: giving up early saves nobody a failure.
+    /// The check goes on when this future is dropped: giving up early saves nobody a failure. Where many of
+    /// one network are under way it waits for its turn, and beyond [`Crowd::WAITING`] it cannot tell: nothing is
+    /// counted then, nor anybody asked.
     pub async fn check(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
         let network = Network::of(peer.address);
         let key = self.key(login, network);
         let begin = || match self.known(&key, login, now) {
             Some(grant) => Err(Verdict::Accepted(grant)),
-            None => Ok(self.look(login, network, now)),
+            None => self.look(login, network, now),
         };
         if !self.settings.cache_ttl.is_zero() {
             return self.cache.share(key, &self.runtime, begin).await;
@@ -202,7 +205,7 @@ impl PasswordCheck {
     pub async fn check_anew(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Verdict {
         let network = Network::of(peer.address);
         let key = self.key(login, network);
-        self.cache.share(key, &self.runtime, || Ok(self.look(login, network, now))).await
+        self.cache.share(key, &self.runtime, || self.look(login, network, now)).await
     }
 
     fn look(
@@ -210,17 +213,19 @@ impl PasswordCheck {
         login: Login<'_>,
         network: Network,
         now: SystemTime,
-    ) -> impl Future<Output = Checked> + Send + use<> {
+    ) -> Result<impl Future<Output = Checked> + Send + use<>, Verdict> {
+        let Some(place) = self.crowd.line_up(network) else {
+            return Err(Verdict::Unavailable(crowded()));
+        };
         let (username, password) = (login.username.into(), Secret::new(login.password));
         let look = Look {
             sources: Arc::clone(&self.sources),
             lockout: Arc::clone(&self.lockout),
-            crowd: Arc::clone(&self.crowd),
             settings: self.settings.lockout,
             network,
-            now,
+            arrival: Arrival { time: now, at: Instant::now() },
         };
-        look.ask(username, password)
+        Ok(look.ask(place, username, password))
     }
 
     /// Forgets what is cached for these credentials, if it is still this grant and not brand-new;
@@ -270,28 +275,43 @@ impl PasswordCheck {
 struct Look {
     sources: Arc<[Arc<dyn Source>]>,
     lockout: Arc<Lockout>,
-    crowd: Arc<Crowd>,
     settings: LockoutSettings,
     network: Network,
-    now: SystemTime,
+    arrival: Arrival,
+}
+
+/// When a log-in came.
+#[derive(Clone, Copy)]
+struct Arrival {
+    time: SystemTime,
+    at: Instant,
+}
+
+impl Arrival {
+    /// The time by now: a log-in may have waited for others, and then for sources.
+    fn now(self) -> SystemTime {
+        self.time.checked_add(self.at.elapsed()).unwrap_or(self.time)
+    }
 }
 
 impl Look {
-    async fn ask(self, username: Box<str>, password: Secret) -> Checked {
-        let Self { sources, lockout, crowd, settings, network, now } = self;
-        let permit = match lockout.admit(&settings, &username, network, now).await {
+    async fn ask(self, place: Place, username: Box<str>, password: Secret) -> Checked {
+        let Self { sources, lockout, settings, network, arrival } = self;
+        // First of all: who waits is not yet counted as looked at, neither here nor by the other replicas.
+        let Some(_admission) = place.enter().await else {
+            return Checked { verdict: Verdict::Unavailable(crowded()), verified: None };
+        };
+        let permit = match lockout.admit(&settings, &username, network, arrival.now()).await {
             Ok(permit) => permit,
             Err(refused) => return Checked { verdict: refused.into(), verified: None },
         };
         if !permit.delay().is_zero() {
             tokio::time::sleep(permit.delay()).await;
         }
-        let Some(_place) = crowd.enter(network).await else {
-            return Checked { verdict: Verdict::Unavailable(crowded()), verified: None };
-        };
         let mut outage: Option<Outage> = None;
         let (mut wrong, mut unknown) = (false, false);
         for (place, source) in sources.iter().enumerate() {
+            let now = arrival.now();
             let answer = source.check(&username, &password, now);
             let answer = tokio::time::timeout(PasswordCheck::PER_SOURCE, answer).await;
             match answer.unwrap_or_else(|_| SourceVerdict::Unavailable(no_answer(source.name()))) {
@@ -311,7 +331,7 @@ impl Look {
         // not give free guesses at the rest. That a source does not know the name says nothing then: the
         // users of the one that is down must not be locked out by it.
         if wrong || (unknown && outage.is_none()) {
-            permit.failed(now).await;
+            permit.failed(arrival.now()).await;
         }
         let reason = Reason::WrongPassword;
         let verdict = match outage {

@@ -76,7 +76,7 @@ fn summary(verdict: &Verdict) -> String {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_header_is_read_as_airflow_2_read_it() {
     let long = basic(&[&b"u:"[..], &[b'x'; 3071]].concat());
     let far_too_long = basic(&[b'x'; 100_000]);
@@ -130,7 +130,7 @@ async fn the_header_is_read_as_airflow_2_read_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_accepted_password_is_recalled_from_then_on_and_never_locked_out() {
     let backend = backend();
     let right = |seconds| {
@@ -151,7 +151,7 @@ async fn an_accepted_password_is_recalled_from_then_on_and_never_locked_out() {
     assert_eq!(summary(&verdict(&backend, &right(60)).await), "throttled 240");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_cached_helps_nobody_who_guesses_elsewhere() {
     let backend = backend();
     let right = |from| Case::default().header("authorization", &basic(b"ann:admin-pw")).from(from);
@@ -164,7 +164,7 @@ async fn what_is_cached_helps_nobody_who_guesses_elsewhere() {
     assert_eq!(summary(&verdict(&backend, &right("192.0.2.1")).await), "accepted ann");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_challenge_names_realm_and_charset() {
     assert_eq!(backend().challenge().unwrap(), r#"Basic realm="Airflow", charset="UTF-8""#);
 }

@@ -62,8 +62,9 @@ const PURPOSE: &[u8] = b"airgate lock-out 1";
 
 static COUNTS: Script = Script::new(include_str!("shared/counts.lua"));
 
-/// After this time a look is not held for under way any more, whatever became of it. Longer than
-/// sources take in all.
+/// After this time a look is not held for under way any more, whatever became of it. Longer than the delay of a user
+/// who is tried from many networks and all sources take together. Who waits for others of the network is not yet
+/// counted.
 const LEASE: Duration = Duration::from_secs(180);
 
 /// The rest of a log-in cannot be counted: when to try again.

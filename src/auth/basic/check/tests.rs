@@ -101,7 +101,11 @@ fn peer() -> Peer {
 }
 
 fn login(password: &str) -> Login<'_> {
-    Login::new("ann", password).unwrap()
+    as_user("ann", password)
+}
+
+fn as_user<'a>(username: &'a str, password: &'a str) -> Login<'a> {
+    Login::new(username, password).unwrap()
 }
 
 async fn ask_for(check: &PasswordCheck, password: &str) -> Verdict {
@@ -129,7 +133,7 @@ fn a_login_has_both_parts_and_no_control_character() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn sources_are_asked_in_turn_and_all_of_them_without_success() {
     use SourceVerdict::{Rejected, Unknown};
     let rows: Vec<(&str, SourceVerdict, SourceVerdict, &str, [usize; 2])> = vec![
@@ -158,12 +162,12 @@ async fn sources_are_asked_in_turn_and_all_of_them_without_success() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_source_means_that_every_password_is_wrong() {
     assert!(is_wrong(&ask_for(&Shared::new().check(&[]), "pw").await));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failures_lock_out_and_outages_do_not() {
     let rows: Vec<(&str, SourceVerdict, SourceVerdict, bool)> = vec![
         ("wrong", SourceVerdict::Rejected, SourceVerdict::Rejected, true),
@@ -188,7 +192,7 @@ async fn failures_lock_out_and_outages_do_not() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_right_password_is_throttled_too_and_not_even_looked_at() {
     let source = Told::new("file", SourceVerdict::Rejected);
     let check = Shared::new().check(&[&source]);
@@ -201,7 +205,7 @@ async fn the_right_password_is_throttled_too_and_not_even_looked_at() {
     assert_eq!(source.asked(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_hundred_at_once_cost_one_look_and_one_failure() {
     for (answer, wrong) in [(accepted("ann"), false), (SourceVerdict::Rejected, true)] {
         let source = Told::new("file", answer);
@@ -213,7 +217,7 @@ async fn a_hundred_at_once_cost_one_look_and_one_failure() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn guesses_sent_at_once_get_no_more_looks_than_allowed() {
     let source = Told::new("file", SourceVerdict::Rejected);
     let check = Shared::new().check(&[&source]);
@@ -266,7 +270,102 @@ async fn one_network_leaves_places_for_the_others() {
     assert_eq!((&*outage.cause, outage.retry_after), (&*crowded().cause, Duration::from_secs(1)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_one_network_leaves_the_others_in() {
+    const FLOOD: usize = 5000;
+    for (name, cache_ttl) in [("cached", Duration::from_secs(60)), ("not cached", Duration::ZERO)] {
+        let (shared, source) = (Shared::new(), Arc::new(Hanging::default()));
+        let check =
+            shared.check_by(vec![source.clone()], CheckSettings { cache_ttl, ..CheckSettings::default() });
+        let here = peer();
+        let elsewhere = Peer { address: Some([198, 51, 100, 1].into()), ..peer() };
+        let users: Vec<_> = (0..FLOOD).map(|n| format!("user {n}")).collect();
+        let mut under_way = 0;
+        for user in &users {
+            let mut look = Box::pin(check.check(as_user(user, "pw"), &here, epoch()));
+            match futures_util::poll!(&mut look) {
+                // Its client hangs up: the look goes on.
+                std::task::Poll::Pending => under_way += 1,
+                std::task::Poll::Ready(Verdict::Unavailable(outage)) => {
+                    assert_eq!(outage.cause, crowded().cause)
+                }
+                std::task::Poll::Ready(other) => panic!("{name}: {other:?}"),
+            }
+        }
+        assert_eq!(under_way, Crowd::INSIDE + Crowd::WAITING, "{name}: the others are told at once");
+        let mut other = Box::pin(check.check(as_user("other", "pw"), &elsewhere, epoch()));
+        assert!(futures_util::poll!(&mut other).is_pending(), "{name}");
+        tokio::time::sleep(Crowd::LONGEST_WAIT / 2).await;
+        assert_eq!(source.0.load(Ordering::SeqCst), Crowd::INSIDE + 1, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_others_of_the_network_is_not_counted_as_looked_at() {
+    let (shared, source) = (Shared::new(), Arc::new(Hanging::default()));
+    let settings = CheckSettings::default();
+    let check = shared.check_by(vec![source.clone()], settings);
+    let here = peer();
+    let users: Vec<_> = (0..Crowd::INSIDE).map(|n| format!("user {n}")).collect();
+    for user in &users {
+        assert!(futures_util::poll!(Box::pin(check.check(as_user(user, "pw"), &here, epoch()))).is_pending());
+    }
+    let guesses: Vec<_> = (0..settings.lockout.attempts).map(|n| format!("guess {n}")).collect();
+    for guess in &guesses {
+        assert!(futures_util::poll!(Box::pin(check.check(login(guess), &here, epoch()))).is_pending());
+    }
+    tokio::time::sleep(Crowd::LONGEST_WAIT / 2).await;
+    let network = Network::of(here.address);
+    assert!(shared.lockout.admit(&settings.lockout, "ann", network, epoch()).await.is_ok());
+    assert_eq!(source.0.load(Ordering::SeqCst), users.len());
+}
+
+/// A source that takes its time to refuse, and keeps when it was asked.
+#[derive(Default)]
+struct Slow(Mutex<Vec<SystemTime>>);
+
+impl Slow {
+    const TIME: Duration = Duration::from_secs(9);
+}
+
+#[async_trait]
+impl Source for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn fingerprint(&self) -> &str {
+        ""
+    }
+
+    async fn check(&self, _username: &str, _password: &Secret, now: SystemTime) -> SourceVerdict {
+        self.0.lock().unwrap().push(now);
+        tokio::time::sleep(Self::TIME).await;
+        SourceVerdict::Rejected
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_out_begins_with_the_failure_and_not_with_the_arrival() {
+    let (shared, source) = (Shared::new(), Arc::new(Slow::default()));
+    let lockout = LockoutSettings { attempts: 1, slowest: Duration::ZERO, ..LockoutSettings::default() };
+    let settings = CheckSettings { lockout, ..CheckSettings::default() };
+    let check = shared.check_by(vec![source.clone(), source.clone()], settings);
+    let here = peer();
+    assert!(is_wrong(&check.check(login("guess"), &here, epoch()).await));
+    let told = source.0.lock().unwrap().clone();
+    assert!(told[0] < epoch() + Slow::TIME && told[1] >= epoch() + Slow::TIME, "{told:?}");
+    let end = epoch() + 2 * Slow::TIME + lockout.duration;
+    for (name, now, locked) in [
+        ("shortly before its end", end - Duration::from_secs(1), true),
+        ("shortly after", end + Duration::from_secs(1), false),
+    ] {
+        let verdict = shared.lockout.admit(&lockout, "ann", Network::of(here.address), now).await;
+        assert_eq!(verdict.is_err(), locked, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_others_of_the_network_is_looked_at() {
     let source = Told::new("file", SourceVerdict::Rejected);
     let check = Shared::new().check(&[&source]);
@@ -277,7 +376,7 @@ async fn who_waits_for_others_of_the_network_is_looked_at() {
     assert_eq!(source.asked(), users.len());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_changed_password_is_forgotten_at_once() {
     let source = Told::new("file", accepted("ann"));
     let check = Shared::new().check(&[&source]);
@@ -293,7 +392,7 @@ async fn a_changed_password_is_forgotten_at_once() {
     assert_eq!(source.asked(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_reload_keeps_what_the_same_sources_verified() {
     let shared = Shared::new();
     let (first, other) = (Told::new("file", accepted("ann")), Told::new("upstream", accepted("ann")));
@@ -309,7 +408,7 @@ async fn a_reload_keeps_what_the_same_sources_verified() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn health_is_down_only_when_every_source_is() {
     let down = || Health::Down("gone".into());
     let degraded = || Health::Degraded("old".into());

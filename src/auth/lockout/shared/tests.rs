@@ -1,4 +1,5 @@
 use super::*;
+use crate::auth::basic::check::PasswordCheck;
 use crate::auth::lockout::{Lockout, Refused};
 use crate::auth::testing::epoch;
 
@@ -165,4 +166,11 @@ async fn no_lock_out_asks_nobody() {
     let lockout = lockout(&store, WhenDown::Closed);
     assert!(lockout.admit(&off, "ann", Network::Local, epoch()).await.is_ok());
     assert!(store.what().is_empty());
+}
+
+#[test]
+fn a_look_is_leased_for_longer_than_it_can_take() {
+    // File, database, directory, realm and upstream, each once.
+    let longest = LockoutSettings::default().slowest + 5 * PasswordCheck::PER_SOURCE;
+    assert!(LEASE > longest, "{longest:?}");
 }
