@@ -41,7 +41,7 @@ use crate::gate::{Gate, cors, quota};
 use crate::ports::database::DatabaseUrl;
 use crate::ports::gssapi::{Acceptor, Keys, Service};
 use crate::ports::upstream::{self, Ca, Major};
-use crate::proxy::Snapshot;
+use crate::proxy::{Snapshot, TrustedProxies};
 use crate::telemetry;
 
 use kept::Remembered;
@@ -189,12 +189,23 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         database,
         tls,
         keycloak: keycloak.map(|keycloak| keycloak.realm),
-        trusted_proxies: settings.server.trusted_proxies.clone(),
+        trusted_proxies: trusted_proxies(settings),
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,
         max_translated_body: settings.limits.max_translated_body,
         body_timeout: settings.limits.header_timeout,
     })
+}
+
+fn trusted_proxies(settings: &Settings) -> TrustedProxies {
+    let mut trusted = TrustedProxies::default();
+    for proxy in &settings.server.trusted_proxies {
+        match proxy.value {
+            settings::TrustedProxy::Unix => trusted.unix_sockets = true,
+            settings::TrustedProxy::Network(network) => trusted.networks.push(network),
+        }
+    }
+    trusted
 }
 
 /// The metadata database, if there is one to be used.

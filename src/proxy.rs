@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
 use http::header::TRANSFER_ENCODING;
-use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _};
@@ -37,6 +36,7 @@ use crate::ports::upstream::Upstreams;
 use crate::request::{Peer, Request, RequestId};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit;
+pub use convert::TrustedProxies;
 use room::{Place, Room};
 
 /// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
@@ -55,7 +55,7 @@ pub struct Snapshot {
     /// Whether Airflow takes what is signed here, if anything is, and it is an Airflow 3.
     pub trial: Option<Arc<KeyTrial>>,
     /// Whose `X-Forwarded-*` are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
     /// TLS with clients, where there is any.
     pub tls: Option<Arc<tls::Tls>>,
     /// Most header lines of a request.

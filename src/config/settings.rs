@@ -36,7 +36,7 @@ pub use self::limits::{LARGEST_BODY, Limits, RequestRate};
 pub use self::lockout::{Lockout, WhenRedisIsDown};
 pub use self::log::{AccessLog, Log, LogLevel};
 pub use self::redis::{Redis, RedisPlace, RedisUrl};
-pub use self::server::{Admin, CertificateFiles, Listen, Server, ServerTls, StatusPage};
+pub use self::server::{Admin, CertificateFiles, Listen, Server, ServerTls, StatusPage, TrustedProxy};
 pub use self::upstream::{Airflow, AuthManager, IdentityMode, Release, Scheme, Upstream, UpstreamUrl};
 use super::location::Located;
 use super::table::Table;

@@ -107,7 +107,7 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(s.server.threads, None);
     assert_eq!(s.server.grace_period, Duration::from_secs(20));
     assert_eq!(s.server.drain_delay, Duration::ZERO);
-    assert_eq!(s.server.trusted_proxies, []);
+    assert_eq!(values(&s.server.trusted_proxies), []);
     assert_eq!(s.admin.listen.to_string(), "127.0.0.1:9091");
     assert_eq!(s.upstream.urls[0].to_string(), "http://127.0.0.1:8080");
     assert_eq!(s.upstream.identity.value, IdentityMode::Auto);

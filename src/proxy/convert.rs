@@ -28,28 +28,47 @@ const PINGORAS: [&str; 8] = [
     "upgrade",
 ];
 
+/// Whose `X-Forwarded-*` are believed. Default nobody's.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies {
+    /// Whoever connects from there.
+    pub networks: Vec<IpNet>,
+    /// Whoever connects to a Unix socket.
+    pub unix_sockets: bool,
+}
+
+impl TrustedProxies {
+    fn contains(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
 /// Who is at the other end. The address that a trusted proxy vouches for is the last one of
 /// `X-Forwarded-For`, read from the right, that is not itself trusted.
-pub fn peer(session: &Session, trusted_proxies: &[IpNet]) -> Peer {
+pub fn peer(session: &Session, proxies: &TrustedProxies) -> Peer {
     let connection = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
     let tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
-    let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|net| net.contains(&address));
-    if !connection.is_some_and(is_trusted) {
+    let trusted = match connection {
+        Some(address) => proxies.contains(address),
+        // The other end of a Unix socket has no name. Nor has a TCP connection that is gone already.
+        None => proxies.unix_sockets && session.server_addr().is_some_and(|own| own.as_unix().is_some()),
+    };
+    if !trusted {
         return Peer { address: connection, connection, tls, trusted: false };
     }
     let headers = &session.req_header().headers;
-    let address = forwarded_for(headers, is_trusted).or(connection);
+    let address = forwarded_for(headers, proxies).or(connection);
     let tls = headers.get("x-forwarded-proto").map_or(tls, |v| v.as_bytes() == b"https");
     Peer { address, connection, tls, trusted: true }
 }
 
-fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+fn forwarded_for(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
     let mut leftmost = None;
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
     for entry in lines.iter().rev().flat_map(|v| v.as_bytes().rsplit(|&b| b == b',')) {
         let address = address(std::str::from_utf8(entry.trim_ascii()).ok()?)?;
         leftmost = Some(address);
-        if !is_trusted(address) {
+        if !proxies.contains(address) {
             break;
         }
     }

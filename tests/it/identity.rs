@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::client::ask;
+use crate::support::client::{ask, read_answer};
 use crate::support::token::{self, SECRET};
 use crate::support::upstream::{Seen, answer};
 use crate::support::{Airgate, Ask, Upstream, delete, get, post};
@@ -648,6 +648,54 @@ fn lock_outs_count_the_address_that_a_trusted_proxy_vouches_for() {
     assert_eq!(from("203.0.113.9", "right"), 429, "the same network");
     assert_eq!(from("6.6.6.6, 203.0.113.9", "right"), 429, "a forged address on the left");
     assert_eq!(from("198.51.100.7", "right"), 200, "another network");
+}
+
+/// Over a real Unix socket: nginx's `proxy_pass http://unix:…` of another machine's clients.
+#[test]
+fn a_proxy_on_a_unix_socket_is_believed_where_it_is_trusted() {
+    let upstream = airflow();
+    for (name, trusted, sent, proto, by, elsewhere) in [
+        ("trusted", "unix", &["6.6.6.6, 203.0.113.7"][..], "https", Some("203.0.113.7"), 200),
+        ("not trusted", "", &[][..], "http", None, 429),
+        ("another is trusted", "10.0.0.0/8", &[][..], "http", None, 429),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("airgate.sock");
+        let airgate = Airgate::with(format!(
+            "[server]\ntrusted_proxies = \"{trusted}\"\n[lockout]\nattempts = 2\n\
+             [upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n",
+            upstream.url()
+        ))
+        .arg("--set")
+        .arg(&format!("server.listen=127.0.0.1:0,unix:{}", path.display()))
+        .start();
+        let asks = |ask: &Ask| {
+            let mut wire = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            std::io::Write::write_all(&mut wire, &ask.bytes(airgate.address())).unwrap();
+            read_answer(&mut std::io::BufReader::new(&wire), "GET").unwrap()
+        };
+        upstream.forget();
+        let ask = get("/api/v2/config").with("X-Forwarded-For", "6.6.6.6, 203.0.113.7");
+        let ask = ask.with("X-Forwarded-Proto", "https").bearer(&token::good("admin"));
+        let answered = asks(&ask);
+        assert_eq!(answered.status, 200, "{name}");
+        let seen = forwarded(&upstream);
+        assert_eq!(seen.all("x-forwarded-for"), sent, "{name}");
+        assert_eq!(seen.all("x-forwarded-proto"), [proto], "{name}");
+        let line = airgate.access(answered.header("x-request-id").unwrap());
+        assert_eq!(line.get("peer").and_then(|peer| peer.as_str()), by, "{name}: {line}");
+        // Who trusts the socket trusts nobody else.
+        upstream.forget();
+        assert_eq!(airgate.send(ask).status, 200, "{name}");
+        assert_eq!(forwarded(&upstream).all("x-forwarded-for"), ["127.0.0.1"], "{name}");
+
+        let from = |address: &str, password: &str| {
+            asks(&get("/api/v2/config").basic("admin", password).with("X-Forwarded-For", address)).status
+        };
+        assert_eq!([from("203.0.113.7", "a"), from("203.0.113.8", "b")], [401, 401], "{name}");
+        assert_eq!(from("203.0.113.9", "right"), 429, "{name}: the same network");
+        assert_eq!(from("198.51.100.7", "right"), elsewhere, "{name}: another network");
+    }
 }
 
 /// What is cached is good for as long as the file says so, and no `cache_ttl` longer.

@@ -20,8 +20,8 @@ options! {
         help: "On SIGTERM: how long requests are still accepted while /readyz already says no. Kubernetes needs a few seconds until it has taken the pod out of its endpoints"
     }
     SERVER_TRUSTED_PROXIES {
-        section: "server", key: "trusted_proxies", shape: Shape::List, allowed: "an address such as \"10.0.0.7\" or a network such as \"10.0.0.0/8\"",
+        section: "server", key: "trusted_proxies", shape: Shape::List, allowed: "an address such as \"10.0.0.7\", a network such as \"10.0.0.0/8\", or \"unix\"",
         example: "10.0.0.0/8",
-        help: "Proxies in front whose X-Forwarded-For, -Proto and -Host are believed, read from the right. None by default"
+        help: "Proxies in front whose X-Forwarded-For, -Proto and -Host are believed, read from the right. \"unix\" is whoever connects to a Unix socket of listen; without it the clients of one have no address, and share one lock-out. None by default"
     }
 }

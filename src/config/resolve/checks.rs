@@ -12,6 +12,7 @@ use crate::config::settings::*;
 /// Adds what is wrong with the combination of settings, or worth a warning.
 pub fn check(settings: &Settings, findings: &mut Findings) {
     listeners(settings, findings);
+    trusted_proxies(settings, findings);
     identity(settings, findings);
     airflow_2(settings, findings);
     file_source(settings, findings);
@@ -39,6 +40,17 @@ fn listeners(settings: &Settings, findings: &mut Findings) {
             findings.errors.push(&listen.at, format!("listen: {} is taken twice", listen.value));
         }
         seen.push(&listen.value);
+    }
+}
+
+/// Who comes by a Unix socket is trusted, and nobody can.
+fn trusted_proxies(settings: &Settings, findings: &mut Findings) {
+    let Server { listen, trusted_proxies, .. } = &settings.server;
+    let unix = trusted_proxies.iter().find(|proxy| proxy.value == TrustedProxy::Unix);
+    if let Some(unix) = unix.filter(|_| !listen.iter().any(|listen| matches!(listen.value, Listen::Unix(_))))
+    {
+        let (option, listen) = (o::SERVER_TRUSTED_PROXIES.title(), o::SERVER_LISTEN.title());
+        findings.warn(&unix.at, format!("{option}: unix has no effect: {listen} has no Unix socket"));
     }
 }
 

@@ -31,7 +31,7 @@ pub use self::kerberos::{realm, service_principal};
 pub use self::keycloak::keycloak_url;
 pub use self::limits::request_rate;
 pub use self::redis::redis_url;
-pub use self::server::{host_name, listen, network};
+pub use self::server::{host_name, listen, trusted_proxy};
 pub use self::upstream::{airflow, auth_manager, server_name, upstream_url};
 pub use self::url::host_and_port;
 

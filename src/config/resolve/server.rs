@@ -15,14 +15,14 @@ impl Reader<'_> {
         let threads = self.one(&o::SERVER_THREADS, parse::number_or_none(1024));
         let grace_period = self.one(&o::SERVER_GRACE_PERIOD, parse::duration);
         let drain_delay = self.one(&o::SERVER_DRAIN_DELAY, parse::duration);
-        let trusted_proxies = self.list(&o::SERVER_TRUSTED_PROXIES, parse::network);
+        let trusted_proxies = self.list(&o::SERVER_TRUSTED_PROXIES, parse::trusted_proxy);
         let tls = self.server_tls();
         Ok(Server {
             listen: listen?,
             threads: threads?.value,
             grace_period: grace_period?.value,
             drain_delay: drain_delay?.value,
-            trusted_proxies: values(trusted_proxies?),
+            trusted_proxies: trusted_proxies?,
             tls: tls?,
         })
     }

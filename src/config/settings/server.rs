@@ -21,9 +21,8 @@ pub struct Server {
     pub grace_period: Duration,
     /// `drain_delay`: still accepting, already not ready. Default 0 s.
     pub drain_delay: Duration,
-    /// `trusted_proxies`, whose `X-Forwarded-*` are believed. Default none. A single address is a
-    /// network of one.
-    pub trusted_proxies: Vec<IpNet>,
+    /// `trusted_proxies`, whose `X-Forwarded-*` are believed. Default none.
+    pub trusted_proxies: Vec<Located<TrustedProxy>>,
     /// `[server.tls]`. `None` without a certificate: clients come without TLS.
     pub tls: Option<ServerTls>,
 }
@@ -53,6 +52,15 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// `unix:/run/airgate.sock`; the path is absolute.
     Unix(PathBuf),
+}
+
+/// One of `[server] trusted_proxies`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrustedProxy {
+    /// `unix`: whoever connects to a Unix socket of `listen`.
+    Unix,
+    /// Whoever connects from there. A single address is a network of one.
+    Network(IpNet),
 }
 
 /// `[admin]`.

@@ -186,7 +186,7 @@ fn every_refusal_says_why() {
         (
             "a proxy's name",
             "[server]\ntrusted_proxies = \"proxy\"",
-            "airgate.toml:2:19: [server] trusted_proxies: expected an address such as \"10.0.0.7\" or a network such as \"10.0.0.0/8\", found \"proxy\"",
+            "airgate.toml:2:19: [server] trusted_proxies: expected an address such as \"10.0.0.7\", a network such as \"10.0.0.0/8\", or \"unix\", found \"proxy\"",
         ),
         (
             "an upstream with a path",
@@ -588,4 +588,12 @@ fn settings_without_effect_are_warned_about() {
             "airgate.toml:3:15: [upstream] server_name has no effect: no upstream is https",
         ]
     );
+    let case = Case::new().toml("[server]\ntrusted_proxies = [\"10.0.0.7\", \"unix\"]\n");
+    assert_eq!(
+        case.warnings(),
+        [
+            "airgate.toml:2:32: [server] trusted_proxies: unix has no effect: [server] listen has no Unix socket"
+        ]
+    );
+    assert_eq!(case.set("server.listen=unix:/run/a.sock").warnings(), [] as [&str; 0]);
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::{Fault, Parsed};
-use crate::config::settings::Listen;
+use crate::config::settings::{Listen, TrustedProxy};
 
 /// A place to listen.
 pub fn listen(text: &str) -> Parsed<Listen> {
@@ -17,11 +17,14 @@ pub fn listen(text: &str) -> Parsed<Listen> {
     }
 }
 
-/// A network, or one address.
-pub fn network(text: &str) -> Parsed<IpNet> {
+/// A network, one address, or whoever comes by a Unix socket.
+pub fn trusted_proxy(text: &str) -> Parsed<TrustedProxy> {
+    if text == "unix" {
+        return Ok(TrustedProxy::Unix);
+    }
     let network = text.parse::<IpNet>().map(|n| n.trunc());
     let one = || text.parse::<IpAddr>().map(IpNet::from);
-    network.or_else(|_| one()).map_err(|_| Fault::Expected)
+    network.or_else(|_| one()).map(TrustedProxy::Network).map_err(|_| Fault::Expected)
 }
 
 /// A name that a request may be addressed to, without a port.
@@ -50,16 +53,19 @@ mod tests {
     }
 
     #[test]
-    fn networks() {
+    fn trusted_proxies() {
+        let network = |text: &str| Some(TrustedProxy::Network(text.parse().unwrap()));
         for (text, expected) in [
-            ("10.0.0.0/8", Some("10.0.0.0/8")),
-            ("10.1.2.3/8", Some("10.0.0.0/8")),
-            ("10.0.0.7", Some("10.0.0.7/32")),
-            ("::1", Some("::1/128")),
+            ("10.0.0.0/8", network("10.0.0.0/8")),
+            ("10.1.2.3/8", network("10.0.0.0/8")),
+            ("10.0.0.7", network("10.0.0.7/32")),
+            ("::1", network("::1/128")),
+            ("unix", Some(TrustedProxy::Unix)),
+            ("unix:/run/airgate.sock", None),
             ("10.0.0.0/33", None),
             ("proxy", None),
         ] {
-            assert_eq!(network(text).ok().map(|n| n.to_string()).as_deref(), expected, "{text:?}");
+            assert_eq!(trusted_proxy(text).ok(), expected, "{text:?}");
         }
     }
 }
