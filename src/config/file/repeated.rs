@@ -30,7 +30,11 @@ impl Repeated {
             return Self { name: format!("[{}]", path.join(".")), first: find(root, &path) };
         }
         if lead.contains('{') {
-            return Self { name: format!("{key} in one table"), first: None };
+            let (whole, _) = DeTable::parse_recoverable(text);
+            let table = innermost(whole.get_ref(), second.start);
+            let first = table.and_then(|table| find(table, &path(&format!("{key} = 0"))));
+            let first = first.filter(|first| *first < second.start);
+            return Self { name: format!("{key} in one table"), first };
         }
         let section = last_section(root, above);
         let within = path(&format!("{lead}{key} = 0"));
@@ -77,6 +81,30 @@ fn latest<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Option<(&'a DeTable<'i>, u
         | DeValue::Boolean(_)
         | DeValue::Datetime(_) => None,
     }
+}
+
+/// The smallest table whose text has this byte.
+fn innermost<'a, 'i>(root: &'a DeTable<'i>, byte: usize) -> Option<&'a DeTable<'i>> {
+    let mut smallest: Option<(usize, &'a DeTable<'i>)> = None;
+    let mut open: Vec<&Spanned<DeValue<'i>>> = root.iter().map(|(_, value)| value).collect();
+    while let Some(value) = open.pop() {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                let span = value.span();
+                if span.contains(&byte) && smallest.is_none_or(|(length, _)| span.len() < length) {
+                    smallest = Some((span.len(), table));
+                }
+                open.extend(table.iter().map(|(_, value)| value));
+            }
+            DeValue::Array(items) => open.extend(items.iter()),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+    smallest.map(|(_, table)| table)
 }
 
 /// A table with a header.

@@ -93,7 +93,7 @@ fn what_is_written_twice_is_named_with_both_places() {
         (
             "in a table on one line",
             "[server]\ntls = { key = \"a\", key = \"b\" }\n",
-            "2:20: key in one table is written a second time",
+            "2:20: key in one table is written a second time: the first time is at airgate.toml:2:9",
         ),
     ];
     for (name, text, expected) in rows {
