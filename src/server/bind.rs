@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pingora::server::{Fds, ListenFds};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::upgrade::{Inherited, Named};
 use crate::config::settings::Listen;
@@ -181,12 +183,21 @@ fn unix(path: &PathBuf) -> std::io::Result<(Listen, OwnedFd)> {
 fn is_abandoned(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
-        && UnixStream::connect(path).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused)
+        && connects(path) == Err(Errno::CONNREFUSED)
+}
+
+/// Does not wait: where the queue of who listens is full, that is `AGAIN`, and a blocking call would wait for ever.
+fn connects(path: &Path) -> rustix::io::Result<()> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
 
     #[test]
     fn a_socket_file_goes_with_its_socket_alone() {
@@ -252,6 +263,26 @@ mod tests {
         file.remove();
         assert!(UnixStream::connect(path).is_ok());
         drop(others);
+    }
+
+    /// Somebody is there, who is not quick enough to accept.
+    #[test]
+    fn a_socket_whose_queue_is_full_is_in_use() {
+        let (_folder, path, bound) = bound();
+        let (file, others) = (bound.file().unwrap(), bound.again().unwrap());
+        drop(bound);
+        rustix::net::listen(&others.socket, 0).unwrap();
+        let _waits = UnixStream::connect(&path).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let place = Listen::Unix(path.clone());
+        std::thread::spawn(move || {
+            let started = all("[server] listen", [&place], &mut Inherited::default());
+            file.remove();
+            tell.send(started.err().map(|error| error.to_string())).unwrap();
+        });
+        let error = told.recv_timeout(Duration::from_secs(30)).expect("neither waits").unwrap();
+        assert!(error.contains("is in use"), "{error}");
+        assert!(path.exists());
     }
 
     fn bound() -> (tempfile::TempDir, PathBuf, Bound) {
