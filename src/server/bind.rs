@@ -59,17 +59,19 @@ pub struct SocketFile {
 type Identity = (u64, u64, i64, i64);
 
 fn identity(path: &Path) -> Option<Identity> {
+    std::fs::symlink_metadata(path).ok().as_ref().map(identity_of)
+}
+
+fn identity_of(found: &std::fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
-    let found = std::fs::symlink_metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
+    (found.dev(), found.ino(), found.mtime(), found.mtime_nsec())
 }
 
 impl SocketFile {
     /// Takes it away, unless it is another by now, or somebody answers there. To be called when nobody here does.
     pub fn remove(self) {
-        if identity(&self.path) == Some(self.identity)
-            && is_abandoned(&self.path)
-            && let Err(error) = std::fs::remove_file(&self.path)
+        if abandoned(&self.path) == Some(self.identity)
+            && let Err(error) = take_away(&self.path, self.identity)
         {
             tracing::warn!(path = %self.path.display(), %error, "the socket's file stays");
         }
@@ -171,8 +173,8 @@ fn tcp(address: SocketAddr) -> std::io::Result<(Listen, OwnedFd)> {
 }
 
 fn unix(path: &PathBuf) -> std::io::Result<(Listen, OwnedFd)> {
-    if is_abandoned(path) {
-        std::fs::remove_file(path)?;
+    if let Some(file) = abandoned(path) {
+        take_away(path, file)?;
     }
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
@@ -180,10 +182,34 @@ fn unix(path: &PathBuf) -> std::io::Result<(Listen, OwnedFd)> {
 }
 
 /// A socket that a process left behind: it is there, and nobody answers.
-fn is_abandoned(path: &Path) -> bool {
+fn abandoned(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::FileTypeExt;
-    std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket())
-        && connects(path) == Err(Errno::CONNREFUSED)
+    let found = std::fs::symlink_metadata(path).ok().filter(|found| found.file_type().is_socket())?;
+    (connects(path) == Err(Errno::CONNREFUSED)).then(|| identity_of(&found))
+}
+
+/// Takes this file away, and no other: between a look at it and now, somebody may have taken it away, and bound the
+/// path anew. Under a name of our own it can be looked at once more, and does not change any more. One of somebody
+/// else's goes back, and is as it was: who connects finds a socket by its inode, whatever it was called meanwhile.
+///
+/// Two processes that start at the same moment are not kept apart by this: between `bind` and `listen` a socket
+/// looks abandoned.
+fn take_away(path: &Path, file: Identity) -> std::io::Result<()> {
+    use std::io::ErrorKind::{AlreadyExists, NotFound};
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", std::process::id()));
+    match std::fs::rename(path, &aside) {
+        Err(error) if error.kind() == NotFound => return Ok(()),
+        moved => moved?,
+    }
+    if identity(Path::new(&aside)) != Some(file) {
+        match std::fs::hard_link(&aside, path) {
+            // It is a third one's by now.
+            Err(error) if error.kind() == AlreadyExists => {}
+            back => back?,
+        }
+    }
+    std::fs::remove_file(&aside)
 }
 
 /// Does not wait: where the queue of who listens is full, that is `AGAIN`, and a blocking call would wait for ever.
@@ -283,6 +309,24 @@ mod tests {
         let error = told.recv_timeout(Duration::from_secs(30)).expect("neither waits").unwrap();
         assert!(error.contains("is in use"), "{error}");
         assert!(path.exists());
+    }
+
+    /// Between the look at a file and its end.
+    #[test]
+    fn a_file_that_is_taken_away_meanwhile_is_gone_and_another_stays() {
+        let (folder, path, bound) = bound();
+        drop(bound);
+        let file = abandoned(&path).unwrap();
+        // Not removed: then no other file gets its inode.
+        let old = path.with_extension("old");
+        std::fs::rename(&path, &old).unwrap();
+        take_away(&path, file).unwrap();
+
+        let _another = UnixListener::bind(&path).unwrap();
+        take_away(&path, file).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), [old, path].into());
     }
 
     fn bound() -> (tempfile::TempDir, PathBuf, Bound) {
