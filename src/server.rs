@@ -217,15 +217,12 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
     manager.ready();
     let leave = outbound.block_on(until_it_ends(signals, &reloader, handover));
-    let stops = matches!(leave, Leave::Stop(..));
     outbound.block_on(drained(leave, &drain, &settings, &manager, [stop, admin_stop], accepting));
 
     proxy_runtime.shutdown_timeout(LAST_MOMENT);
     admin_runtime.shutdown_timeout(LAST_MOMENT);
-    if stops {
-        // Nobody listens here any more. After an upgrade they are the other process's.
-        files_of_sockets.into_iter().for_each(SocketFile::remove);
-    }
+    // Nobody listens here any more. At what another process has taken over that one answers, and it stays.
+    files_of_sockets.into_iter().for_each(SocketFile::remove);
     drop(entered);
     outbound.shutdown_timeout(LAST_MOMENT);
     Ok(())

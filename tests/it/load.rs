@@ -193,25 +193,35 @@ fn an_upgrade_that_fails_changes_nothing() {
     assert_eq!(airgate.send(named("b")).status, 200);
 }
 
-/// The file of a Unix socket is the service's: it stays over an upgrade, and goes with a stop.
+/// The file of a Unix socket is the service's: it stays over an upgrade, and goes with a stop, or with an upgrade
+/// whose process does not listen there any more.
 #[test]
-fn a_socket_file_outlives_an_upgrade_and_no_stop() {
+fn a_socket_file_outlives_an_upgrade_that_keeps_it_and_no_stop() {
     let (upstream, folder) = (Upstream::start(), tempfile::tempdir().unwrap());
-    let path = folder.path().join("airgate.sock");
+    let [kept, left] = ["kept.sock", "left.sock"].map(|name| folder.path().join(name));
     let setup = Airgate::with(config(&upstream.url(), "")).file("secret", SECRET);
-    let listen = format!("server.listen=127.0.0.1:0,unix:{}", path.display());
-    let mut airgate = setup.arg("--set").arg(&listen).start();
+    let (program, airgate) = (setup.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
+    let listen = format!("server.listen=127.0.0.1:0,unix:{}", kept.display());
+    let script = format!(
+        "#!/bin/bash\n[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || set -- \"$@\" --set {listen}\nexec -a \"$0\" {airgate} \"$@\"\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let setup = setup.program(program).arg("--set").arg(&format!("{listen},unix:{}", left.display()));
+    let mut airgate = setup.start();
+    assert!(left.exists());
     airgate.signal("USR2");
     let line = airgate.logs("another process serves; draining");
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     let successor = Successor(u32::try_from(line["process"].as_u64().unwrap()).unwrap());
     let stat = format!("/proc/{}/stat", airgate.pid());
     airgate.until("it is gone", |_| std::fs::read_to_string(&stat).unwrap().contains(") Z "));
-    assert!(std::os::unix::net::UnixStream::connect(&path).is_ok(), "the successor's");
+    assert!(std::os::unix::net::UnixStream::connect(&kept).is_ok(), "the successor's");
+    assert!(!left.exists(), "nobody's");
     successor.signal("TERM");
     // They write to the same place: it ends with both.
     assert!(airgate.wait().success());
-    assert!(!path.exists(), "nobody's");
+    assert!(!kept.exists(), "nobody's");
 }
 
 /// The service goes on in another process: who manages it is told so, and of no stop before there is one.
