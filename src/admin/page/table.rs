@@ -58,7 +58,11 @@ impl Cell {
 
     /// With another one behind it, on a line of its own.
     pub fn over(self, below: &Self) -> Self {
-        Self { html: format!("{}<div class={}>{}</div>", self.html, below.class, below.html), ..self }
+        let tag = match below.class {
+            "" => "<div>".to_owned(),
+            class => format!("<div class={class}>"),
+        };
+        Self { html: format!("{}{tag}{}</div>", self.html, below.html), ..self }
     }
 
     /// With a word in front.

@@ -74,10 +74,11 @@ fn everything_is_escaped_and_nothing_is_secret() {
         "<td data-of=\"Ends\" class=\"when fair\">in 2 days",
         "<p class=fair>Changed, and waiting for an upgrade or a restart: <code>[api] anonymous_user</code>.",
         "<code>&lt;script&gt;alert(1)&lt;/script&gt;</code><div class=fair>waits: <code>&lt;b&gt;next&lt;/b&gt;</code></div>",
+        "airgate.toml:1:2<div>&lt;b&gt;there&lt;/b&gt;</div>",
     ] {
         assert!(html.contains(part), "{part}\n{html}");
     }
-    for part in ["s3cret", "<script>alert", "<img", "<b>", "\u{1b}"] {
+    for part in ["s3cret", "<script>alert", "<img", "<b>", "\u{1b}", "class=>", "=\"\""] {
         assert!(!html.contains(part), "{part}\n{html}");
     }
     assert_eq!(html.matches("<script").count(), 1);
