@@ -64,8 +64,6 @@ pub struct Snapshot {
     pub max_body: usize,
     /// `[limits] max_translated_body`.
     pub max_translated_body: usize,
-    /// Longest time for a body that is read here.
-    pub body_timeout: Duration,
 }
 
 /// What outlives every snapshot.
@@ -81,6 +79,8 @@ pub struct Shared {
     pub drain: Arc<Drain>,
     /// Room for the bodies that are read here.
     pub room: Room,
+    /// Longest time for a body that is read here: as for a head, what the start has found.
+    pub body_timeout: Duration,
 }
 
 /// The proxy.
@@ -176,7 +176,7 @@ impl Proxy {
         // Kept until the work is done.
         let mut place = self.shared.room.place(user);
         let body = if pending.takes_body() {
-            convert::read_body(session, max, ctx.snapshot.body_timeout, &mut place).await?
+            convert::read_body(session, max, self.shared.body_timeout, &mut place).await?
         } else {
             Bytes::new()
         };

@@ -163,6 +163,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
         room: Room::new(LARGEST_BODY),
+        body_timeout: settings.limits.header_timeout,
     };
     let reloader = Arc::new(Reloader::new(
         source,

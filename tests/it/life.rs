@@ -137,6 +137,24 @@ fn listeners_stay_and_a_warning_says_so() {
     assert_eq!(airgate.send(good()).status, 200);
 }
 
+/// What waits for an upgrade waits whole: `header_timeout` is the time for a head, and the one for a body.
+#[test]
+fn the_time_for_heads_and_bodies_is_that_of_the_start() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "[limits]\nheader_timeout = \"1s\"\n");
+    let changed = config(&upstream, "[limits]\nheader_timeout = \"10m\"\n");
+    std::fs::write(airgate.config(), changed).unwrap();
+    airgate.signal("HUP");
+    airgate.logs("\"[limits] header_timeout\"");
+    let mut body = Connection::open(airgate.address()).unwrap();
+    let ask = post("/auth/token").with("Content-Length", "100").body("{");
+    body.write(&ask.bytes(airgate.address())).unwrap();
+    let mut head = Connection::open(airgate.address()).unwrap();
+    head.write(b"GET /api/v2/dags HTTP/1.1\r\n").unwrap();
+    assert_eq!(body.read("POST").unwrap().status, 408);
+    assert!(!head.wait(Duration::from_secs(30)), "closed");
+}
+
 #[test]
 fn a_users_file_that_changes_is_told() {
     let upstream = Upstream::start();
