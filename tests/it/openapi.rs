@@ -103,7 +103,7 @@ fn walk(shape: &Shape, at: &str, operation: &Operation, missing: &mut Vec<String
         match &field.how {
             How::One(name, shape) => walk(shape, &format!("{at}{name}."), operation, missing),
             How::Each(name, shape) => walk(shape, &format!("{at}{name}[]."), operation, missing),
-            How::From(_) | How::Date(_) | How::Or(..) | How::Always(_) | How::By(..) => {}
+            How::From(_) | How::Date(_) | How::Or(..) | How::Always(_) | How::By(..) | How::TryBy(..) => {}
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum How {
     Each(&'static str, &'static Shape),
     /// JSON made by a function, which reads these fields.
     By(&'static [&'static str], fn(&Object<'_>) -> String),
+    /// Likewise. `None` where they cannot be read: then the whole object cannot.
+    TryBy(&'static [&'static str], fn(&Object<'_>) -> Option<String>),
 }
 
 impl fmt::Debug for How {
@@ -58,7 +60,7 @@ impl How {
             | Self::One(name, _)
             | Self::Each(name, _) => std::slice::from_ref(name),
             Self::Always(_) => &[],
-            Self::By(names, _) => names,
+            Self::By(names, _) | Self::TryBy(names, _) => names,
         }
     }
 }
@@ -100,6 +102,15 @@ pub const fn by(
     make: fn(&Object<'_>) -> String,
 ) -> Field {
     Field { name, how: How::By(reads, make) }
+}
+
+/// Likewise, by one that may find nothing that it can read.
+pub const fn try_by(
+    name: &'static str,
+    reads: &'static [&'static str],
+    make: fn(&Object<'_>) -> Option<String>,
+) -> Field {
+    Field { name, how: How::TryBy(reads, make) }
 }
 
 /// A list of objects.
@@ -181,6 +192,7 @@ impl Field {
                 other => shape.write_list(other, out)?,
             },
             How::By(_, make) => out.push_str(&make(object)),
+            How::TryBy(_, make) => out.push_str(&make(object)?),
         }
         Some(())
     }

@@ -124,7 +124,10 @@ fn walk(row: &Row, shape: &Shape) {
                 walk(row, shape);
                 continue;
             }
-            super::shape::How::From(_) | super::shape::How::Date(_) | super::shape::How::By(..) => continue,
+            super::shape::How::From(_)
+            | super::shape::How::Date(_)
+            | super::shape::How::By(..)
+            | super::shape::How::TryBy(..) => continue,
         };
         assert!(serde_json::from_str::<serde_json::Value>(json).is_ok(), "{}: {}", row.old, field.name);
     }

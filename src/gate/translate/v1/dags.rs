@@ -1,6 +1,7 @@
 //! DAGs and their tasks.
 
 mod pause;
+mod span;
 mod told;
 
 use crate::gate::translate::query::{

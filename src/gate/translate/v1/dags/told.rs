@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::super::tokens::FILE_TOKEN;
-use crate::gate::translate::shape::{Field, Object, Shape, always, by, date, date_from, from, same};
+use super::span::Span;
+use crate::gate::translate::shape::{Field, Object, Shape, always, by, date, date_from, from, same, try_by};
 use crate::gate::translate::value::json;
 
 const SCHEDULE: Field = by("schedule_interval", &["timetable_summary"], schedule);
@@ -52,9 +53,7 @@ pub(super) static DETAILS: Shape = Shape(&[
     from("concurrency", "max_active_tasks"),
     same("dag_display_name"),
     same("dag_id"),
-    by("dag_run_timeout", &["dag_run_timeout"], |dag| {
-        iso_duration(&dag.text("dag_run_timeout").unwrap_or_default())
-    }),
+    try_by("dag_run_timeout", &["dag_run_timeout"], run_timeout),
     by("dataset_expression", &["asset_expression"], dataset_expression),
     always("default_view", "\"grid\""),
     same("description"),
@@ -130,11 +129,11 @@ pub(super) static TASK: Shape = Shape(&[
     same("weight_rule"),
 ]);
 
-/// Airflow 2 told a schedule with its type.
+/// Airflow 2 told a schedule with its type. What a timetable of one's own says of itself stays the text that it is.
 fn schedule(dag: &Object<'_>) -> String {
     let Some(summary) = dag.text("timetable_summary") else { return "null".into() };
-    match delta(&summary) {
-        Some((days, seconds)) => time_delta(days, seconds, 0),
+    match Span::python(&summary) {
+        Some(span) => span.json(),
         None => {
             let summary = summary.replace("Asset", "Dataset");
             format!("{{\"__type\":\"CronExpression\",\"value\":{}}}", json(&summary))
@@ -142,60 +141,12 @@ fn schedule(dag: &Object<'_>) -> String {
     }
 }
 
-/// `str` of Python's `timedelta`: `1 day, 2:30:00`.
-fn delta(text: &str) -> Option<(i64, i64)> {
-    let (days, time) = match text.split_once(" day") {
-        Some((days, rest)) => (days.parse().ok()?, rest.trim_start_matches('s').strip_prefix(", ")?),
-        None => (0, text),
-    };
-    let mut parts = time.split(':').map(|part| part.parse::<i64>());
-    let (hours, minutes, seconds) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-    parts.next().is_none().then_some((days, hours * 3600 + minutes * 60 + seconds))
-}
-
-/// A duration in ISO 8601, as pydantic writes it: `P1DT2H30M`, `PT5400S`, `-PT1.5S`.
-fn iso_duration(text: &str) -> String {
-    let read = || {
-        let (negative, rest) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let rest = rest.strip_prefix('P')?;
-        let (mut micros, mut in_time, mut number) = (0_i64, false, String::new());
-        for c in rest.chars() {
-            if c == 'T' {
-                in_time = true;
-                continue;
-            }
-            if c.is_ascii_digit() || c == '.' {
-                number.push(c);
-                continue;
-            }
-            let unit = match (c, in_time) {
-                ('W', false) => 604_800.0,
-                ('D', false) => 86_400.0,
-                ('H', true) => 3_600.0,
-                ('M', true) => 60.0,
-                ('S', true) => 1.0,
-                _ => return None,
-            };
-            // Days to microseconds: far below what a double holds exactly.
-            micros += (number.parse::<f64>().ok()? * unit * 1e6).round() as i64;
-            number.clear();
-        }
-        Some(if negative { -micros } else { micros })
-    };
-    match read() {
-        Some(micros) => {
-            let (seconds, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
-            time_delta(seconds.div_euclid(86_400), seconds.rem_euclid(86_400), rest)
-        }
-        None => "null".into(),
+/// `null` for none; nothing for what cannot be read.
+fn run_timeout(dag: &Object<'_>) -> Option<String> {
+    match dag.raw("dag_run_timeout") {
+        None | Some("null") => Some("null".into()),
+        Some(_) => Some(Span::iso(&dag.text("dag_run_timeout")?)?.json()),
     }
-}
-
-fn time_delta(days: i64, seconds: i64, micros: i64) -> String {
-    format!("{{\"__type\":\"TimeDelta\",\"days\":{days},\"microseconds\":{micros},\"seconds\":{seconds}}}")
 }
 
 /// Airflow 2 told parameters with their class.
@@ -254,5 +205,44 @@ fn tags(dag: &Object<'_>) -> String {
     match TAG.write_list(dag.raw("tags").unwrap_or("[]"), &mut out) {
         Some(()) => out,
         None => "[]".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let told = |field, json: &str| {
+            let mut out = String::new();
+            DETAILS.write_with(json, &[field], &mut out).map(|()| out)
+        };
+        let is = |field, value: &str| Some(format!("{{\"{field}\":{value}}}"));
+        for (json, expected) in [
+            (r#"{"dag_run_timeout":null}"#, Some("null")),
+            ("{}", Some("null")),
+            (
+                r#"{"dag_run_timeout":"P1Y35D"}"#,
+                Some(r#"{"__type":"TimeDelta","days":400,"microseconds":0,"seconds":0}"#),
+            ),
+            (
+                r#"{"dag_run_timeout":"-PT1.5S"}"#,
+                Some(r#"{"__type":"TimeDelta","days":-1,"microseconds":500000,"seconds":86398}"#),
+            ),
+            (r#"{"dag_run_timeout":"P1M"}"#, None),
+            (r#"{"dag_run_timeout":"PT9223372036854775807S"}"#, None),
+            (r#"{"dag_run_timeout":3600.0}"#, None),
+        ] {
+            let expected = expected.and_then(|value| is("dag_run_timeout", value));
+            assert_eq!(told("dag_run_timeout", json), expected, "{json}");
+        }
+        for (summary, expected) in [
+            ("-1 day, 0:00:00.5", r#"{"__type":"TimeDelta","days":-1,"microseconds":500000,"seconds":0}"#),
+            ("3000000000000000:00:00", r#"{"__type":"CronExpression","value":"3000000000000000:00:00"}"#),
+        ] {
+            let json = format!("{{\"timetable_summary\":{}}}", json(summary));
+            assert_eq!(told("schedule_interval", &json), is("schedule_interval", expected), "{summary}");
+        }
     }
 }
