@@ -276,6 +276,29 @@ impl Upstreams {
             && !backend.ext.get::<Arc<Template>>().is_some_and(unreachable)
     }
 
+    /// Each address, and whether requests go there now.
+    pub fn addresses(&self) -> Vec<(String, bool)> {
+        let known = self.backends.get_backend();
+        known.iter().map(|backend| (backend.addr.to_string(), self.is_good(backend))).collect()
+    }
+
+    /// Sends a request to one of [`Upstreams::addresses`], in turn or not.
+    ///
+    /// # Errors
+    /// There is no such address any more, or it does not answer.
+    pub async fn send_to(
+        &self,
+        address: &str,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        let known = self.backends.get_backend();
+        let backend = known.iter().find(|backend| backend.addr.to_string() == address);
+        let template = backend.and_then(|backend| backend.ext.get::<Arc<Template>>()).cloned();
+        let template =
+            template.ok_or_else(|| SendError::Connect("the address is not known any more".into()))?;
+        self.client.send(template, request).await
+    }
+
     /// How often an address has become healthy again: who answers there may be another Airflow.
     pub fn returns(&self) -> u64 {
         self.troubles.returns()

@@ -254,3 +254,38 @@ fn a_key_that_becomes_airflows() {
     gate.logs("Airflow takes what is signed here");
     assert_eq!(gate.log().matches("Airflow refuses what is signed here").count(), 1, "{}", gate.log());
 }
+
+/// Each address is asked for itself, and what another thing answers in between says nothing of the key.
+#[test]
+fn a_key_that_one_of_several_has_not() {
+    let scripted = |status: u16, body: &'static str| {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let its_asked = asked.clone();
+        let upstream = Upstream::answering(move |seen: &Seen| match &*seen.target {
+            "/api/v2/importErrors?limit=1" => {
+                its_asked.fetch_add(1, Ordering::SeqCst);
+                answer(status, &[], body)
+            }
+            _ => answer(200, &[], r#"{"version":"3.3.2"}"#),
+        });
+        upstream.says(None);
+        (upstream, asked)
+    };
+    let (good, asked_good) = scripted(401, r#"{"detail":"Token Expired"}"#);
+    let (other, asked_other) = scripted(404, r#"{"detail":"Not Found"}"#);
+    let (bad, asked_bad) = scripted(403, r#"{"detail":"Invalid JWT token"}"#);
+    let gate = Airgate::with(format!(
+        "[upstream]\nurl = [\"{}\", \"{}\", \"{}\"]\n[api_auth]\njwt_secret = \"{SECRET}\"\n",
+        good.url(),
+        other.url(),
+        bad.url()
+    ))
+    .start();
+    gate.until("one refuses", |gate| tokens(gate)["state"] == "down");
+    let cause = tokens(&gate)["cause"].as_str().unwrap().to_owned();
+    assert!(cause.contains(&format!("from {}):", &bad.url()[7..])), "{cause}");
+    assert!(gate.logs("Airflow refuses what is signed here").contains(&bad.url()[7..]));
+    for (name, asked) in [("good", &asked_good), ("other", &asked_other), ("bad", &asked_bad)] {
+        gate.until(name, |_| asked.load(Ordering::SeqCst) == 1);
+    }
+}
