@@ -30,7 +30,7 @@ pub struct Ended {
     pub statuses: BTreeMap<u16, usize>,
     /// The names of requests without an answer.
     pub lost: BTreeSet<String>,
-    /// How long each answer took.
+    /// How long each answer of the upstream took; what a gate says without it tells nothing of its speed.
     pub times: Vec<Duration>,
 }
 
@@ -92,6 +92,11 @@ impl<'a> Load<'a> {
         Self { tls: true, ..self }
     }
 
+    /// The request of a name.
+    pub fn ask(&self, name: &str) -> Ask {
+        (self.ask)(name)
+    }
+
     pub fn is_tls(&self) -> bool {
         self.tls
     }
@@ -119,7 +124,7 @@ impl<'a> Load<'a> {
         let mut kept = None;
         while !self.stop.load(Ordering::SeqCst) {
             let name = format!("r{}", self.next.fetch_add(1, Ordering::SeqCst));
-            let ask = (self.ask)(&name);
+            let ask = self.ask(&name);
             let began = Instant::now();
             let wire = kept.take().map_or_else(|| Wire::open(self), Ok);
             let answer = wire.and_then(|mut wire| Ok((wire.exchange(&ask, self.to)?, wire)));
@@ -127,7 +132,9 @@ impl<'a> Load<'a> {
             match answer {
                 Ok((answer, wire)) => {
                     *ended.statuses.entry(answer.status).or_default() += 1;
-                    ended.times.push(began.elapsed());
+                    if answer.status < 500 {
+                        ended.times.push(began.elapsed());
+                    }
                     let closes =
                         answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
                     kept = Some(wire).filter(|_| keeps && !closes);
