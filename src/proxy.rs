@@ -174,7 +174,7 @@ impl Proxy {
         };
         let user = ctx.outcome.grant.as_ref().map(|grant| &grant.identity);
         // Kept until the work is done.
-        let mut place = self.shared.room.place(user);
+        let mut place = self.shared.room.place(user, ctx.peer.address);
         let body = if pending.takes_body() {
             convert::read_body(session, max, self.shared.body_timeout, &mut place).await?
         } else {

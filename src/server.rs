@@ -162,7 +162,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         metrics: metrics.clone(),
         access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
-        room: Room::new(LARGEST_BODY),
+        room: Room::new(2 * LARGEST_BODY),
         body_timeout: settings.limits.header_timeout,
     };
     let reloader = Arc::new(Reloader::new(

@@ -70,18 +70,17 @@ pub enum Problem {
     Internal,
 }
 
-/// Whose bodies take all the room that there is for them.
+/// Whose bodies take as much room as is left for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// Those of the same user.
-    #[error("the bodies of this user take the most that those of one user may")]
+    #[error("the bodies of this user would take more room than they leave for others")]
     User,
-    /// Those of log-ins, and of tokens that only the upstream can judge.
-    #[error("the bodies of log-ins and of unverified tokens take the most that they may")]
+    /// Those of log-ins, and of tokens that only the upstream can judge, from the same network.
+    #[error(
+        "the log-ins and unverified tokens of this network would take more room than they leave for others"
+    )]
     Unknown,
-    /// Those of all users.
-    #[error("the bodies of all users take all the room there is")]
-    All,
 }
 
 impl Problem {

@@ -1,47 +1,68 @@
-//! Room for the bodies that are read here: so much for all of them together, and for those of one user. It is taken by
-//! what has come, and not by what a head says: who only begins takes none from others.
+//! Room for the bodies that are read here. It is taken by what has come, and not by what a head says: who only begins
+//! takes none from others. And nobody gets more than is left for others then, so that no few take all of it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::auth::{Identity, Origin};
 use crate::gate::reply::Full;
+use crate::request::Site;
 
-/// So much of a body needs no room: every log-in fits into it, and it is little beside what a request takes anyway. Who
-/// fills the room keeps nobody from logging in.
+/// So much of a body needs no room: nearly every log-in fits into it, and it is little beside what a request takes
+/// anyway. Who fills the room keeps nobody from logging in.
 const SMALL: usize = 4096;
 
-/// The room. Its copies are one and the same.
+/// The room: one for users, and one as large for everybody else. Its copies are one and the same.
 #[derive(Clone)]
 pub struct Room {
-    share: usize,
+    size: usize,
     taken: Arc<Mutex<Taken>>,
 }
 
 /// Bytes.
 #[derive(Default)]
 struct Taken {
-    all: usize,
+    by_users: usize,
+    by_others: usize,
     by: HashMap<Owner, usize>,
 }
 
-/// Whose body it is. `None` is everybody who is not known here, together.
-type Owner = Option<Identity>;
+/// Whose body it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Owner {
+    User(Identity),
+    /// Somebody who logs in, or whose token the upstream alone can judge. `None` is a Unix socket.
+    Unknown(Option<Site>),
+}
 
 impl Room {
-    /// Room for `share` bytes of each user, and for twice as much of all.
-    pub fn new(share: usize) -> Self {
-        Self { share, taken: Arc::default() }
+    /// Room for `size` bytes of users, and for as many of everybody else. One alone gets half of it.
+    pub fn new(size: usize) -> Self {
+        Self { size, taken: Arc::default() }
     }
 
-    /// A place for a body of this user. Takes nothing yet, and gives back what it takes when it is dropped.
-    pub fn place(&self, user: Option<&Identity>) -> Place {
-        let owner = user.filter(|user| user.origin != Origin::Unverified).cloned();
+    /// A place for a body of this user, who has this address. Takes nothing yet, and gives back what it takes when it is
+    /// dropped.
+    pub fn place(&self, user: Option<&Identity>, address: Option<IpAddr>) -> Place {
+        let owner = match user.filter(|user| user.origin != Origin::Unverified) {
+            Some(user) => Owner::User(user.clone()),
+            None => Owner::Unknown(address.map(Site::of)),
+        };
         Place { room: self.clone(), owner, taken: 0 }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn all(&mut self, owner: &Owner) -> &mut usize {
+        match owner {
+            Owner::User(_) => &mut self.by_users,
+            Owner::Unknown(_) => &mut self.by_others,
+        }
     }
 }
 
@@ -56,22 +77,23 @@ impl Place {
     /// Takes as much as a body of so many bytes needs.
     ///
     /// # Errors
-    /// There is not enough left. What was taken stays taken.
+    /// Its owner would have more than is left. What was taken stays taken.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         let more = bytes.saturating_sub(SMALL).saturating_sub(self.taken);
         if more == 0 {
             return Ok(());
         }
         let mut taken = self.room.taken();
-        let own = taken.by.get(&self.owner).copied().unwrap_or_default();
-        if own + more > self.room.share {
-            return Err(if self.owner.is_some() { Full::User } else { Full::Unknown });
+        let own = taken.by.get(&self.owner).copied().unwrap_or_default().saturating_add(more);
+        let all = taken.all(&self.owner).saturating_add(more);
+        if own > self.room.size.saturating_sub(all) {
+            return Err(match self.owner {
+                Owner::User(_) => Full::User,
+                Owner::Unknown(_) => Full::Unknown,
+            });
         }
-        if taken.all + more > 2 * self.room.share {
-            return Err(Full::All);
-        }
-        taken.all += more;
-        taken.by.insert(self.owner.clone(), own + more);
+        *taken.all(&self.owner) = all;
+        taken.by.insert(self.owner.clone(), own);
         self.taken += more;
         Ok(())
     }
@@ -83,7 +105,7 @@ impl Drop for Place {
             return;
         }
         let mut taken = self.room.taken();
-        taken.all -= self.taken;
+        *taken.all(&self.owner) -= self.taken;
         if let Some(own) = taken.by.get_mut(&self.owner) {
             *own -= self.taken;
             if *own == 0 {
@@ -102,33 +124,39 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_bounded_for_each_and_for_all_and_given_back() {
-        let room = Room::new(10_000);
-        let place = |name: &str| room.place(Some(&user(name, Origin::File)));
+    fn nobody_gets_more_than_is_left_for_others_and_all_is_given_back() {
+        let room = Room::new(20_000);
+        let place = |name: &str| room.place(Some(&user(name, Origin::File)), None);
         let (mut first, mut second, mut other, mut third) = (place("a"), place("a"), place("b"), place("c"));
         assert_eq!(first.grow(SMALL + 6000), Ok(()));
         assert_eq!(first.grow(SMALL + 10), Ok(()), "it has more already");
-        assert_eq!(second.grow(SMALL + 4001), Err(Full::User));
+        assert_eq!(second.grow(SMALL + 4001), Err(Full::User), "half of it and no more");
         assert_eq!(second.grow(SMALL + 4000), Ok(()));
         assert_eq!(second.grow(SMALL), Ok(()), "a small one needs none");
-        assert_eq!(other.grow(SMALL + 10_000), Ok(()));
-        assert_eq!(third.grow(SMALL + 1), Err(Full::All));
-        assert_eq!(third.grow(SMALL), Ok(()));
+        assert_eq!(other.grow(SMALL + 5001), Err(Full::User));
+        assert_eq!(other.grow(SMALL + 5000), Ok(()));
+        assert_eq!(third.grow(SMALL + 2500), Ok(()), "two that take all they get leave some");
+        assert_eq!(third.grow(usize::MAX), Err(Full::User));
         drop(first);
-        assert_eq!(third.grow(SMALL + 6001), Err(Full::All));
-        assert_eq!(third.grow(SMALL + 6000), Ok(()));
+        assert_eq!(third.grow(SMALL + 5501), Err(Full::User));
+        assert_eq!(third.grow(SMALL + 5500), Ok(()));
         drop((second, other, third));
         let taken = room.taken();
-        assert_eq!((taken.all, taken.by.len()), (0, 0));
+        assert_eq!((taken.by_users, taken.by_others, taken.by.len()), (0, 0, 0));
     }
 
     #[test]
-    fn whom_nobody_here_knows_shares_with_all_such() {
-        let room = Room::new(10_000);
-        let mut token = room.place(Some(&user("a", Origin::Unverified)));
-        let mut log_in = room.place(None);
+    fn whom_nobody_here_knows_shares_with_the_network_and_takes_none_from_users() {
+        let room = Room::new(20_000);
+        let from = |address: &str, origin| {
+            room.place(Some(&user("a", origin)), Some(address.parse::<IpAddr>().unwrap()))
+        };
+        let mut token = from("192.0.2.1", Origin::Unverified);
+        let mut log_in = room.place(None, Some("192.0.2.1".parse().unwrap()));
+        let mut elsewhere = room.place(None, Some("192.0.2.2".parse().unwrap()));
         assert_eq!(token.grow(SMALL + 9000), Ok(()));
         assert_eq!(log_in.grow(SMALL + 1001), Err(Full::Unknown));
-        assert_eq!(room.place(Some(&user("a", Origin::Airflow))).grow(SMALL + 10_000), Ok(()));
+        assert_eq!(elsewhere.grow(SMALL + 5500), Ok(()));
+        assert_eq!(from("192.0.2.1", Origin::Airflow).grow(SMALL + 10_000), Ok(()));
     }
 }

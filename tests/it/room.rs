@@ -23,10 +23,10 @@ fn of(user: &str, length: usize) -> Ask {
     variable(user).body(format!("{{\"key\":\"a\",\"value\":\"{}\"}}", "b".repeat(length)))
 }
 
-/// A connection that has sent so much of a body of 32 MiB.
-fn begun(gate: &Airgate, user: &str, bytes: usize) -> Connection {
+/// A connection that has sent so much of a body of `length`.
+fn begun(gate: &Airgate, user: &str, bytes: usize, length: usize) -> Connection {
     let mut connection = Connection::open(gate.address()).unwrap();
-    let head = variable(user).with("Content-Length", "33554432");
+    let head = variable(user).with("Content-Length", length.to_string());
     connection.write(&head.bytes(gate.address())).unwrap();
     connection.write(&vec![b' '; bytes]).unwrap();
     connection
@@ -69,21 +69,21 @@ fn what_has_not_come_takes_no_room() {
 fn each_user_has_a_share_and_gives_it_back() {
     let (_upstream, gate) = gate();
     let send = |user: &str, length| of(user, length).send(gate.address()).status;
-    let first = begun(&gate, "admin", 20 << 20);
+    // More than fits into what lies between: as good as all of it has come.
+    let first = begun(&gate, "admin", (32 << 20) - 1, 32 << 20);
     gate.until("its share is taken", |_| send("admin", 300_000) == 503);
     let refused = of("admin", 300_000).send(gate.address());
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert_eq!(refused.detail(), "Too many large request bodies at a time");
     let line = gate.access("no_room");
-    assert_eq!(line["cause"], "the bodies of this user take the most that those of one user may");
+    assert_eq!(line["cause"], "the bodies of this user would take more room than they leave for others");
     assert!(gate.metric("airgate_rejections_total{reason=\"no_room\"}") >= 1.0);
     assert_eq!(send("admin", 1000), 200, "a small one needs no room");
     assert_eq!(send("other", 300_000), 200, "another user has a share, too");
 
-    let second = begun(&gate, "other", 20 << 20);
-    gate.until("all is taken", |_| send("third", 300_000) == 503);
-    gate.access("the bodies of all users take all the room there is");
-    assert_eq!(send("third", 1000), 200);
+    let second = begun(&gate, "other", (16 << 20) - 1, 16 << 20);
+    gate.until("its share is what the first has left", |_| send("other", 300_000) == 503);
+    assert_eq!(send("third", 300_000), 200, "two leave some for a third");
     drop(first);
     gate.until("it is given back", |_| send("admin", 300_000) == 200);
     drop(second);
@@ -111,7 +111,9 @@ fn log_ins_that_do_not_end_have_a_share_as_well() {
         gate.metric("airgate_rejections_total{reason=\"no_room\"}") >= (CLIENTS - 264) as f64
     });
     assert_eq!(gate.metric("airgate_rejections_total{reason=\"no_room\"}"), (CLIENTS - 264) as f64);
-    gate.access("the bodies of log-ins and of unverified tokens take the most that they may");
+    gate.access(
+        "the log-ins and unverified tokens of this network would take more room than they leave for others",
+    );
     let log_in = post("/auth/token").json(serde_json::json!({ "username": "a" }));
     assert_eq!(log_in.send(to).status, 422);
     assert_eq!(of("admin", 300_000).send(to).status, 200);

@@ -3,8 +3,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-/// The most that `max_body` and `max_translated_body` may be: 32 MiB. The bodies of one user together have as much
-/// room, and those of all users twice as much.
+/// The most that `max_body` and `max_translated_body` may be: 32 MiB. There is twice as much room for the bodies of all
+/// users, of which one alone gets half.
 pub const LARGEST_BODY: usize = 32 << 20;
 
 /// `[limits]`.
