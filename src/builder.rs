@@ -72,7 +72,11 @@ impl Program for Builder {
     }
 
     fn run(self, loaded: Loaded, sources: Sources) -> ExitCode {
-        match server::run(loaded, Arc::new(move |found| sources.load_for(found)), self.registry) {
+        match server::run(
+            loaded,
+            Arc::new(move |release, held| sources.load_for(release, held)),
+            self.registry,
+        ) {
             Ok(()) => ExitCode::SUCCESS,
             Err(StartError::Config(errors)) => {
                 cli::report(&[], &errors, &mut std::io::stderr());

@@ -77,16 +77,17 @@ impl Sources {
     /// # Errors
     /// All that is wrong, at once.
     pub fn load(&self) -> Result<Loaded, Rejected> {
-        self.load_for(None)
+        self.load_for(None, &[])
     }
 
-    /// Reads and types everything. `found` is which Airflow the upstream has said to be: it counts where
-    /// `[upstream] airflow` leaves it open.
+    /// Reads and types everything. `release` is which Airflow the upstream has said to be: it counts where
+    /// `[upstream] airflow` leaves it open. `held` are the files of the configuration in force that nobody has named
+    /// ([`Loaded::found`]): without one of them options would silently have their defaults again.
     ///
     /// # Errors
-    /// All that is wrong, at once.
-    pub fn load_for(&self, found: Option<Release>) -> Result<Loaded, Rejected> {
-        let Read { layer, folders, mut findings, sources, mut files } = self.read();
+    /// All that is wrong, at once, a file of `held` that is gone included.
+    pub fn load_for(&self, release: Option<Release>, held: &[PathBuf]) -> Result<Loaded, Rejected> {
+        let Read { layer, folders, mut findings, sources, mut files, found } = self.read_with(held);
         let settings = resolve::resolve(
             &layer,
             &folders,
@@ -94,7 +95,7 @@ impl Sources {
             &mut findings,
             &mut files,
             &self.registered,
-            found,
+            release,
         );
         if let Some(settings) = &settings {
             resolve::checks::check(settings, &mut findings);
@@ -102,7 +103,7 @@ impl Sources {
         let Findings { errors, warnings } = findings;
         let rejected = |errors| Rejected { errors, warnings: warnings.clone(), files: files.clone() };
         match (settings, errors.into_result()) {
-            (Some(settings), Ok(())) => Ok(Loaded { settings, warnings, sources, files, layer }),
+            (Some(settings), Ok(())) => Ok(Loaded { settings, warnings, sources, files, found, layer }),
             (_, Err(errors)) => Err(rejected(errors)),
             (None, Ok(())) => Err(rejected(Errors::new())),
         }
@@ -110,20 +111,23 @@ impl Sources {
 
     /// Reads and merges everything, without typing it.
     pub fn read(&self) -> Read {
-        let mut findings = Findings::default();
-        let mut sources = Vec::new();
-        let mut files = Vec::new();
+        self.read_with(&[])
+    }
+
+    fn read_with(&self, held: &[PathBuf]) -> Read {
+        let mut reading = Reading { held, ..Reading::default() };
+        let findings = &mut reading.findings;
         for name in self.unreadable.iter().filter(|n| n.starts_with("AIRGATE_") || n.starts_with("AIRFLOW_"))
         {
             findings.warn(&Location::Variable(name.as_str().into()), "is not UTF-8, and not read");
         }
-        let (file, folder) = self.own_file(&mut findings, &mut sources, &mut files);
+        let (file, folder) = self.own_file(&mut reading);
         let mut own = file;
-        own.overlay(environment::read_variables(&self.environment, &mut findings));
-        own.overlay(environment::read_assignments(&self.assignments, &mut findings));
+        own.overlay(environment::read_variables(&self.environment, &mut reading.findings));
+        own.overlay(environment::read_assignments(&self.assignments, &mut reading.findings));
         let folders = Folders { file: folder, working: self.directory.clone() };
 
-        let cfg = self.airflow_cfg(&own, &folders, &mut findings, &mut files);
+        let cfg = self.airflow_cfg(&own, &folders, &mut reading);
         let airflow = |fab, findings: &mut Findings| {
             let mut layer = match &cfg {
                 Some((name, text)) => airflow::read_file(text, name, &self.environment, fab, findings),
@@ -134,19 +138,15 @@ impl Sources {
         };
         let mut merged = airflow(FabSection::Ignored, &mut Findings::default());
         merged.overlay(own.clone());
+        let Reading { mut findings, mut sources, files, found, .. } = reading;
         let mut layer = airflow(fab_section(&merged), &mut findings);
         layer.overlay(own);
         sources.extend(cfg.map(|(name, _)| name));
-        Read { layer, folders, findings, sources, files }
+        Read { layer, folders, findings, sources, files, found }
     }
 
     /// Our own file, and the folder it stands in.
-    fn own_file(
-        &self,
-        findings: &mut Findings,
-        sources: &mut Vec<String>,
-        files: &mut Vec<PathBuf>,
-    ) -> (Layer, PathBuf) {
+    fn own_file(&self, reading: &mut Reading<'_>) -> (Layer, PathBuf) {
         let from_environment = || self.environment.get("AIRGATE_CONF").filter(|f| !f.is_empty());
         let named = self.conf.clone().or_else(|| from_environment().map(PathBuf::from));
         let optional = [PathBuf::from("airgate.toml"), self.system_file.clone()];
@@ -160,16 +160,23 @@ impl Sources {
             match std::fs::read_to_string(&full) {
                 Ok(text) => {
                     let folder = full.parent().unwrap_or(Path::new("/")).to_owned();
-                    let layer = file::read(&text, &name, &folder, findings);
-                    sources.push(name);
-                    files.push(full);
+                    let layer = file::read(&text, &name, &folder, &mut reading.findings);
+                    reading.sources.push(name);
+                    if named.is_none() {
+                        reading.found.push(full.clone());
+                    }
+                    reading.files.push(full);
                     return (layer, folder);
                 }
-                Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {}
+                Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {
+                    if reading.is_gone(&full, &name) {
+                        break;
+                    }
+                }
                 Err(error) => {
                     let at = Location::File(name.into());
-                    findings.errors.push(&at, format!("cannot be read: {error}"));
-                    files.push(full);
+                    reading.findings.errors.push(&at, format!("cannot be read: {error}"));
+                    reading.files.push(full);
                     break;
                 }
             }
@@ -183,8 +190,7 @@ impl Sources {
         &self,
         own: &Layer,
         folders: &Folders,
-        findings: &mut Findings,
-        files: &mut Vec<PathBuf>,
+        reading: &mut Reading<'_>,
     ) -> Option<(String, String)> {
         let (path, name, at) = match own.get(&options::GATE_AIRFLOW_CFG) {
             Some(Entry { value: Value::Text(text) | Value::Untyped(text), at, .. }) => {
@@ -195,7 +201,7 @@ impl Sources {
             }
             Some(Entry { at, .. }) => {
                 let option = options::GATE_AIRFLOW_CFG;
-                findings.errors.push(at, format!("{}: expected {}", option.title(), option.allowed));
+                reading.findings.errors.push(at, format!("{}: expected {}", option.title(), option.allowed));
                 return None;
             }
             None => {
@@ -206,16 +212,27 @@ impl Sources {
         };
         match std::fs::read(&path) {
             Ok(bytes) => {
-                files.push(path);
+                if at.is_none() {
+                    reading.found.push(path.clone());
+                }
+                reading.files.push(path);
                 match String::from_utf8(bytes) {
                     Ok(text) => Some((name, text)),
                     Err(_) => {
-                        findings.errors.push(&Location::File(name.into()), "is not UTF-8");
+                        reading.findings.errors.push(&Location::File(name.into()), "is not UTF-8");
                         None
                     }
                 }
             }
-            Err(error) if at.is_none() && error.kind() == ErrorKind::NotFound => None,
+            Err(error) if at.is_none() && error.kind() == ErrorKind::NotFound => {
+                if !reading.is_gone(&path, &name)
+                    && self.environment.get("AIRFLOW_CONFIG").is_some_and(|f| !f.is_empty())
+                {
+                    let at = Location::Variable("AIRFLOW_CONFIG".into());
+                    reading.findings.warn(&at, format!("{name} is not there, and nothing is read from it"));
+                }
+                None
+            }
             Err(error) => {
                 let file = Location::File(name.as_str().into());
                 let message = match at {
@@ -224,7 +241,8 @@ impl Sources {
                     }
                     None => format!("cannot be read: {error}"),
                 };
-                findings.errors.push(at.unwrap_or(&file), message);
+                reading.findings.errors.push(at.unwrap_or(&file), message);
+                reading.files.push(path);
                 None
             }
         }
@@ -257,6 +275,31 @@ fn fab_section(merged: &Layer) -> FabSection {
     }
 }
 
+/// What is noted while files are read.
+#[derive(Default)]
+struct Reading<'a> {
+    held: &'a [PathBuf],
+    findings: Findings,
+    sources: Vec<String>,
+    files: Vec<PathBuf>,
+    found: Vec<PathBuf>,
+}
+
+impl Reading<'_> {
+    /// Whether a file that is not there was read for the configuration in force, which is an error then.
+    fn is_gone(&mut self, path: &Path, name: &str) -> bool {
+        let is_held = self.held.iter().any(|held| held == path);
+        if is_held {
+            let message =
+                "is gone, and the configuration in force was read from it: put it back, or restart airgate";
+            self.findings.errors.push(&Location::File(name.into()), message);
+            // Watched, so that its return is noticed.
+            self.files.push(path.to_owned());
+        }
+        is_held
+    }
+}
+
 /// Everything read and merged, not yet typed.
 pub struct Read {
     /// The values.
@@ -269,6 +312,8 @@ pub struct Read {
     pub sources: Vec<String>,
     /// All files that were read, with what values were taken from.
     pub files: Vec<PathBuf>,
+    /// Those that nobody has named, and that were found where they are looked for.
+    pub found: Vec<PathBuf>,
 }
 
 impl Read {
@@ -301,6 +346,8 @@ pub struct Loaded {
     /// All files that were read, those of `{ file = … }` included: a change of one is a reason to
     /// reload.
     pub files: Vec<PathBuf>,
+    /// The configuration files that nobody has named, and that were found where they are looked for.
+    pub found: Vec<PathBuf>,
     layer: Layer,
 }
 

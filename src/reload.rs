@@ -23,7 +23,7 @@ pub use fixed::Waiting;
 
 /// Reads the configuration again, from wherever it was read the first time, for an upstream that has said to be this
 /// Airflow.
-pub type Source = Arc<dyn Fn(Option<Release>) -> Result<Loaded, Rejected> + Send + Sync>;
+pub type Source = Arc<dyn Fn(Option<Release>, &[PathBuf]) -> Result<Loaded, Rejected> + Send + Sync>;
 
 /// How long a start or a reload waits to know the upstream's addresses and health.
 pub const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -78,6 +78,10 @@ pub struct InForce {
     pub shown: Vec<Shown>,
     /// What is written otherwise than it is in force, until an upgrade or a restart.
     pub waiting: Vec<Waiting>,
+    /// What it was read from: files, then variables and `--set`s.
+    pub places: Vec<String>,
+    /// The files that nobody has named. Without them nothing is put in force any more.
+    pub found: Vec<PathBuf>,
     /// When they were loaded.
     pub loaded: SystemTime,
 }
@@ -86,7 +90,8 @@ impl InForce {
     /// What was loaded at this time.
     pub fn new(loaded: &Loaded, now: SystemTime) -> Self {
         let (settings, shown) = (loaded.settings.clone(), loaded.shown());
-        Self { settings, shown, waiting: Vec::new(), loaded: now }
+        let (places, found) = (loaded.places(), loaded.found.clone());
+        Self { settings, shown, waiting: Vec::new(), places, found, loaded: now }
     }
 }
 
@@ -240,7 +245,7 @@ impl Reloader {
         self.failed.store(result.is_err(), Ordering::Release);
         let outcome = match result {
             Ok(()) => {
-                tracing::info!("configuration reloaded");
+                tracing::info!(read_from = self.in_force.load().places.join(", "), "configuration reloaded");
                 Reload::Success
             }
             Err(error) => {
@@ -272,7 +277,7 @@ impl Reloader {
     fn build(&self, files: &mut Files, found: Option<Release>) -> Result<Built, String> {
         self.note_reading(found);
         let before = files.again();
-        let read = (self.source)(found);
+        let read = (self.source)(found, &self.in_force.load().found);
         let paths = match &read {
             Ok(loaded) => &loaded.files,
             Err(rejected) => &rejected.files,

@@ -215,7 +215,8 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     for (listener, address) in places {
         tracing::info!(listener, address, "listening");
     }
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "airgate serves");
+    let read_from = reloader.in_force().places.join(", ");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, read_from, "airgate serves");
     manager.ready();
     let leave = outbound.block_on(until_it_ends(signals, &reloader, handover));
     outbound.block_on(drained(leave, &drain, &settings, &manager, [stop, admin_stop], accepting));
@@ -242,7 +243,7 @@ fn for_what_it_says(
         Airflow::Found(_) | Airflow::Unknown => release(snapshot.upstreams.major()?),
     };
     let again = || {
-        let mut loaded = source(Some(found)).map_err(|rejected| rejected.errors)?;
+        let mut loaded = source(Some(found), &[]).map_err(|rejected| rejected.errors)?;
         let snapshot = assemble(&loaded.settings, kept, &mut loaded.warnings)?;
         Ok::<_, Errors>((loaded, snapshot))
     };

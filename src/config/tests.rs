@@ -298,6 +298,38 @@ fn our_own_file_is_found() {
 }
 
 #[test]
+fn a_file_that_was_found_must_stay() {
+    let message = "is gone, and the configuration in force was read from it: put it back, or restart airgate";
+    let home = || Case::new().variable("AIRFLOW_HOME", "home");
+    for (name, file, case) in [
+        ("in the working directory", "airgate.toml", Case::new().file("etc/airgate.toml", "")),
+        ("in the system's folder", "etc/airgate.toml", Case::new()),
+        ("airflow.cfg", "home/airflow.cfg", home()),
+    ] {
+        let case = case.file(file, "[api]\nmaximum_page_limit = 200\n");
+        let loaded = case.loaded();
+        let path = case.folder.path().join(file);
+        assert_eq!(loaded.found, std::slice::from_ref(&path), "{name}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(case.sources.load().is_ok(), "{name}: it need not be there at a start");
+        let Err(rejected) = case.sources.load_for(None, &loaded.found) else { panic!("{name}") };
+        let errors: Vec<_> = rejected.errors.iter().map(|note| note.to_string()).collect();
+        assert!(matches!(&errors[..], [one] if one.ends_with(message)), "{name}: {errors:?}");
+        assert!(rejected.files.contains(&path), "{name}: it is watched");
+        let case = case.file(file, "");
+        assert!(case.sources.load_for(None, &loaded.found).is_ok(), "{name}: it is back");
+    }
+    let named = Case::new().file("a.toml", "").conf("a.toml");
+    assert_eq!(named.loaded().found, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn an_airflow_config_that_points_nowhere_is_said() {
+    let case = Case::new().variable("AIRFLOW_CONFIG", "none.cfg");
+    assert_eq!(case.warnings(), ["AIRFLOW_CONFIG: none.cfg is not there, and nothing is read from it"]);
+}
+
+#[test]
 fn relative_paths_start_where_they_were_written() {
     let case = Case::new()
         .file(

@@ -54,6 +54,26 @@ impl Gatekeeper {
 
 // --- Reload
 
+/// Else all options in it would silently have their defaults again.
+#[test]
+fn a_file_that_nobody_named_is_missed_when_it_is_gone() {
+    let upstream = Upstream::start();
+    let setup = Airgate::with(format!("[upstream]\nurl = \"{}\"\n", upstream.url()));
+    let cfg = setup.home().join("airflow.cfg");
+    let text = format!("[api_auth]\njwt_secret = {SECRET}\n");
+    let home = setup.home().display().to_string();
+    let airgate = setup.file("airflow.cfg", &text).env("AIRFLOW_HOME", &home).start();
+    assert_eq!(airgate.send(good()).status, 200);
+    std::fs::remove_file(&cfg).unwrap();
+    let refused = airgate.logs("airflow.cfg: is gone, and the configuration in force was read from it");
+    assert!(refused.contains("the old one stays in force"), "{refused}");
+    assert_eq!(airgate.send(good()).status, 200);
+    std::fs::write(&cfg, &text).unwrap();
+    let reloaded = airgate.logs("configuration reloaded");
+    assert!(reloaded.contains(&format!("airgate.toml, {}", cfg.display())), "{reloaded}");
+    assert_eq!(airgate.send(good()).status, 200);
+}
+
 #[test]
 fn a_hang_up_puts_the_new_configuration_in_force() {
     let (old, new) = (Upstream::start(), Upstream::start());

@@ -72,7 +72,8 @@ fn what_it_says_itself() {
         ),
     ] {
         let case = Case::new().toml(toml);
-        let loaded = case.sources.load_for(said).unwrap_or_else(|rejected| panic!("{}", rejected.errors));
+        let loaded =
+            case.sources.load_for(said, &[]).unwrap_or_else(|rejected| panic!("{}", rejected.errors));
         let (settings, two) = (loaded.settings, expected.release() == Airflow2);
         assert_eq!((settings.upstream.airflow, settings.passes_on()), (expected, two), "{name}");
         let has_jwt = values(&settings.api.auth_backends).contains(&BackendName::Jwt);
