@@ -31,7 +31,9 @@ impl Drop for Run {
 fn what_it_prints_works_when_it_is_pasted() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports = [free(), free()];
-    let mut make = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/run.sh"));
+    // Where the tests run in the background SIGINT is ignored, and a shell cannot trap what it was started to ignore.
+    let mut make = Command::new("env");
+    make.args(["--default-signal=INT", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/run.sh")]);
     // What cargo says to a test would have its build make half of the dependencies anew, and the tests' next one, too.
     let of_cargo = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars().filter(|(name, _)| of_cargo(name)) {
