@@ -8,10 +8,10 @@ use crate::gate::translate::shape::{Field, Object, Shape, always, by, date, date
 use crate::gate::translate::value::json;
 
 const SCHEDULE: Field = by("schedule_interval", &["timetable_summary"], schedule);
-const PARAMS: Field = by("params", &["params"], params);
+const PARAMS: Field = try_by("params", &["params"], params);
 const DESCRIPTION: Field =
     by("timetable_description", &["timetable_description", "timetable_summary"], description);
-const TAGS: Field = by("tags", &["tags"], tags);
+const TAGS: Field = try_by("tags", &["tags"], tags);
 const IS_ACTIVE: Field =
     by("is_active", &["is_stale"], |dag| (dag.raw("is_stale") != Some("true")).to_string());
 
@@ -54,7 +54,7 @@ pub(super) static DETAILS: Shape = Shape(&[
     same("dag_display_name"),
     same("dag_id"),
     try_by("dag_run_timeout", &["dag_run_timeout"], run_timeout),
-    by("dataset_expression", &["asset_expression"], dataset_expression),
+    try_by("dataset_expression", &["asset_expression"], dataset_expression),
     always("default_view", "\"grid\""),
     same("description"),
     same("doc_md"),
@@ -149,9 +149,12 @@ fn run_timeout(dag: &Object<'_>) -> Option<String> {
     }
 }
 
-/// Airflow 2 told parameters with their class.
-fn params(object: &Object<'_>) -> String {
-    let Some(params) = object.raw("params").and_then(Object::read) else { return "{}".into() };
+/// Airflow 2 told parameters with their class. Nothing for what cannot be read: Airflow 3 always tells them, or `null`.
+fn params(object: &Object<'_>) -> Option<String> {
+    let params = match object.raw("params")? {
+        "null" => return Some("{}".into()),
+        params => Object::read(params)?,
+    };
     let params: Vec<_> = params
         .members()
         .map(|(name, raw)| {
@@ -168,26 +171,36 @@ fn params(object: &Object<'_>) -> String {
             format!("{}:{{{}}}", json(name), members.join(","))
         })
         .collect();
-    format!("{{{}}}", params.join(","))
+    Some(format!("{{{}}}", params.join(",")))
 }
 
-/// Airflow 2 told datasets by their URI, and aliases by their name.
-fn dataset_expression(dag: &Object<'_>) -> String {
-    fn simple(value: Value) -> Value {
-        match value {
+/// Airflow 2 told datasets by their URI, and aliases by their name. Nothing for what cannot be read: Airflow 3 always
+/// tells an expression, or `null`.
+fn dataset_expression(dag: &Object<'_>) -> Option<String> {
+    fn simple(value: Value) -> Option<Value> {
+        Some(match value {
             Value::Object(mut object) => match (object.remove("asset"), object.remove("alias")) {
-                (Some(asset), _) => asset.get("uri").cloned().unwrap_or_default(),
-                (None, Some(alias)) => {
-                    serde_json::json!({ "alias": alias.get("name").cloned().unwrap_or(alias) })
+                (Some(Value::Object(mut asset)), _) => asset.remove("uri").filter(Value::is_string)?,
+                (None, Some(Value::Object(mut alias))) => {
+                    serde_json::json!({ "alias": alias.remove("name").filter(Value::is_string)? })
                 }
-                (None, None) => object.into_iter().map(|(name, value)| (name, simple(value))).collect(),
+                // As an Airflow 2 wrote it whose database was brought to 3.
+                (None, Some(Value::String(alias))) => serde_json::json!({ "alias": alias }),
+                (Some(_), _) | (None, Some(_)) => return None,
+                (None, None) => object
+                    .into_iter()
+                    .map(|(name, value)| Some((name, simple(value)?)))
+                    .collect::<Option<_>>()?,
             },
-            Value::Array(list) => list.into_iter().map(simple).collect(),
+            Value::Array(list) => list.into_iter().map(simple).collect::<Option<_>>()?,
             other => other,
-        }
+        })
     }
-    let read = dag.raw("asset_expression").and_then(|raw| serde_json::from_str(raw).ok());
-    simple(read.unwrap_or_default()).to_string()
+    match serde_json::from_str(dag.raw("asset_expression")?).ok()? {
+        Value::Null => Some("null".into()),
+        expression @ Value::Object(_) => Some(simple(expression)?.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+    }
 }
 
 /// Airflow 2 spoke of datasets.
@@ -199,25 +212,69 @@ fn description(dag: &Object<'_>) -> String {
     }
 }
 
-fn tags(dag: &Object<'_>) -> String {
-    static TAG: Shape = Shape(&[same("name")]);
-    let mut out = String::new();
-    match TAG.write_list(dag.raw("tags").unwrap_or("[]"), &mut out) {
-        Some(()) => out,
-        None => "[]".into(),
-    }
+/// Nothing for what cannot be read: Airflow 3 always tells them, each with its name.
+fn tags(dag: &Object<'_>) -> Option<String> {
+    let tag = |raw: &str| {
+        let tag = Object::read(raw)?;
+        tag.raw("name").filter(|name| name.starts_with('"')).map(|name| format!("{{\"name\":{name}}}"))
+    };
+    let tags: Option<Vec<_>> = dag.list("tags")?.into_iter().map(|raw| tag(raw.get())).collect();
+    Some(format!("[{}]", tags?.join(",")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn told(field: &str, json: &str) -> Option<String> {
+        let mut out = String::new();
+        DETAILS.write_with(json, &[field], &mut out).map(|()| out)
+    }
+
+    /// What Airflow 3 never says is no reason to say that there is nothing.
+    #[test]
+    fn what_cannot_be_read_is_not_told_as_none() {
+        let deep = format!("{{\"asset_expression\":{}{}}}", "{\"any\":[".repeat(200), "]}".repeat(200));
+        for (name, field, json, expected) in [
+            ("no tags", "tags", r#"{"tags":[]}"#, Some("[]")),
+            ("a tag", "tags", r#"{"tags":[{"dag_id":"d","name":"\u00e4"}]}"#, Some(r#"[{"name":"\u00e4"}]"#)),
+            ("tags left out", "tags", "{}", None),
+            ("tags that are null", "tags", r#"{"tags":null}"#, None),
+            ("tags that are texts", "tags", r#"{"tags":["a"]}"#, None),
+            ("a tag without name", "tags", r#"{"tags":[{"dag_id":"d"}]}"#, None),
+            ("no params", "params", r#"{"params":null}"#, Some("{}")),
+            ("params left out", "params", "{}", None),
+            ("params in a list", "params", r#"{"params":[]}"#, None),
+            ("no expression", "dataset_expression", r#"{"asset_expression":null}"#, Some("null")),
+            ("an expression left out", "dataset_expression", "{}", None),
+            ("an expression too deep", "dataset_expression", &deep, None),
+            ("a text", "dataset_expression", r#"{"asset_expression":"a"}"#, None),
+            (
+                "assets and aliases",
+                "dataset_expression",
+                r#"{"asset_expression":{"any":[{"asset":{"uri":"u","name":"n"}},{"alias":{"name":"a"}},{"alias":"b"}]}}"#,
+                Some(r#"{"any":["u",{"alias":"a"},{"alias":"b"}]}"#),
+            ),
+            (
+                "an asset without its URI",
+                "dataset_expression",
+                r#"{"asset_expression":{"any":[{"asset":{"name":"n"}}]}}"#,
+                None,
+            ),
+            (
+                "an alias without its name",
+                "dataset_expression",
+                r#"{"asset_expression":{"any":[{"alias":{}}]}}"#,
+                None,
+            ),
+        ] {
+            let expected = expected.map(|value| format!("{{\"{field}\":{value}}}"));
+            assert_eq!(told(field, json), expected, "{name}");
+        }
+    }
+
     #[test]
     fn lengths_of_time() {
-        let told = |field, json: &str| {
-            let mut out = String::new();
-            DETAILS.write_with(json, &[field], &mut out).map(|()| out)
-        };
         let is = |field, value: &str| Some(format!("{{\"{field}\":{value}}}"));
         for (json, expected) in [
             (r#"{"dag_run_timeout":null}"#, Some("null")),
