@@ -423,7 +423,7 @@ fn files_that_were_read_are_known_for_the_next_reload() {
     let case = Case::new()
         .toml("[api_auth]\njwt_secret = { file = \"s\" }\n[log]\nlevel = { file = \"l\" }\n")
         .file("s", "a")
-        .file("l", "debug\n")
+        .file("l", "Debug\n")
         .cfg("");
     let loaded = case.loaded();
     let files: Vec<_> = loaded.files.iter().map(|f| self::base(f)).collect();

@@ -3,6 +3,7 @@
 mod keycloak;
 mod keytab;
 mod ldap;
+mod listeners;
 
 use crate::config::layer::Findings;
 use crate::config::location::Location;
@@ -11,7 +12,7 @@ use crate::config::settings::*;
 
 /// Adds what is wrong with the combination of settings, or worth a warning.
 pub fn check(settings: &Settings, findings: &mut Findings) {
-    listeners(settings, findings);
+    listeners::check(settings, findings);
     trusted_proxies(settings, findings);
     identity(settings, findings);
     airflow_2(settings, findings);
@@ -30,18 +31,6 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
 const NO_DATABASE: &str =
     "which with the fab auth manager needs the ids in Airflow's database: [database] sql_alchemy_conn";
 const SIGNING_KEY: &str = "a signing key, [api_auth] jwt_secret or jwt_private_key_path; with trusted_jwks_url only the latter signs";
-
-/// One port is taken once.
-fn listeners(settings: &Settings, findings: &mut Findings) {
-    let mut seen: Vec<&Listen> = Vec::new();
-    for listen in settings.server.listen.iter().chain([&settings.admin.listen]) {
-        let any_port = matches!(listen.value, Listen::Tcp(address) if address.port() == 0);
-        if !any_port && seen.contains(&&listen.value) {
-            findings.errors.push(&listen.at, format!("listen: {} is taken twice", listen.value));
-        }
-        seen.push(&listen.value);
-    }
-}
 
 /// Who comes by a Unix socket is trusted, and nobody can.
 fn trusted_proxies(settings: &Settings, findings: &mut Findings) {

@@ -15,7 +15,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
 
 impl Reader<'_> {
     pub(super) fn log(&mut self) -> Resolved<Log> {
-        let level = self.one(&o::LOG_LEVEL, parse::word(LEVELS));
+        let level = self.one(&o::LOG_LEVEL, |text| parse::word(LEVELS)(&text.to_ascii_lowercase()));
         let file = self.path(&o::LOG_FILE);
         let access = self.one(&o::LOG_ACCESS, parse::boolean);
         let access = if access?.value { AccessLog::On } else { AccessLog::Off };

@@ -181,7 +181,22 @@ fn every_refusal_says_why() {
         (
             "one port for two",
             "[admin]\nlisten = \"127.0.0.1:8081\"",
-            "airgate.toml:2:10: listen: 127.0.0.1:8081 is taken twice",
+            "airgate.toml:2:10: [admin] listen: 127.0.0.1:8081 is taken twice: [server] listen has it already. Give each another port or path",
+        ),
+        (
+            "airgate as its own upstream",
+            "[upstream]\nurl = [\"http://airflow:8080\", \"http://localhost:8081\"]",
+            "airgate.toml:2:31: [upstream] url: http://localhost:8081 is airgate itself, which listens there ([server] listen: 127.0.0.1:8081). Give the address of Airflow, or let airgate listen elsewhere",
+        ),
+        (
+            "the admin port as the upstream",
+            "[upstream]\nurl = \"http://127.0.0.1:9091\"",
+            "airgate.toml:2:7: [upstream] url: http://127.0.0.1:9091 is airgate itself, which listens there ([admin] listen: 127.0.0.1:9091). Give the address of Airflow, or let airgate listen elsewhere",
+        ),
+        (
+            "the port of the default upstream",
+            "[server]\nlisten = \"0.0.0.0:8080\"",
+            "airgate.toml:2:10: [upstream] url: http://127.0.0.1:8080 is airgate itself, which listens there ([server] listen: 0.0.0.0:8080). Give the address of Airflow, or let airgate listen elsewhere",
         ),
         (
             "a proxy's name",
