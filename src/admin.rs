@@ -135,8 +135,8 @@ impl Admin {
             ready: readiness.is_ready(),
             upstreams: readiness
                 .upstreams
-                .iter()
-                .map(|upstream| (upstream.name.clone(), upstream.is_healthy()))
+                .into_iter()
+                .map(|upstream| (upstream.name, upstream.health))
                 .collect(),
             backends: readiness.backends,
             ..self.status.gauges()

@@ -90,7 +90,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     let base_path = base_path(settings, &mut errors);
     let ca = ca(settings, &mut errors);
     let tls = tls::tls(settings, &mut errors);
-    let upstreams = kept.upstreams(upstream_settings(settings, ca));
+    let upstreams = kept.upstreams(upstream_settings(settings, base_path.as_ref(), ca));
     let keycloak = keycloak::keycloak(settings, kept, &mut errors);
     let redis = redis(settings, kept, &mut errors);
     let sessions = sessions::sessions(settings, kept, keycloak.as_ref(), redis.as_ref(), &mut errors);
@@ -288,7 +288,11 @@ pub fn release(major: Major) -> Release {
     }
 }
 
-fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings {
+fn upstream_settings(
+    settings: &Settings,
+    base_path: Option<&BasePath>,
+    ca: Option<Ca>,
+) -> upstream::Settings {
     let from = &settings.upstream;
     upstream::Settings {
         major: match from.airflow {
@@ -307,6 +311,7 @@ fn upstream_settings(settings: &Settings, ca: Option<Ca>) -> upstream::Settings 
                 settings::UpstreamUrl::Unix(path) => upstream::Url::Unix(path.clone()),
             })
             .collect(),
+        base: base_path.map(|base| base.as_str().to_owned()).unwrap_or_default(),
         ca,
         server_name: from.server_name.as_ref().map(|name| name.value.clone()),
         connect_timeout: from.connect_timeout,

@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
+pub use crate::ports::Health;
 use crate::ports::database::UserId;
 use crate::request::Request;
 use credentials::Credentials;
@@ -279,15 +280,4 @@ pub struct Outage {
     pub cause: Arc<str>,
     /// When to try again, for `Retry-After`.
     pub retry_after: Duration,
-}
-
-/// How a backend fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// Works, as far as is known.
-    Up,
-    /// Works with what it has (last known keys, say), but what it depends on does not answer.
-    Degraded(Arc<str>),
-    /// Cannot tell at the moment.
-    Down(Arc<str>),
 }

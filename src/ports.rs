@@ -8,7 +8,7 @@ pub mod ldap;
 pub mod redis;
 pub mod upstream;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ::http::{Request, Response};
 use async_trait::async_trait;
@@ -81,6 +81,18 @@ pub enum SendError {
     /// The connection broke, or the answer is not HTTP. The request may have been carried out.
     #[error("{0}")]
     Other(String),
+}
+
+/// How something fares that is asked over the network, or that asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Works, as far as is known.
+    Up,
+    /// Works with what it has (last known keys, say), but what it depends on does not answer; or answers, and not
+    /// as it should.
+    Degraded(Arc<str>),
+    /// Cannot tell at the moment.
+    Down(Arc<str>),
 }
 
 /// A store that all replicas share, and that runs scripts as one transaction each.

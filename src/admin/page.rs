@@ -67,7 +67,13 @@ impl Page<'_> {
 
     fn state(&self, out: &mut String) {
         let readiness = self.readiness;
-        let (class, word) = if readiness.is_ready() { ("good", "Ready") } else { ("bad", "Not ready") };
+        let mut faults = self.faults();
+        faults.sort_by_key(|fault| fault.class != "bad");
+        let (class, word) = match (readiness.is_ready(), faults.first()) {
+            (false, _) => ("bad", "Not ready"),
+            (true, None) => ("good", "Ready"),
+            (true, Some(worst)) => (worst.class, "Ready, with faults"),
+        };
         let _ = write!(out, "<section id=state data-live><h2 class={class}>{word}</h2>");
         let mut reasons = Vec::new();
         if readiness.stopping {
@@ -82,11 +88,8 @@ impl Page<'_> {
         for reason in reasons {
             let _ = write!(out, "<p>{reason}");
         }
-        match readiness.configuration {
-            Configuration::Current => {}
-            Configuration::ReloadFailed => out.push_str(
-                "<p class=fair>The last reload failed, so what was in force before still is. The log says why.",
-            ),
+        for Fault { class, text } in &faults {
+            let _ = write!(out, "<p class={class}>{text}");
         }
         let waiting = self.details.settings.iter().filter(|setting| setting.waiting.is_some());
         let waiting: Vec<_> =
@@ -109,6 +112,38 @@ impl Page<'_> {
                 None => "Which Airflow is behind it is not known yet".to_owned(),
             }
         );
+    }
+
+    /// What is not as it should be, though requests are served.
+    fn faults(&self) -> Vec<Fault> {
+        let readiness = self.readiness;
+        let upstreams = readiness.upstreams.iter().take(ROWS).map(|upstream| {
+            (format!("Airflow <code>{}</code>", Text(&redact::url(&upstream.name))), &upstream.health)
+        });
+        let backends = readiness.backends.iter().take(ROWS);
+        let backends = backends.map(|(name, health)| (format!("<code>{}</code>", Text(name)), health));
+        let mut faults: Vec<_> = upstreams
+            .chain(backends)
+            .filter_map(|(name, health)| {
+                let class = class_of(health);
+                let text = match health {
+                    Health::Up => return None,
+                    Health::Degraded(cause) | Health::Down(cause) => {
+                        format!("{name} is {}: {}", health_label(health), Text(cause))
+                    }
+                };
+                Some(Fault { class, text })
+            })
+            .collect();
+        match readiness.configuration {
+            Configuration::Current => {}
+            Configuration::ReloadFailed => faults.push(Fault {
+                class: "fair",
+                text: "The last reload failed, so what was in force before still is. The log says why."
+                    .to_owned(),
+            }),
+        }
+        faults
     }
 
     fn traffic(&self, out: &mut String) {
@@ -163,17 +198,24 @@ impl Page<'_> {
         }
         let most = all.iter().copied().fold(0.0, f64::max);
         #[expect(clippy::cast_precision_loss, reason = "at most 180")]
-        let line = |rates: &[f64]| {
+        let points = |rates: &[f64]| -> Vec<String> {
             let step = WIDTH / (rates.len() - 1) as f64;
             let height = |rate: f64| if most > 0.0 { HEIGHT - rate / most * HEIGHT } else { HEIGHT };
-            let points: Vec<String> = rates
-                .iter()
-                .enumerate()
-                .map(|(i, rate)| format!("{:.1},{:.1}", i as f64 * step, height(*rate)))
-                .collect();
-            points.join(" ")
+            let point = |(i, rate): (usize, &f64)| format!("{:.1},{:.1}", i as f64 * step, height(*rate));
+            rates.iter().enumerate().map(point).collect()
         };
-        let whole = line(&all);
+        let whole = points(&all).join(" ");
+        // Drawn where there are some, and not along the ground.
+        let red: String = points(&errors)
+            .windows(2)
+            .zip(errors.windows(2))
+            .filter(|(_, rates)| rates.iter().any(|rate| *rate > 0.0))
+            .map(|(ends, _)| format!("M{}", ends.join("L")))
+            .collect();
+        let (red, legend) = match red.as_str() {
+            "" => (String::new(), ""),
+            path => (format!("<path class=errors d=\"{path}\" />"), "; answered 5xx in red"),
+        };
         let minutes = self.readings.first().map_or(0, |first| self.since(first.at).as_secs().div_ceil(60));
         let _ = write!(
             out,
@@ -181,29 +223,27 @@ impl Page<'_> {
              aria-label=\"requests a second in the last {minutes} minutes, at most {most:.1}\">\
              <line class=ground x1=0 y1={HEIGHT} x2={WIDTH} y2={HEIGHT} />\
              <polygon class=area points=\"0,{HEIGHT} {whole} {WIDTH},{HEIGHT}\" />\
-             <polyline class=all points=\"{whole}\" /><polyline class=errors points=\"{}\" /></svg>\
-             <p class=soft>Requests a second in the last {minutes} min, at most {}; answered 5xx in red.",
-            line(&errors),
+             <polyline class=all points=\"{whole}\" />{red}</svg>\
+             <p class=soft>Requests a second in the last {minutes} min, at most {}{legend}.",
             Short(most)
         );
     }
 
     fn backends(&self, out: &mut String) {
         out.push_str("<section id=backends data-live><h2>Upstream and backends</h2>");
-        let upstreams = self.readiness.upstreams.iter().take(ROWS).map(|upstream| {
-            let (class, word) = if upstream.is_healthy() { ("good", "up") } else { ("bad", "down") };
-            let name = Cell::code(redact::url(&upstream.name)).after("Airflow");
-            let cause = Cell::shown(upstream.trouble.as_deref().unwrap_or_default());
-            [name, Cell::shown(word).class(class), cause]
-        });
-        let backends = self.readiness.backends.iter().take(ROWS).map(|(name, health)| {
-            let (class, cause) = match health {
-                Health::Up => ("good", ""),
-                Health::Degraded(cause) => ("fair", &**cause),
-                Health::Down(cause) => ("bad", &**cause),
+        let row = |name: Cell, health: &Health| {
+            let cause = match health {
+                Health::Up => "",
+                Health::Degraded(cause) | Health::Down(cause) => cause,
             };
-            [Cell::shown(name), Cell::shown(health_label(health)).class(class), Cell::shown(cause)]
+            [name, Cell::shown(health_label(health)).class(class_of(health)), Cell::shown(cause)]
+        };
+        let upstreams = self.readiness.upstreams.iter().take(ROWS).map(|upstream| {
+            let name = Cell::code(redact::url(&upstream.name)).after("Airflow");
+            row(name, &upstream.health)
         });
+        let backends = self.readiness.backends.iter().take(ROWS);
+        let backends = backends.map(|(name, health)| row(Cell::shown(name), health));
         let columns = [Column("Name", Set::Text), Column("State", Set::Text), Column("Cause", Set::Text)];
         table(out, &columns, upstreams.chain(backends));
         out.push_str("</section>");
@@ -247,7 +287,7 @@ impl Page<'_> {
         }
         let columns = [
             Column("When", Set::Line),
-            Column("Reason", Set::Line),
+            Column("Reason", Set::Text),
             Column("Status", Set::Number),
             Column("Route", Set::Text),
             Column("From", Set::Text),
@@ -256,7 +296,10 @@ impl Page<'_> {
         let rows = self.refusals.iter().take(ROWS).map(|refusal| {
             [
                 Cell::shown(format_args!("{} ago", Span(self.since(refusal.at)))),
-                Cell::code(refusal.reason),
+                match &refusal.cause {
+                    None => Cell::code(refusal.reason),
+                    Some(cause) => Cell::code(refusal.reason).over(&Cell::shown(cause).class("soft")),
+                },
                 Cell::shown(refusal.status.map_or_else(|| "none".to_owned(), |status| status.to_string())),
                 Cell::code(if refusal.route.is_empty() { "none" } else { refusal.route }),
                 Cell::shown(refusal.peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.to_string())),
@@ -323,6 +366,21 @@ impl Page<'_> {
 
     fn since(&self, time: SystemTime) -> Duration {
         self.now.duration_since(time).unwrap_or_default()
+    }
+}
+
+/// What is not as it should be.
+struct Fault {
+    class: &'static str,
+    /// In HTML.
+    text: String,
+}
+
+fn class_of(health: &Health) -> &'static str {
+    match health {
+        Health::Up => "good",
+        Health::Degraded(_) => "fair",
+        Health::Down(_) => "bad",
     }
 }
 

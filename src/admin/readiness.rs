@@ -1,7 +1,5 @@
 //! What `/readyz` tells, and `/metrics` and the status page too.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::auth::Health;
@@ -40,8 +38,8 @@ pub enum Configuration {
 pub struct Upstream {
     /// The address, without user, password and query.
     pub name: String,
-    /// Why it does not answer. `None` if it does.
-    pub trouble: Option<Arc<str>>,
+    /// Whether it answers, and as an Airflow does.
+    pub health: Health,
 }
 
 impl Readiness {
@@ -81,17 +79,23 @@ impl Readiness {
 }
 
 impl Upstream {
-    /// Whether it answers.
+    /// Whether it answers: then requests go there.
     pub fn is_healthy(&self) -> bool {
-        self.trouble.is_none()
+        match self.health {
+            Health::Up | Health::Degraded(_) => true,
+            Health::Down(_) => false,
+        }
     }
 
     fn json(&self) -> Value {
         let name = redact::url(&self.name);
         let name = redact::text(&name, 256);
-        match &self.trouble {
-            None => json!({ "name": name, "healthy": true }),
-            Some(cause) => json!({ "name": name, "healthy": false, "cause": redact::text(cause, 512) }),
+        let (healthy, state) = (self.is_healthy(), health_label(&self.health));
+        match &self.health {
+            Health::Up => json!({ "name": name, "healthy": healthy, "state": state }),
+            Health::Degraded(cause) | Health::Down(cause) => {
+                json!({ "name": name, "healthy": healthy, "state": state, "cause": redact::text(cause, 512) })
+            }
         }
     }
 }

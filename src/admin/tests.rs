@@ -28,8 +28,8 @@ fn asked<'a>(method: &'a Method, path: &'a str) -> Asked<'a> {
 }
 
 fn upstream(name: &str, healthy: bool) -> Upstream {
-    let trouble = (!healthy).then(|| "GET /api/v2/monitor/health: answered 503\n".into());
-    Upstream { name: name.to_owned(), trouble }
+    let down = || Health::Down("GET /api/v2/monitor/health: answered 503\n".into());
+    Upstream { name: name.to_owned(), health: if healthy { Health::Up } else { down() } }
 }
 
 fn ready() -> Readiness {
@@ -80,8 +80,17 @@ fn readiness() {
         true,
         "/upstreams/1",
         json!({
-            "name": "http://b:8080/x", "healthy": false,
+            "name": "http://b:8080/x", "healthy": false, "state": "down",
             "cause": "GET /api/v2/monitor/health: answered 503\u{fffd}",
+        }),
+    );
+    check(
+        "an upstream that may be no Airflow",
+        |r| r.upstreams[0].health = Health::Degraded("answered 404".into()),
+        true,
+        "/upstreams/0",
+        json!({
+            "name": "http://127.0.0.1:8080", "healthy": true, "state": "degraded", "cause": "answered 404",
         }),
     );
     check("no upstream at all", |r| r.upstreams.clear(), false, "/checks/upstream", json!("failed"));

@@ -14,8 +14,8 @@ use crate::telemetry::redact;
 pub struct Gauges {
     /// Whether `/readyz` answers 200.
     pub ready: bool,
-    /// Each upstream by its address, and whether it answers.
-    pub upstreams: Vec<(String, bool)>,
+    /// Each upstream by its address, and how it fares.
+    pub upstreams: Vec<(String, Health)>,
     /// Each backend of the chain, and how it fares.
     pub backends: Vec<(&'static str, Health)>,
     /// Each set of keys by its URL or file, and the time since it was last read with success. Of a
@@ -56,8 +56,20 @@ impl Gauges {
         make.gauge("airgate_ready", "Whether /readyz answers 200.")?.set(self.ready.into());
         let healthy =
             make.labelled_gauge("airgate_upstream_healthy", "Whether an upstream answers.", &["upstream"])?;
-        for (name, up) in self.upstreams.iter().take(Self::MAX) {
-            healthy.get_metric_with_label_values(&[bounded(&redact::url(name))])?.set((*up).into());
+        let degraded = make.labelled_gauge(
+            "airgate_upstream_degraded",
+            "Whether an upstream answers, but not as an Airflow does.",
+            &["upstream"],
+        )?;
+        for (name, health) in self.upstreams.iter().take(Self::MAX) {
+            let name = redact::url(name);
+            let (is_healthy, is_degraded) = match health {
+                Health::Up => (true, false),
+                Health::Degraded(_) => (true, true),
+                Health::Down(_) => (false, false),
+            };
+            healthy.get_metric_with_label_values(&[bounded(&name)])?.set(is_healthy.into());
+            degraded.get_metric_with_label_values(&[bounded(&name)])?.set(is_degraded.into());
         }
         let help = "Which Airflow requests are treated for, by its major version; 0 while that is not known.";
         make.gauge("airgate_upstream_airflow", help)?.set(self.airflow.unwrap_or(0).into());

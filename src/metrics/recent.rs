@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
 use crate::exchange::Exchange;
+use crate::telemetry::redact;
 
 /// How often the counters are read.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -13,6 +14,8 @@ pub const EVERY: Duration = Duration::from_secs(5);
 pub const READINGS: usize = 180;
 /// How many refusals are kept.
 const REFUSALS: usize = 50;
+/// Most bytes of the cause of one.
+const CAUSE: usize = 200;
 
 /// The last minutes.
 #[derive(Debug, Default)]
@@ -49,7 +52,8 @@ pub struct Times {
     pub count: u64,
 }
 
-/// A request that was refused. Nothing in it was written by the client, but for the id that it may give.
+/// A request that was refused. Nothing in it was written by the client, but for the id that it may give, and what of
+/// its words a cause may quote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// When its head had been read.
@@ -64,6 +68,8 @@ pub struct Refusal {
     pub status: Option<u16>,
     /// The label of the reason.
     pub reason: &'static str,
+    /// What the log says besides, if anything, cut off where it is long.
+    pub cause: Option<String>,
 }
 
 impl Recent {
@@ -93,6 +99,7 @@ impl Recent {
             route: exchange.outcome.route,
             status: exchange.status.map(|status| status.as_u16()),
             reason,
+            cause: exchange.outcome.cause.as_deref().map(|cause| redact::text(cause, CAUSE).into_owned()),
         });
     }
 
@@ -183,6 +190,7 @@ mod tests {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(number);
             let mut sample = Sample::refused(401, "no_credential", &[]);
             sample.at = at;
+            sample.outcome.cause = Some(format!("\n{}", "é".repeat(number as usize)));
             recent.refused(&sample.exchange(), "no_credential");
             recent.read(Reading {
                 at,
@@ -199,5 +207,7 @@ mod tests {
         assert_eq!((readings[0].requests, readings[READINGS - 1].requests), (20, 199));
         assert_eq!(refusals[0].at, SystemTime::UNIX_EPOCH + Duration::from_secs(199), "newest first");
         assert_eq!(refusals[0].status, Some(401));
+        let cause = refusals[0].cause.as_deref().unwrap();
+        assert!(cause.starts_with("\u{fffd}é") && cause.ends_with("é…") && cause.len() < 210, "{cause}");
     }
 }

@@ -208,7 +208,7 @@ fn gauges_are_those_of_the_scrape_alone() {
     let metrics = Metrics::new().unwrap();
     let gauges = Gauges {
         ready: true,
-        upstreams: vec![("http://a\n\"\\".to_owned(), true)],
+        upstreams: vec![("http://a\n\"\\".to_owned(), Health::Degraded("no Airflow".into()))],
         backends: vec![("jwt", Health::Degraded("old keys".into()))],
         key_sets: vec![("idp".to_owned(), Duration::from_millis(1500))],
         hash_checks: [1, 2],
@@ -230,6 +230,7 @@ fn gauges_are_those_of_the_scrape_alone() {
     for (id, value) in [
         ("airgate_ready", 1.0),
         ("airgate_upstream_healthy{upstream=\"http://a\\n\\\"\\\\\"}", 1.0),
+        ("airgate_upstream_degraded{upstream=\"http://a\\n\\\"\\\\\"}", 1.0),
         ("airgate_backend_health{backend=\"jwt\",state=\"up\"}", 0.0),
         ("airgate_backend_health{backend=\"jwt\",state=\"degraded\"}", 1.0),
         ("airgate_jwks_age_seconds{source=\"idp\"}", 1.5),

@@ -29,7 +29,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::Notify;
 
-use super::{Chunks, HttpClient, SendError, StreamClient};
+use super::{Chunks, Health, HttpClient, SendError, StreamClient};
 use client::Client;
 use discovery::{Check, Discovery, Template};
 pub use releases::Major;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub urls: Vec<Url>,
     /// Which Airflow it is. `None`: each address is asked.
     pub major: Option<Major>,
+    /// The path below which Airflow is published, such as `/airflow`; empty for none.
+    pub base: String,
     /// Certificate authorities for `https`, instead of the system's.
     pub ca: Option<Ca>,
     /// The name that the certificate must bear, instead of the URL's host.
@@ -163,6 +165,7 @@ impl Upstreams {
         backends.set_health_check(Box::new(Check {
             client: client.clone(),
             major: settings.major,
+            base: settings.base.clone(),
             releases: releases.clone(),
             troubles: troubles.clone(),
         }));
@@ -223,7 +226,7 @@ impl Upstreams {
         for round in 0_u64.. {
             ticks.tick().await;
             let Some(this) = upstreams.upgrade() else { return };
-            let is_lost = !this.health().iter().any(|(_, trouble)| trouble.is_none());
+            let is_lost = this.health().iter().all(|(_, health)| matches!(health, Health::Down(_)));
             if round % rounds == 0 || is_lost {
                 this.resolve().await;
             } else {
@@ -304,15 +307,19 @@ impl Upstreams {
         self.troubles.returns()
     }
 
-    /// Each address and, unless it is healthy, why not: what was asked and what came back. Then each name that
-    /// cannot be resolved, with the cause.
-    pub fn health(&self) -> Vec<(String, Option<Arc<str>>)> {
+    /// Each address, and how it fares: what was asked and what came back. It is degraded where it answers, and not
+    /// as an Airflow does. Then each name that cannot be resolved, with the cause.
+    pub fn health(&self) -> Vec<(String, Health)> {
         let known = self.backends.get_backend();
         let addresses = known.iter().map(|backend| {
-            let cause = || self.troubles.of(&backend.addr).unwrap_or_else(|| "no answer".into());
-            (backend.addr.to_string(), (!self.backends.ready(backend)).then(cause))
+            let health = if self.backends.ready(backend) {
+                self.troubles.doubt(&backend.addr).map_or(Health::Up, Health::Degraded)
+            } else {
+                Health::Down(self.troubles.of(&backend.addr).unwrap_or_else(|| "no answer".into()))
+            };
+            (backend.addr.to_string(), health)
         });
-        let names = self.troubles.names().into_iter().map(|(name, cause)| (name, Some(cause)));
+        let names = self.troubles.names().into_iter().map(|(name, cause)| (name, Health::Down(cause)));
         addresses.chain(names).collect()
     }
 }

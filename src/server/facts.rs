@@ -45,7 +45,7 @@ impl Status for Facts {
             } else {
                 Configuration::Current
             },
-            upstreams: upstreams.into_iter().map(|(name, trouble)| Upstream { name, trouble }).collect(),
+            upstreams: upstreams.into_iter().map(|(name, health)| Upstream { name, health }).collect(),
             backends: backends.chain(redis).chain(database).chain(keycloak).chain(tokens).collect(),
         }
     }

@@ -212,6 +212,11 @@ fn in_a_browser() {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert!(!text.contains(SECRET), "{text}");
+    // One address is down: the first card says so. Nothing was answered 5xx: no red line.
+    let head = browser.run("document.querySelector('#state h2').outerHTML");
+    assert_eq!(head, "<h2 class=\"bad\">Ready, with faults</h2>");
+    assert!(text.contains(&format!("Airflow {} is down: ", &down.url()[7..])), "{text}");
+    assert_eq!(browser.run("document.querySelectorAll('svg .errors').length"), 0);
 
     // Something new, without a new look at it.
     gate.send(post("/auth/token").json(json!({"username": "admin", "password": "right"})));

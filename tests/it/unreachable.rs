@@ -63,7 +63,10 @@ fn each_change_is_told_once() {
     let upstream = Upstream::start();
     let url = upstream.url();
     let gate = Airgate::before(&url, "");
-    assert_eq!(gate.admin("/readyz").json()["upstreams"], json!([{"name": &url[7..], "healthy": true}]));
+    assert_eq!(
+        gate.admin("/readyz").json()["upstreams"],
+        json!([{"name": &url[7..], "healthy": true, "state": "up"}])
+    );
     upstream.kill();
     let closed = Closed::at(url[7..].parse().unwrap());
     gate.until("it is down", |gate| cause(gate).contains("cannot connect"));
@@ -163,6 +166,107 @@ fn certificates() {
         for told_there in [cause(&gate), at_log_in()] {
             assert!(told_there.contains(told) && told_there.contains(advice), "{name}: {told_there}");
         }
+    }
+}
+
+/// A port where something speaks TLS: what it answers to a plain request, if anything.
+fn tls_with(plain: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut wire in listener.incoming().flatten() {
+            let mut first = [0; 4096];
+            let read = wire.read(&mut first).unwrap_or_default();
+            let is_hello = first[..read].starts_with(b"\x16\x03");
+            // A fatal alert: internal_error.
+            let _ = wire.write_all(if is_hello { b"\x15\x03\x03\x00\x02\x02\x50" } else { plain });
+        }
+    });
+    port
+}
+
+/// `http://` where TLS is spoken: servers answer that with an alert, with nothing, or with 400.
+#[test]
+fn plain_http_to_tls() {
+    let airflow = Upstream::start();
+    let real = Airgate::with(format!(
+        "[upstream]\nurl = \"{}\"\n[server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n",
+        airflow.url()
+    ))
+    .file("tls.crt", tls::read("airflow.pem"))
+    .file("tls.key", tls::read("airflow.key"))
+    .start();
+    let advice = "TLS is spoken there: should [upstream] url begin with https://?";
+    for (name, port) in [
+        ("a real one", real.address().port()),
+        ("an alert", tls_with(b"\x15\x03\x01\x00\x02\x02\x46")),
+        ("nothing, as OpenSSL", tls_with(b"")),
+    ] {
+        let gate = Airgate::before(&format!("http://127.0.0.1:{port}"), "");
+        everywhere(name, &gate, &format!("GET /api/v2/monitor/health: {advice}"));
+    }
+    let port = tls_with(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let gate = Airgate::before(&format!("http://127.0.0.1:{port}"), "");
+    let expected = format!("GET /api/v2/monitor/health answered 400: {advice}");
+    gate.until("400, as nginx", |gate| cause(gate) == expected);
+}
+
+/// What answers, and is no Airflow, gets requests, for something in between may hide the routes; and it is told.
+#[test]
+fn what_is_no_airflow() {
+    let upstream = Upstream::answering(|_| answer(404, &[], "{}"));
+    upstream.says(None);
+    let gate = Airgate::before(&upstream.url(), &format!("[api_auth]\njwt_secret = \"{SECRET}\"\n"));
+    let state = |gate: &Airgate| gate.admin("/readyz").json()["upstreams"][0]["state"].clone();
+    gate.until("it is degraded", |gate| state(gate) == "degraded");
+    let told = cause(&gate);
+    for part in
+        ["GET /api/v2/monitor/health answered 404: is this an Airflow? ", "[upstream] url", "forwarded"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(gate.is_ready());
+    let name = &upstream.url()[7..];
+    assert_eq!(gate.metric(&format!("airgate_upstream_degraded{{upstream=\"{name}\"}}")), 1.0);
+    assert_eq!(gate.metric(&format!("airgate_upstream_healthy{{upstream=\"{name}\"}}")), 1.0);
+    let page = get("/").with("Host", "localhost").send(gate.admin_address()).text();
+    assert!(page.contains("<h2 class=fair>Ready, with faults</h2>") && page.contains(&told), "{page}");
+    assert_eq!(gate.send(get("/api/v2/pools").bearer(&token::good("admin"))).status, 404);
+    let line: serde_json::Value = serde_json::from_str(&gate.logs("upstream is degraded")).unwrap();
+    assert_eq!((&line["level"], &line["cause"]), (&json!("WARN"), &json!(told)));
+
+    // More of its checks, and no more lines.
+    let before = upstream.seen().len();
+    upstream.wait_for(before + 6);
+    upstream.says(Some("3.3.2"));
+    gate.until("it is an Airflow", |gate| state(gate) == "up");
+    gate.logs("upstream is not degraded any more");
+    let log = gate.log();
+    assert_eq!(log.matches("upstream is degraded").count(), 1, "{log}");
+    assert!(!log.contains("does not say which Airflow it is"), "{log}");
+
+    let two = Upstream::start();
+    two.says(Some("2.11.2"));
+    let gate = Airgate::before(&two.url(), "airflow = 3\n");
+    gate.until("another than is written", |gate| state(gate) == "degraded");
+    assert!(cause(&gate).contains("is this an Airflow 3, as [upstream] airflow says?"), "{}", cause(&gate));
+}
+
+/// Airflow 2 is below its base path alone, as its own `[webserver] base_url` says.
+#[test]
+fn an_airflow_2_with_a_base_path() {
+    let upstream = Upstream::answering(|seen| match &*seen.target {
+        "/airflow/api/v1/health" => answer(200, &[], "{}"),
+        "/airflow/api/v1/version" => answer(200, &[], r#"{"version":"2.11.2"}"#),
+        _ => answer(404, &[], "Apache Airflow is not at this location"),
+    });
+    upstream.says(None);
+    for airflow in ["", "airflow = 2\n"] {
+        let config = format!("{airflow}[api]\nbase_url = \"https://host/airflow\"\n");
+        let gate = Airgate::before(&upstream.url(), &config);
+        gate.until("it is known", |gate| gate.metric("airgate_upstream_airflow") == 2.0);
+        let told = gate.admin("/readyz").json();
+        assert_eq!(told["upstreams"][0]["state"], "up", "{airflow:?}: {told}");
     }
 }
 

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::Peer;
+use pingora::upstreams::peer::{Peer, Scheme};
 use pingora::{Error, ErrorType};
 
 use super::discovery::Template;
@@ -27,6 +27,46 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// What is answered to a question without a credential. Airflow 2 knows its routes below its base path alone,
+    /// Airflow 3 with it and without: what is 404 without is asked for with it.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        template: &Arc<Template>,
+        base: &str,
+        route: &str,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        let ask = |target: String| {
+            let request = http::Request::get(target).body(Bytes::new());
+            async { self.send(template.clone(), request.map_err(|e| SendError::Other(e.to_string()))?).await }
+        };
+        let answer = ask(route.to_owned()).await?;
+        if answer.status() == http::StatusCode::NOT_FOUND && !base.is_empty() {
+            return ask(format!("{base}{route}")).await;
+        }
+        Ok(answer)
+    }
+
+    /// Whether TLS is spoken at an address that is asked without. Certificates do not matter.
+    pub(super) async fn is_tls(&self, template: &Template) -> bool {
+        let mut peer = template.peer.clone();
+        if peer.is_tls() {
+            return false;
+        }
+        peer.scheme = Scheme::HTTPS;
+        // Without a port, and without the brackets of IPv6.
+        let host = template.host.to_str().unwrap_or_default();
+        let name =
+            host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
+        peer.sni = name.trim_matches(['[', ']']).to_owned();
+        match self.connector.get_http_session(&*peer).await {
+            Ok(_) => true,
+            Err(error) => {
+                let told = error.to_string();
+                ["invalid peer certificate", "received fatal alert"].iter().any(|sign| told.contains(sign))
+            }
+        }
+    }
+
     /// The whole answer, which is short.
     pub(super) async fn send(
         self: &Arc<Self>,

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use pingora::lb::Backend;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
@@ -128,14 +127,20 @@ fn authority(url: &Url) -> String {
 }
 
 /// An address is healthy while Airflow's health route answers anything but a server error. What it says of the
-/// scheduler is Airflow's affair: an API that answers is of use without one. Another release answers 404.
+/// scheduler is Airflow's affair: an API that answers is of use without one. What answers neither that nor which
+/// Airflow it is gets requests too, and is doubted aloud.
 pub(super) struct Check {
     pub(super) client: Arc<Client>,
     /// Which Airflow it is. `None`: it is asked, until it has said so, and again when it answers otherwise.
     pub(super) major: Option<Major>,
+    /// What Airflow 2 needs before its routes, if anything.
+    pub(super) base: String,
     pub(super) releases: Arc<Releases>,
     pub(super) troubles: Arc<Troubles>,
 }
+
+/// What may be wrong where requests in plain HTTP are not answered, or with 400, as many servers do for TLS's sake.
+const TLS: &str = "TLS is spoken there: should [upstream] url begin with https://?";
 
 impl Check {
     /// Where it is asked for its health.
@@ -150,24 +155,56 @@ impl Check {
         route: &'static str,
     ) -> Result<(), SendError> {
         let said = self.releases.of(&target.addr);
-        let mut request = http::Request::new(Bytes::new());
-        *request.uri_mut() = http::Uri::from_static(route);
-        let answer = self.client.send(template.clone(), request).await?;
-        if answer.status().is_server_error() {
-            return Err(SendError::Other(format!("answered {}", answer.status().as_u16())));
+        let answer = match self.client.get(template, &self.base, route).await {
+            Err(SendError::Other(_)) if self.client.is_tls(template).await => {
+                return Err(SendError::Other(TLS.to_owned()));
+            }
+            answer => answer?,
+        };
+        let status = answer.status();
+        if status.is_server_error() {
+            return Err(SendError::Other(format!("answered {}", status.as_u16())));
         }
-        if self.major.is_none() && !(said.is_some() && answer.status().is_success()) {
-            self.learn(target, template).await;
+        if self.major.is_none() && !(said.is_some() && status.is_success()) {
+            self.learn(target, template, status.is_success()).await;
         }
+        // Once it has said that it is an Airflow, it is asked as that one from the next time on.
+        let is_airflow =
+            status.is_success() || self.major.is_none() && self.releases.of(&target.addr).is_some();
+        let doubt = if is_airflow { None } else { Some(self.doubt(template, route, status).await) };
+        self.troubles.note_doubt(&target.addr, doubt);
         Ok(())
     }
 
     /// Asks which Airflow it is. That it does not answer, says nothing of its health.
-    async fn learn(&self, target: &Backend, template: &Arc<Template>) {
-        let asked = tokio::time::timeout(VERSION_TIMEOUT, releases::ask(&self.client, template)).await;
-        if let Ok(Ok(said)) = asked {
-            self.releases.note(&target.addr, said);
+    async fn learn(&self, target: &Backend, template: &Arc<Template>, is_healthy: bool) {
+        let asked = releases::ask(&self.client, template, &self.base);
+        if let Ok(Ok(said)) = tokio::time::timeout(VERSION_TIMEOUT, asked).await
+            && self.releases.note(&target.addr, said)
+            && is_healthy
+        {
+            tracing::warn!(
+                upstream = %target.addr,
+                "it answers, but does not say which Airflow it is. If it cannot, set [upstream] airflow"
+            );
         }
+    }
+
+    /// Why what answers so may be no Airflow, and what to do.
+    async fn doubt(&self, template: &Template, route: &str, status: StatusCode) -> String {
+        let answered = format!("GET {route} answered {}", status.as_u16());
+        if status == StatusCode::BAD_REQUEST && self.client.is_tls(template).await {
+            return format!("{answered}: {TLS}");
+        }
+        let airflow = match self.major {
+            None => "an Airflow",
+            Some(Major::Two) => "an Airflow 2, as [upstream] airflow says",
+            Some(Major::Three) => "an Airflow 3, as [upstream] airflow says",
+        };
+        format!(
+            "{answered}: is this {airflow}? Look at [upstream] url. Requests are forwarded all the same: something in \
+             front of Airflow may hide that route"
+        )
     }
 }
 
@@ -185,6 +222,7 @@ impl HealthCheck for Check {
             }
             Err(error) => {
                 self.releases.forget(&target.addr);
+                self.troubles.forget_doubt(&target.addr);
                 self.troubles.note(&target.addr, format!("GET {route}: {error}"));
                 Error::e_because(ErrorType::ConnectError, "no answer", error)
             }

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use pingora::protocols::l4::socket::SocketAddr;
 
 use super::client::Client;
@@ -59,15 +58,10 @@ impl Releases {
         self.known().said.get(address).copied().flatten()
     }
 
-    /// Takes note of what an address says.
-    pub(super) fn note(&self, address: &SocketAddr, said: Option<Major>) {
+    /// Takes note of what an address says. Whether it is the first time that it says nothing.
+    pub(super) fn note(&self, address: &SocketAddr, said: Option<Major>) -> bool {
         let before = self.known().said.insert(address.clone(), said);
-        if said.is_none() && before.is_none() {
-            tracing::warn!(
-                upstream = %address,
-                "it answers, but does not say which Airflow it is. If it cannot, set [upstream] airflow"
-            );
-        }
+        said.is_none() && before.is_none()
     }
 
     /// An address does not answer: who answers next may be another Airflow.
@@ -112,15 +106,17 @@ impl Releases {
     }
 }
 
-/// Asks an address which Airflow it is. `None` where it does not say.
+/// Asks an address which Airflow it is, below the base path where that is what it needs. `None` where it does not say.
 ///
 /// # Errors
 /// It does not answer.
-pub(super) async fn ask(client: &Arc<Client>, template: &Arc<Template>) -> Result<Option<Major>, SendError> {
+pub(super) async fn ask(
+    client: &Arc<Client>,
+    template: &Arc<Template>,
+    base: &str,
+) -> Result<Option<Major>, SendError> {
     for route in ["/api/v2/version", "/api/v1/version"] {
-        let mut request = http::Request::new(Bytes::new());
-        *request.uri_mut() = http::Uri::from_static(route);
-        let answer = client.send(template.clone(), request).await?;
+        let answer = client.get(template, base, route).await?;
         if answer.status().is_success()
             && let Some(major) = Major::read(answer.body())
         {

@@ -1,4 +1,5 @@
-//! What is wrong with addresses that do not answer, and with names that have none: in words, for whoever runs it.
+//! What is wrong with addresses that do not answer, or not as an Airflow does, and with names that have none: in
+//! words, for whoever runs it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ pub(super) struct Troubles {
 #[derive(Default)]
 struct Known {
     addresses: HashMap<SocketAddr, Arc<str>>,
+    doubts: HashMap<SocketAddr, Arc<str>>,
     names: BTreeMap<String, Arc<str>>,
 }
 
@@ -40,6 +42,33 @@ impl Troubles {
         self.known().addresses.remove(address);
     }
 
+    /// Why an address that answers may be no Airflow.
+    pub(super) fn doubt(&self, address: &SocketAddr) -> Option<Arc<str>> {
+        self.known().doubts.get(address).cloned()
+    }
+
+    /// An address answers, and may be no Airflow; `None`: it is one, as far as is known. Each change is logged once.
+    pub(super) fn note_doubt(&self, address: &SocketAddr, cause: Option<String>) {
+        match cause.map(Arc::<str>::from) {
+            Some(cause) => {
+                let before = self.known().doubts.insert(address.clone(), cause.clone());
+                if before.is_none_or(|before| before != cause) {
+                    tracing::warn!(upstream = %address, %cause, "upstream is degraded");
+                }
+            }
+            None => {
+                if self.known().doubts.remove(address).is_some() {
+                    tracing::info!(upstream = %address, "upstream is not degraded any more");
+                }
+            }
+        }
+    }
+
+    /// An address does not answer: what it was does not count any more.
+    pub(super) fn forget_doubt(&self, address: &SocketAddr) {
+        self.known().doubts.remove(address);
+    }
+
     /// An address is healthy again.
     pub(super) fn note_return(&self) {
         self.returns.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +81,9 @@ impl Troubles {
 
     /// Forgets the addresses that are not these any more.
     pub(super) fn keep(&self, is_known: impl Fn(&SocketAddr) -> bool) {
-        self.known().addresses.retain(|address, _| is_known(address));
+        let mut known = self.known();
+        known.addresses.retain(|address, _| is_known(address));
+        known.doubts.retain(|address, _| is_known(address));
     }
 
     /// All names have been looked up, and these were not found. Each change is logged once.
