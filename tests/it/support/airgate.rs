@@ -265,7 +265,8 @@ impl Airgate {
         let began = std::time::Instant::now();
         while !holds(self) {
             assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", self.log());
-            std::thread::yield_now();
+            // What is asked has a rest, and so has the machine.
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

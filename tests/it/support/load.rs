@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::client::{Answer, Ask, Connection};
 use super::tls::{Client, Secure};
+
+/// How long answers may stay out.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Clients at work.
 pub struct Load<'a> {
@@ -21,6 +24,7 @@ pub struct Load<'a> {
     stop: AtomicBool,
     next: AtomicUsize,
     ended: Mutex<Ended>,
+    more: Condvar,
 }
 
 /// What became of the requests.
@@ -84,6 +88,7 @@ impl<'a> Load<'a> {
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
             ended: Mutex::default(),
+            more: Condvar::new(),
         }
     }
 
@@ -115,9 +120,18 @@ impl<'a> Load<'a> {
         .with(|| self.ended.lock().unwrap().clone())
     }
 
-    /// How many answers there are by now.
-    pub fn answered(&self) -> usize {
-        self.ended.lock().unwrap().answered()
+    /// Waits until there are so many answers in all, for so long at most. Whether there are.
+    pub fn reaches(&self, answers: usize, within: Duration) -> bool {
+        let ended = self.ended.lock().unwrap();
+        let wait = self.more.wait_timeout_while(ended, within, |ended| ended.answered() < answers);
+        !wait.unwrap().1.timed_out()
+    }
+
+    /// Waits for so many more answers.
+    #[track_caller]
+    pub fn goes_on(&self, answers: usize) {
+        let before = self.ended.lock().unwrap().answered();
+        assert!(self.reaches(before + answers, PATIENCE), "no {answers} answers within {PATIENCE:?}");
     }
 
     fn client(&self, keeps: bool, rest: Duration) {
@@ -144,6 +158,7 @@ impl<'a> Load<'a> {
                 }
             }
             drop(ended);
+            self.more.notify_all();
             std::thread::sleep(rest);
         }
     }
