@@ -2,6 +2,7 @@
 //! that, or the end of the connection.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -165,6 +166,17 @@ fn a_client_that_leaves_ends_the_work_for_it() {
     });
 }
 
+/// One without a body, one with a body in chunks, and one whose body has a length.
+fn requests(to: SocketAddr) -> [Vec<u8>; 3] {
+    let pools = || of(post("/api/v2/pools"));
+    let chunked = pools().with("Transfer-Encoding", "chunked").bytes(to);
+    [
+        of(get("/api/v2/pools")).bytes(to),
+        [&*chunked, b"2\r\n{}\r\n0\r\n\r\n"].concat(),
+        pools().body("{}").bytes(to),
+    ]
+}
+
 /// The time for a head begins with its first byte, also where Pingora has read that along with the request before. Each
 /// row: what is sent, and how many answers there are.
 #[test]
@@ -172,11 +184,7 @@ fn a_part_of_a_head_that_comes_early_has_no_longer_than_another() {
     let upstream = Upstream::start();
     let airgate = before(&upstream);
     let to = airgate.address();
-    let one = of(get("/api/v2/pools")).bytes(to);
-    let chunked =
-        [&*of(post("/api/v2/pools")).with("Transfer-Encoding", "chunked").bytes(to), b"2\r\n{}\r\n0\r\n\r\n"]
-            .concat();
-    let sized = of(post("/api/v2/pools")).body("{}").bytes(to);
+    let [one, chunked, sized] = requests(to);
     let refused = post("/api/v2/pools").body("{}").bytes(to);
     let rows: [(&str, Vec<&[u8]>, usize); 7] = [
         ("behind a request", vec![&one, b"G"], 1),
@@ -213,11 +221,7 @@ fn a_connection_on_which_requests_came_early_is_kept() {
     let upstream = Upstream::start();
     let airgate = before(&upstream);
     let to = airgate.address();
-    let one = of(get("/api/v2/pools")).bytes(to);
-    let chunked =
-        [&*of(post("/api/v2/pools")).with("Transfer-Encoding", "chunked").bytes(to), b"2\r\n{}\r\n0\r\n\r\n"]
-            .concat();
-    let sized = of(post("/api/v2/pools")).body("{}").bytes(to);
+    let [one, chunked, sized] = requests(to);
     for (name, bytes) in [
         ("two", vec![&one, &one]),
         ("a body, and another", vec![&sized, &one, &sized]),
