@@ -193,6 +193,7 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         max_headers: settings.limits.max_headers,
         max_body: settings.limits.max_body,
         max_translated_body: settings.limits.max_translated_body,
+        room: settings.limits.room(),
     })
 }
 

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub use environment::Assignment;
 pub use errors::{Errors, Warning};
 pub use location::{Located, Location};
-pub use settings::{LARGEST_BODY, Release, Settings};
+pub use settings::{Release, Settings};
 pub use shown::Shown;
 
 use airflow::FabSection;

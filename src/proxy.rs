@@ -64,6 +64,8 @@ pub struct Snapshot {
     pub max_body: usize,
     /// `[limits] max_translated_body`.
     pub max_translated_body: usize,
+    /// Room for the bodies of all users, and of everybody else.
+    pub room: usize,
 }
 
 /// What outlives every snapshot.
@@ -174,7 +176,7 @@ impl Proxy {
         };
         let user = ctx.outcome.grant.as_ref().map(|grant| &grant.identity);
         // Kept until the work is done.
-        let mut place = self.shared.room.place(user, ctx.peer.address);
+        let mut place = self.shared.room.place(ctx.snapshot.room, user, ctx.peer.address);
         let body = if pending.takes_body() {
             convert::read_body(session, max, self.shared.body_timeout, &mut place).await?
         } else {

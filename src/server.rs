@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 use crate::admin::Admin;
 use crate::assemble::{Kept, KeptError, assemble, cores, log_settings, release};
 use crate::config::settings::{AccessLog, Airflow, Listen};
-use crate::config::{Errors, LARGEST_BODY, Loaded, Location, Settings, Warning};
+use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
 use crate::metrics::{Metrics, recent};
 use crate::proxy::front::{self, ConnectionLimits, Deadlined, Limited};
@@ -162,7 +162,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
         metrics: metrics.clone(),
         access: (settings.log.access == AccessLog::On).then(|| logs.access().clone()),
         drain: drain.clone(),
-        room: Room::new(2 * LARGEST_BODY),
+        room: Room::default(),
         body_timeout: settings.limits.header_timeout,
     };
     let reloader = Arc::new(Reloader::new(

@@ -167,9 +167,14 @@ async fn read_all(session: &mut Session, max: usize, place: &mut Place) -> Resul
             return Err(Problem::LargeBody);
         }
         if length > body.capacity() {
-            // Twice as much each time, so that what is there is moved a few times only; at its end, what it has.
-            let capacity = usize::min(2 * body.capacity(), whole).max(length);
-            place.grow(capacity).map_err(Problem::NoRoom)?;
+            // Twice as much each time, so that what is there is moved a few times only; hardly more than it needs where
+            // the room is short; at its end, what it has.
+            let at_most = |capacity: usize| capacity.min(whole).max(length);
+            let mut capacity = at_most(2 * body.capacity());
+            if place.grow(capacity).is_err() {
+                capacity = at_most(length + length / 8);
+                place.grow(capacity).map_err(Problem::NoRoom)?;
+            }
             body.reserve_exact(capacity - body.len());
         }
         body.extend_from_slice(&chunk);

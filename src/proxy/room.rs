@@ -14,11 +14,8 @@ use crate::request::Site;
 const SMALL: usize = 4096;
 
 /// The room: one for users, and one as large for everybody else. Its copies are one and the same.
-#[derive(Clone)]
-pub struct Room {
-    size: usize,
-    taken: Arc<Mutex<Taken>>,
-}
+#[derive(Clone, Default)]
+pub struct Room(Arc<Mutex<Taken>>);
 
 /// Bytes.
 #[derive(Default)]
@@ -32,28 +29,25 @@ struct Taken {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Owner {
     User(Identity),
-    /// Somebody who logs in, or whose token the upstream alone can judge. `None` is a Unix socket.
+    /// Somebody who logs in, has no name, or has a token that the upstream alone can judge. `None` is a Unix socket.
     Unknown(Option<Site>),
 }
 
 impl Room {
-    /// Room for `size` bytes of users, and for as many of everybody else. One alone gets half of it.
-    pub fn new(size: usize) -> Self {
-        Self { size, taken: Arc::default() }
-    }
-
-    /// A place for a body of this user, who has this address. Takes nothing yet, and gives back what it takes when it is
-    /// dropped.
-    pub fn place(&self, user: Option<&Identity>, address: Option<IpAddr>) -> Place {
-        let owner = match user.filter(|user| user.origin != Origin::Unverified) {
-            Some(user) => Owner::User(user.clone()),
-            None => Owner::Unknown(address.map(Site::of)),
+    /// A place for a body of this user, who has this address, where `size` bytes are for users, and as many for everybody
+    /// else: one alone gets half of it. Takes nothing yet, and gives back what it takes when it is dropped.
+    pub fn place(&self, size: usize, user: Option<&Identity>, address: Option<IpAddr>) -> Place {
+        let owner = match user {
+            Some(user) if !matches!(user.origin, Origin::Unverified | Origin::Anonymous) => {
+                Owner::User(user.clone())
+            }
+            Some(_) | None => Owner::Unknown(address.map(Site::of)),
         };
-        Place { room: self.clone(), owner, taken: 0 }
+        Place { room: self.clone(), size, owner, taken: 0 }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,6 +63,7 @@ impl Taken {
 /// What a body takes of the room.
 pub struct Place {
     room: Room,
+    size: usize,
     owner: Owner,
     taken: usize,
 }
@@ -86,7 +81,7 @@ impl Place {
         let mut taken = self.room.taken();
         let own = taken.by.get(&self.owner).copied().unwrap_or_default().saturating_add(more);
         let all = taken.all(&self.owner).saturating_add(more);
-        if own > self.room.size.saturating_sub(all) {
+        if own > self.size.saturating_sub(all) {
             return Err(match self.owner {
                 Owner::User(_) => Full::User,
                 Owner::Unknown(_) => Full::Unknown,
@@ -125,8 +120,8 @@ mod tests {
 
     #[test]
     fn nobody_gets_more_than_is_left_for_others_and_all_is_given_back() {
-        let room = Room::new(20_000);
-        let place = |name: &str| room.place(Some(&user(name, Origin::File)), None);
+        let room = Room::default();
+        let place = |name: &str| room.place(20_000, Some(&user(name, Origin::File)), None);
         let (mut first, mut second, mut other, mut third) = (place("a"), place("a"), place("b"), place("c"));
         assert_eq!(first.grow(SMALL + 6000), Ok(()));
         assert_eq!(first.grow(SMALL + 10), Ok(()), "it has more already");
@@ -147,15 +142,16 @@ mod tests {
 
     #[test]
     fn whom_nobody_here_knows_shares_with_the_network_and_takes_none_from_users() {
-        let room = Room::new(20_000);
+        let room = Room::default();
         let from = |address: &str, origin| {
-            room.place(Some(&user("a", origin)), Some(address.parse::<IpAddr>().unwrap()))
+            room.place(20_000, Some(&user("a", origin)), Some(address.parse::<IpAddr>().unwrap()))
         };
         let mut token = from("192.0.2.1", Origin::Unverified);
-        let mut log_in = room.place(None, Some("192.0.2.1".parse().unwrap()));
-        let mut elsewhere = room.place(None, Some("192.0.2.2".parse().unwrap()));
+        let mut log_in = room.place(20_000, None, Some("192.0.2.1".parse().unwrap()));
+        let mut elsewhere = room.place(20_000, None, Some("192.0.2.2".parse().unwrap()));
         assert_eq!(token.grow(SMALL + 9000), Ok(()));
         assert_eq!(log_in.grow(SMALL + 1001), Err(Full::Unknown));
+        assert_eq!(from("192.0.2.1", Origin::Anonymous).grow(SMALL + 1001), Err(Full::Unknown));
         assert_eq!(elsewhere.grow(SMALL + 5500), Ok(()));
         assert_eq!(from("192.0.2.1", Origin::Airflow).grow(SMALL + 10_000), Ok(()));
     }

@@ -3,8 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-/// The most that `max_body` and `max_translated_body` may be: 32 MiB. There is twice as much room for the bodies of all
-/// users, of which one alone gets half.
+/// The most that `max_body` and `max_translated_body` may be: 32 MiB.
 pub const LARGEST_BODY: usize = 32 << 20;
 
 /// `[limits]`.
@@ -26,6 +25,14 @@ pub struct Limits {
     pub max_connections_per_address: Option<NonZeroUsize>,
     /// `requests_per_user`. `None`, the default, is no limit.
     pub requests_per_user: Option<RequestRate>,
+}
+
+impl Limits {
+    /// Bytes that the bodies of all users which are read here may have at a time, and those of everybody else: room for
+    /// two of the largest, 32 MiB at least. One that is translated is there once more while Airflow is asked.
+    pub fn room(&self) -> usize {
+        (2 * self.max_body.max(self.max_translated_body)).max(32 << 20)
+    }
 }
 
 /// `[limits] requests_per_user`.

@@ -225,7 +225,7 @@ impl<'a> Object<'a> {
     }
 
     /// The names and values, as they were written.
-    pub fn members(&self) -> impl DoubleEndedIterator<Item = (&str, &'a RawValue)> {
+    pub fn members(&self) -> impl DoubleEndedIterator<Item = (&str, &'a RawValue)> + ExactSizeIterator {
         self.0.iter().map(|(name, raw)| (&**name, *raw))
     }
 }

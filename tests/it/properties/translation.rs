@@ -81,7 +81,7 @@ fn path_holds(row: &Row, value: &str) {
 
 fn body_holds(row: &Row, body: &str, limit: &PageLimit) {
     let Body::Object(properties) = row.body else { return };
-    let Ok(read) = Read::new(properties, body.as_bytes(), limit) else { return };
+    let Ok(read) = Read::new(properties, &body.to_owned().into(), limit) else { return };
     let sent: Value = serde_json::from_str(&read.today.json()).unwrap();
     for (name, value) in sent.as_object().unwrap() {
         let property = properties.iter().find(|property| property.today == name);

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -10,31 +12,39 @@ use crate::gate::translate::python::repr;
 use crate::gate::translate::shape::Object;
 use crate::gate::translate::value;
 
-/// The members of a JSON object, in order, with their values as they were written.
+/// The members of a JSON object, in order, with their values as they were written: parts of the body that they came
+/// in, of which there is one copy, however large it is.
 #[derive(Debug, Clone, Default)]
-pub struct Members(Vec<(String, Box<RawValue>)>);
+pub struct Members(Vec<(String, ByteString)>);
 
 impl Members {
+    /// Most members of a body. No operation knows as many as thirty; each that it does not know is named in the answer.
+    pub const MOST: usize = 1000;
+
     /// Reads a body.
     ///
     /// # Errors
     /// It is no JSON object.
-    pub fn parse(body: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(body: &Bytes) -> Result<Self, Fault> {
         if body.is_empty() {
             return Err(Fault::bad_request("Request body must not be empty"));
         }
         let invalid = || Fault::bad_request("Request body is not valid JSON");
-        let text = std::str::from_utf8(body).map_err(|_| invalid())?;
-        match serde_json::from_str::<Object<'_>>(text) {
+        let text = ByteString::try_from(body.clone()).map_err(|_| invalid())?;
+        match serde_json::from_str::<Object<'_>>(&text) {
+            Ok(object) if object.members().len() > Self::MOST => {
+                Err(Fault::bad_request(format!("Request body has more than {} members", Self::MOST)))
+            }
             Ok(object) => {
                 let mut seen = HashSet::new();
                 // Of several of one name the last counts, in its own place.
                 let last = object.members().rev().filter(|(name, _)| seen.insert(*name));
-                let mut members: Vec<_> = last.map(|(name, raw)| (name.to_owned(), raw.to_owned())).collect();
+                let owned = |(name, raw): (&str, &RawValue)| (name.to_owned(), text.slice_ref(raw.get()));
+                let mut members: Vec<_> = last.map(owned).collect();
                 members.reverse();
                 Ok(Self(members))
             }
-            Err(_) => match serde_json::from_str::<Value>(text) {
+            Err(_) => match serde_json::from_str::<Value>(&text) {
                 Ok(Value::Null) | Err(_) => Err(invalid()),
                 Ok(other) => Err(Fault::bad_request(format!("{} is not of type 'object'", repr(&other)))),
             },
@@ -43,7 +53,12 @@ impl Members {
 
     /// The value of a member, as it was written.
     pub fn raw(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, raw)| raw.get())
+        self.part(name).map(|raw| &**raw)
+    }
+
+    /// The same, to be given to another object without a copy.
+    pub fn part(&self, name: &str) -> Option<&ByteString> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, raw)| raw)
     }
 
     /// The value of a member that is a text.
@@ -60,12 +75,10 @@ impl Members {
         }
     }
 
-    /// Gives a member a value, which is JSON. What is not is left out.
-    pub fn set(&mut self, name: &str, json: impl Into<String>) {
+    /// Gives a member a value, which is JSON.
+    pub fn set(&mut self, name: &str, json: impl Into<ByteString>) {
         self.remove(name);
-        if let Ok(raw) = RawValue::from_string(json.into()) {
-            self.0.push((name.to_owned(), raw));
-        }
+        self.0.push((name.to_owned(), json.into()));
     }
 
     /// Takes a member out.
@@ -80,14 +93,17 @@ impl Members {
 
     /// As JSON.
     pub fn json(&self) -> String {
-        let mut out = String::from("{");
+        // Names need no more than that, but for odd ones.
+        let length = self.0.iter().map(|(name, raw)| name.len() + raw.len() + 4).sum::<usize>() + 2;
+        let mut out = String::with_capacity(length);
+        out.push('{');
         for (at, (name, raw)) in self.0.iter().enumerate() {
             if at > 0 {
                 out.push(',');
             }
             out.push_str(&value::json(name));
             out.push(':');
-            out.push_str(raw.get());
+            out.push_str(raw);
         }
         out.push('}');
         out

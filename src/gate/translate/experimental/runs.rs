@@ -131,7 +131,8 @@ fn trigger(asked: &Asked) -> Working<'_> {
         run.set("dag_run_id", value::json(&id));
         // Not before its date, as in Airflow 2.
         run.set("run_after", value::json(&if at.micros > now.micros { at } else { now }.iso()));
-        run.set("conf", given("conf").unwrap_or("{}"));
+        let conf = came.part("conf").filter(|conf| **conf != "null").cloned();
+        run.set("conf", conf.unwrap_or_else(|| "{}".into()));
         let answered = asked.calls.any(Call { body: Some(run.json()), ..asked.call()? }).await?;
         if answered.status == StatusCode::CONFLICT {
             let dag = asked.params.get("dag_id");

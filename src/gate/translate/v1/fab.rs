@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::mask::{self, UPDATE_MASK};
 use super::providers::pages;
 use crate::gate::translate::asked::{Asked, Told};
-use crate::gate::translate::body::{Members, Need, Property, Type, may, must, read_only};
+use crate::gate::translate::body::{Need, Property, Type, may, must, read_only};
 use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{LIMIT, OFFSET, order};
@@ -249,13 +249,7 @@ fn change_user(asked: &Asked) -> Working<'_> {
                 return Err(Fault::bad_request(format!("Unknown update masks: {}", missing.join(", "))));
             }
             call = call.with("update_mask", names.join(","));
-            let mut sent = Members::default();
-            for name in &names {
-                if let Some(raw) = asked.body.today.raw(name) {
-                    sent.set(name, raw);
-                }
-            }
-            call.body = Some(sent.json());
+            call.body = Some(mask::of(&asked.body.today, &names).json());
         }
         asked.told(good(asked, call).await?).await
     })

@@ -39,8 +39,8 @@ pub fn unknown(name: &str) -> String {
 pub fn of(today: &Members, names: &[String]) -> Members {
     let mut sent = Members::default();
     for name in names {
-        if let Some(raw) = today.raw(name) {
-            sent.set(name, raw);
+        if let Some(raw) = today.part(name) {
+            sent.set(name, raw.clone());
         }
     }
     sent

@@ -1,11 +1,12 @@
 //! Runs.
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::lists::{self, filter_properties, filters};
 use super::shapes::{DATASET_EVENT, REF, RUN};
 use crate::gate::translate::asked::{Asked, Told};
-use crate::gate::translate::body::{Need, Property, Type, held, may, must, read_only};
+use crate::gate::translate::body::{Members, Need, Property, Type, held, may, must, read_only};
 use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{FieldsOf, fields, list, order};
@@ -243,8 +244,8 @@ async fn exists(asked: &Asked, at: Date, id: &str) -> Result<Fault, Fault> {
 }
 
 /// The run that Airflow 3 answers, with its dates in the zone in which they were given.
-fn echoed(told: &str, at: Date, given: &crate::gate::translate::body::Members) -> Option<String> {
-    let mut run = crate::gate::translate::body::Members::parse(told.as_bytes()).ok()?;
+fn echoed(told: &str, at: Date, given: &Members) -> Option<String> {
+    let mut run = Members::parse(&Bytes::copy_from_slice(told.as_bytes())).ok()?;
     run.set("logical_date", json(&at.iso()));
     for name in ["data_interval_start", "data_interval_end"] {
         let shown = match given.text(name).and_then(|text| Date::parse(&text)) {
