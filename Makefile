@@ -3,7 +3,7 @@
 # make run PORT=… ADMIN_PORT=…, make fuzz FUZZ_SECONDS=…
 export PORT ADMIN_PORT FUZZ_SECONDS
 
-.PHONY: help run test test-all load bench flood fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
+.PHONY: help run test test-all load bench dist dist-bench flood fuzz lint fmt docs reference airflow-up airflow-down servers-up servers-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -23,6 +23,13 @@ load: ## what must hold under load, at full length: minutes, alone on the machin
 bench: ## how fast, beside a bare Pingora, in one run
 	@scripts/setup.sh bench
 	@cargo bench --bench throughput -- $(ARGS)
+
+dist: ## target/dist/airgate, compiled for speed and laid out by what runs often (needs llvm-bolt: Debian's bolt-22)
+	@scripts/dist.sh
+
+dist-bench: ## how fast that is, beside a bare Pingora that was made in the same way
+	@scripts/setup.sh bench
+	@scripts/dist.sh bench
 
 flood: ## whether a flood of wrong passwords slows who has a token
 	@cargo bench --bench flood -- $(ARGS)

@@ -27,6 +27,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 use serde_json::{Value, json};
 
+#[path = "throughput/train.rs"]
+mod train;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,6 +44,11 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
         ["upstream"] => upstream(),
         ["bare", upstream] => bare(upstream.parse().expect("an address")),
+        ["train", ..] => {
+            let upstream = spawn_self(&["upstream"]);
+            let bare = spawn_self(&["bare", &upstream.address.to_string()]);
+            train::train(&upstream, bare);
+        }
         // `cargo bench` says so; `cargo test --all-targets` does not.
         ref others if others.contains(&"--bench") => compare(),
         _ => println!("nothing is measured without --bench: see `make bench`"),
@@ -172,15 +180,16 @@ impl Drop for Process {
 fn compare() {
     let seconds = std::env::var("BENCH_SECONDS").unwrap_or_else(|_| "5".into());
     let rounds: usize = std::env::var("BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
-    let this = std::env::current_exe().expect("a path");
-    let upstream = spawn(Command::new(&this).arg("upstream"));
+    let upstream = spawn_self(&["upstream"]);
     let home = tempfile::tempdir().expect("a folder");
-    let mut processes = vec![spawn(Command::new(&this).args(["bare", &upstream.address.to_string()]))];
-    let (hs512, rs256) =
-        (airgate(home.path(), &upstream, &Setup::Hs512), airgate(home.path(), &upstream, &Setup::Rs256));
+    let mut processes = vec![spawn_self(&["bare", &upstream.address.to_string()])];
+    let (hs512, rs256) = (
+        airgate(home.path(), &upstream, &Setup::Hs512, &[]),
+        airgate(home.path(), &upstream, &Setup::Rs256, &[]),
+    );
     let tokens = [token(hs512.address), token(rs256.address)];
     let realm = Realm::start();
-    processes.extend([hs512, rs256, airgate(home.path(), &upstream, &Setup::Keycloak(&realm.url))]);
+    processes.extend([hs512, rs256, airgate(home.path(), &upstream, &Setup::Keycloak(&realm.url), &[])]);
     let bearer = |token: String| Some(format!("Authorization: Bearer {token}"));
     let (access, of_airflow) = (bearer(realm.access_token(3000)), bearer(realm.token_of_airflow()));
     let hs512_token = format!("Authorization: Bearer {}", tokens[0]);
@@ -268,7 +277,7 @@ enum Setup<'a> {
 
 const SECRET: &str = "benchmarkbenchmarkbenchmarkbenchmarkbenchmarkbenchmarkbenchmarkbenchmark";
 
-fn airgate(home: &Path, upstream: &Process, setup: &Setup<'_>) -> Process {
+fn airgate(home: &Path, upstream: &Process, setup: &Setup<'_>, more: &[&str]) -> Process {
     // A folder of its own: each watches its configuration.
     let home = &home.join(match setup {
         Setup::Hs512 => "hs512",
@@ -312,6 +321,7 @@ fn airgate(home: &Path, upstream: &Process, setup: &Setup<'_>) -> Process {
     let log = std::fs::File::create(home.join("log")).expect("a file");
     let child = Command::new(binary)
         .args(["run", "--conf", "airgate.toml"])
+        .args(more)
         .current_dir(home)
         .stdout(Stdio::null())
         .stderr(log)
@@ -491,8 +501,9 @@ fn token(gate: SocketAddr) -> String {
         .to_owned()
 }
 
-fn spawn(command: &mut Command) -> Process {
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("a process");
+fn spawn_self(arguments: &[&str]) -> Process {
+    let this = std::env::current_exe().expect("a path");
+    let mut child = Command::new(this).args(arguments).stdout(Stdio::piped()).spawn().expect("a process");
     let mut line = Vec::new();
     let stdout = child.stdout.as_mut().expect("a pipe");
     let mut byte = [0];
