@@ -29,7 +29,7 @@ use crate::auth::session::flask::FlaskSession;
 use crate::config::settings::{
     self, Airflow, BackendName, IdentityMode, Release, ServicePrincipal, Settings,
 };
-use crate::config::{Errors, Location, Warning};
+use crate::config::{Errors, Location, Warning, options};
 use crate::gate::limit::PageLimit;
 use crate::gate::log_in::LogIn;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
@@ -71,6 +71,17 @@ pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
         level: level.parse().unwrap_or_default(),
         file: log.file.as_ref().map(|file| file.value.clone()),
     }
+}
+
+/// What is wrong with `[log] file`, with its place, where that is what keeps the logs from being set up.
+pub fn log_error(log: &settings::Log, failure: &telemetry::Failure) -> Option<Errors> {
+    let at = match failure {
+        telemetry::Failure::File { .. } => &log.file.as_ref()?.at,
+        telemetry::Failure::System(_) | telemetry::Failure::Twice => return None,
+    };
+    let mut errors = Errors::new();
+    errors.push(at, format!("{}: {failure}", options::LOG_FILE.title()));
+    Some(errors)
 }
 
 /// Builds everything that serves requests. Reads key and user files; asks nobody over the network, and

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
-use crate::assemble::{Kept, assemble, log_settings, release};
+use crate::assemble::{Kept, assemble, log_error, log_settings, release};
 use crate::config::settings::Airflow;
 use crate::config::{Loaded, Rejected, Release, Settings, Shown};
 use crate::metrics::{Metrics, Reload};
@@ -286,7 +286,10 @@ impl Reloader {
         let loaded = read.map_err(|rejected| rejected.errors.to_string())?;
         let in_force = InForce::new(&loaded, SystemTime::now());
         let Loaded { settings, mut warnings, .. } = loaded;
-        let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|error| error.to_string())?;
+        let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|failure| {
+            log_error(&settings.log, &failure)
+                .map_or_else(|| failure.to_string(), |errors| errors.to_string())
+        })?;
         let assembled = assemble(&settings, &self.kept, &mut warnings);
         for warning in &warnings {
             tracing::warn!("{warning}");

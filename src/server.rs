@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
-use crate::assemble::{Kept, KeptError, assemble, cores, log_settings, release};
+use crate::assemble::{Kept, KeptError, assemble, cores, log_error, log_settings, release};
 use crate::config::settings::{AccessLog, Airflow, Listen};
 use crate::config::{Errors, Loaded, Location, Settings, Warning};
 use crate::drain::Drain;
@@ -98,19 +98,14 @@ pub fn check(settings: &Settings, registry: &Registry, warnings: &mut Vec<Warnin
         assemble(settings, &kept, warnings).map_err(StartError::Config)
     });
     match built {
-        Ok(_) => check_log(settings, errors),
+        Ok(_) => {}
         Err(StartError::Config(found)) => errors.extend(found),
         Err(other) => errors.push(&Location::Default, other.to_string()),
     }
-}
-
-/// The log is not opened, which might make it, but it must be possible to.
-fn check_log(settings: &Settings, errors: &mut Errors) {
-    let Some(file) = &settings.log.file else { return };
-    let folder = file.value.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if folder.is_some_and(|folder| !folder.is_dir()) || file.value.is_dir() {
-        let message = format!("[log] file: {} cannot be opened: its folder must exist", file.value.display());
-        errors.push(&file.at, message);
+    if let Some(file) = &settings.log.file
+        && let Err(failure) = telemetry::try_file(&file.value)
+    {
+        errors.extend(log_error(&settings.log, &failure).unwrap_or_default());
     }
 }
 
@@ -141,7 +136,10 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let files_of_sockets: Vec<_> = serving.iter().chain(&admin).filter_map(Bound::file).collect();
     let handover = Handover::new(std::env::args_os(), sockets?);
     let manager = ServiceManager::new(std::env::var_os("NOTIFY_SOCKET").as_deref());
-    let logs = Arc::new(Telemetry::init(&log_settings(&settings.log), QUIET)?);
+    let logs = Telemetry::init(&log_settings(&settings.log), QUIET).map_err(|failure| {
+        log_error(&settings.log, &failure).map_or_else(|| StartError::Log(failure), StartError::Config)
+    })?;
+    let logs = Arc::new(logs);
     for warning in &warnings {
         tracing::warn!("{warning}");
     }

@@ -20,11 +20,13 @@ pub mod writer;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Access, access};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -95,6 +97,24 @@ pub struct Telemetry {
 pub struct Change {
     level: Level,
     output: File,
+}
+
+/// Whether `[log] file` can be appended to, or made where it is not there. Makes nothing.
+///
+/// # Errors
+/// It cannot.
+pub fn try_file(path: &Path) -> Result<(), Failure> {
+    // A pipe that nobody reads is told, and not waited for.
+    let there = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let could = match there {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(io::Error::from)
+        }
+        other => other.map(drop),
+    };
+    could.map_err(|source| Failure::File { path: path.to_owned(), source })
 }
 
 /// How long the end of the process waits for a log that nobody reads.

@@ -14,7 +14,7 @@ use crate::auth::database::AirflowDatabase;
 use crate::auth::lockout::{Lockout, LockoutSettings, WhenDown};
 use crate::auth::probe::Probe;
 use crate::config::settings::{self, BasicSource, Release, Settings};
-use crate::config::{Errors, Location, Warning};
+use crate::config::{Errors, Location, Warning, options};
 use crate::gate::route::BasePath;
 use crate::gate::token::Endpoint;
 use crate::ports::redis::{self, Redis};
@@ -67,11 +67,13 @@ pub(super) fn sources(
 }
 
 fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, (Option<Location>, String)> {
-    let (path, format) = match (&settings.basic.users_file, &settings.core.simple_passwords_file) {
-        (Some(path), _) => (path, Format::Hashes),
+    let files = (&settings.basic.users_file, &settings.core.simple_passwords_file);
+    let (option, path, format) = match files {
+        (Some(path), _) => (options::BASIC_USERS_FILE, path, Format::Hashes),
         (None, Some(path)) => {
             let users = settings.core.simple_users.as_ref().map(|users| &users.value[..]).unwrap_or_default();
-            (path, Format::Simple { users: users.iter().map(|user| user.name.as_str().into()).collect() })
+            let users = users.iter().map(|user| user.name.as_str().into()).collect();
+            (options::CORE_SIMPLE_AUTH_MANAGER_PASSWORDS_FILE, path, Format::Simple { users })
         }
         (None, None) => {
             let missing = "the source `file` needs `[basic] users_file` or \
@@ -81,7 +83,7 @@ fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, 
     };
     PasswordFile::open(&path.value, format, kept.workers.clone())
         .map(Arc::new)
-        .map_err(|error| (Some(path.at.clone()), error.to_string()))
+        .map_err(|error| (Some(path.at.clone()), format!("{}: {error}", option.title())))
 }
 
 /// Who has a password in the file, and no role in Airflow: every request of theirs is refused. Only names of
