@@ -317,20 +317,32 @@ pub struct Read {
 }
 
 impl Read {
-    /// The value of an option as it was written, or its default; `None` when it has neither. A file is
-    /// read and a command run for it.
+    /// The value of an option that is in force, as it was written, or its default; `None` when it has neither. Lists
+    /// have commas between their items, however they were written. A file is read and a command run for it.
     ///
     /// # Errors
     /// The file or command does not give a value.
     pub fn written(&self, option: &Opt, environment: &Environment) -> Result<Option<String>, Errors> {
-        let default = || Some(option.default.to_owned()).filter(|text| !text.is_empty());
-        let Some(entry) = self.layer.get(option) else { return Ok(default()) };
-        if entry.written.is_some() {
-            return Ok(entry.written.clone());
+        let entry = self.layer.get(option);
+        let text = match entry.map(|entry| &entry.written) {
+            None if !option.shape.is_list() => Some(option.default.to_owned()),
+            Some(Some(written)) if !option.shape.is_list() => Some(written.clone()),
+            None | Some(_) => {
+                let mut findings = Findings::default();
+                let text = resolve::text_of(option, &self.layer, &self.folders, environment, &mut findings);
+                findings.errors.into_result().map(|()| text)?
+            }
+        };
+        let is_empty = text.as_ref().is_none_or(String::is_empty);
+        if is_empty && *option == options::UPSTREAM_AUTH_MANAGER {
+            // Its default is what another option names.
+            let named = self.written(&options::CORE_AUTH_MANAGER, environment)?;
+            return Ok(named.map(|name| match resolve::parse::auth_manager(&name) {
+                Ok(manager) => manager.name().to_owned(),
+                Err(_) => name,
+            }));
         }
-        let mut findings = Findings::default();
-        let text = resolve::text_of(option, &self.layer, &self.folders, environment, &mut findings);
-        findings.errors.into_result().map(|()| text)
+        Ok(text.filter(|_| entry.is_some() || !is_empty))
     }
 }
 

@@ -15,7 +15,7 @@ pub enum Secrets {
     Shown,
 }
 
-/// Prints one value as it was written, and nothing else, to `out`.
+/// Prints one value, and nothing else, to `out`: as it was written, but for lists.
 pub fn get_value(
     sources: &Sources,
     section: &str,
@@ -55,7 +55,10 @@ pub fn get_value(
         Ok(None) => {
             let variable = option.variable();
             let hint = format!("the configuration file, {variable} or --set {}=… sets it", option.path());
-            fail(&format!("{title} is not set, and has no default: {hint}"), err)
+            let without = option
+                .without()
+                .map_or(", and has no default".to_owned(), |without| format!(" (default: {without})"));
+            fail(&format!("{title} is not set{without}: {hint}"), err)
         }
         Err(errors) => {
             report(&[], &errors, err);

@@ -100,6 +100,16 @@ pub enum Shape {
     ArrayList,
 }
 
+impl Shape {
+    /// Whether it may be several values.
+    pub fn is_list(self) -> bool {
+        match self {
+            Self::List | Self::CommaList | Self::ArrayList => true,
+            Self::Text | Self::Integer | Self::Duration | Self::WordOrInteger | Self::Boolean => false,
+        }
+    }
+}
+
 /// Another name of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alias {
@@ -252,6 +262,12 @@ impl Opt {
     /// The option as an environment variable: `AIRGATE__API__AUTH_BACKENDS`.
     pub fn variable(&self) -> String {
         format!("AIRGATE__{}", self.path().replace('.', "__").to_uppercase())
+    }
+
+    /// What its help says is done without it: `standard output`.
+    pub fn without(&self) -> Option<&'static str> {
+        let (_, rest) = self.help.split_once("Default: ")?;
+        Some(rest.split(". ").next().unwrap_or(rest))
     }
 
     /// Whether there may be several of it: in an array of tables, where no environment variable reaches, or

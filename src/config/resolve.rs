@@ -119,7 +119,8 @@ pub fn resolve(
     settings().ok()
 }
 
-/// The text of one value, for `config get-value`. What is wrong with it goes to the findings.
+/// The text of one value, for `config get-value`: of a list, its items with commas between them, however it was
+/// written. What is wrong with it goes to the findings.
 pub fn text_of(
     option: &Opt,
     layer: &Layer,
@@ -129,7 +130,12 @@ pub fn text_of(
 ) -> Option<String> {
     let files = &mut Vec::new();
     let mut r = Reader { entries: &layer.entries, table: None, folders, environment, findings, files };
-    r.given(option).ok().flatten().map(|given| given.text)
+    if option.shape.is_list() {
+        let items = r.items(option).ok()?.into_iter().map(|given| given.text);
+        Some(items.filter(|item| !item.is_empty()).collect::<Vec<_>>().join(","))
+    } else {
+        r.given(option).ok().flatten().map(|given| given.text)
+    }
 }
 
 const OTHER_ROUTES: &[(&str, OtherRoutes)] =

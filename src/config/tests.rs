@@ -438,23 +438,32 @@ fn base(path: &Path) -> String {
 }
 
 #[test]
-fn values_are_given_as_they_were_written() {
+fn values_are_given_as_they_were_written_and_lists_with_commas() {
     let case = Case::new()
         .toml(
             "[api]\nauth_backends = [\"jwt\",  \"session\"] # chain\nmaximum_page_limit = 1_0\n\
-             [api_auth]\njwt_secret = { file = \"s\" }\n[log]\naccess = false\n[basic]\nusers_file = \"u\"\n",
+             [api_auth]\njwt_secret = { file = \"s\" }\njwt_audience = \"a, b\"\n[log]\naccess = false\n\
+             [basic]\nusers_file = \"u\"\n[server]\nlisten = [\"127.0.0.1:8081\", { file = \"l\" }]\n",
         )
         .file("s", "a\n")
-        .cfg("[core]\nsimple_auth_manager_users = a:admin,  b:viewer\n");
+        .file("l", "unix:/s\n")
+        .cfg("[api]\naccess_control_allow_origins = https://a https://b\n\
+              [core]\nauth_manager = airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager\nsimple_auth_manager_users = a:admin,  b:viewer\n");
     for (section, key, expected) in [
-        ("api", "auth_backends", Some("[\"jwt\",  \"session\"]")),
+        ("api", "auth_backends", Some("jwt,session")),
+        ("server", "listen", Some("127.0.0.1:8081,unix:/s")),
+        ("api", "access_control_allow_origins", Some("https://a,https://b")),
+        ("api_auth", "jwt_audience", Some("a, b")),
+        ("upstream", "auth_manager", Some("fab")),
+        ("upstream", "url", Some("http://127.0.0.1:8080")),
+        ("server", "trusted_proxies", None),
         ("api", "maximum_page_limit", Some("1_0")),
         ("api", "fallback_page_limit", Some("50")),
         ("api", "base_url", None),
         ("api_auth", "jwt_secret", Some("a")),
         ("log", "access", Some("false")),
         ("basic", "users_file", Some("u")),
-        ("core", "simple_auth_manager_users", Some("a:admin,  b:viewer")),
+        ("core", "simple_auth_manager_users", Some("a:admin,b:viewer")),
     ] {
         assert_eq!(case.written(section, key).as_deref(), expected, "[{section}] {key}");
     }

@@ -139,6 +139,17 @@ pub enum AuthManager {
     Keycloak,
 }
 
+impl AuthManager {
+    /// As `[upstream] auth_manager` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Fab => "fab",
+            Self::Keycloak => "keycloak",
+        }
+    }
+}
+
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host, port) = match self {
