@@ -11,10 +11,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::errors::Note;
 use crate::config::{Assignment, Errors, Loaded, Settings, Sources, Warning, options};
+
+/// The version, and the revision that it was built from: what a report of a fault begins with.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("AIRGATE_REVISION"), ")");
 
 /// What the command line starts. The seam between it and the server, so that this module needs no
 /// server in its tests.
@@ -43,18 +47,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: impl Program
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let SourceArguments { conf, assignments } = arguments.sources;
+    let (SourceArguments { conf, assignments }, command) = match arguments.parts() {
+        Ok(parts) => parts,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
     let registered = program.registered();
     let sources = || Sources { registered, ..Sources::of_process(conf, assignments) };
     let mut out = io::stdout().lock();
     let mut err = io::stderr();
-    match arguments.command.unwrap_or(Command::Run) {
-        Command::Run => {
+    match command {
+        Command::Run(_) => {
             drop(out);
             run::run(sources(), program, &mut err)
         }
-        Command::Check => check::check(&sources(), &program, &mut out, &mut err).into(),
-        Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets } } => {
+        Command::Check(_) => check::check(&sources(), &program, &mut out, &mut err).into(),
+        Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets, .. } } => {
             let secrets = if show_secrets { get_value::Secrets::Shown } else { get_value::Secrets::Kept };
             get_value::get_value(&sources(), &section, &key, secrets, &mut out, &mut err).into()
         }
@@ -108,7 +118,7 @@ pub fn report(warnings: &[Note], errors: &Errors, err: &mut impl Write) {
 #[derive(Parser)]
 #[command(
     name = "airgate",
-    version,
+    version = VERSION,
     max_term_width = 100,
     after_help = "`airgate --help` describes files, environment variables and every option of the configuration.",
     after_long_help = after_long_help()
@@ -120,19 +130,49 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Args)]
+impl Arguments {
+    /// What is to be done, and with which sources: those options stand before the command or after it.
+    fn parts(self) -> Result<(SourceArguments, Command), clap::Error> {
+        let Self { sources: mut before, command } = self;
+        let mut command = command.unwrap_or(Command::Run(SourceArguments::default()));
+        let Some(after) = command.sources() else {
+            if before.conf.is_some() || !before.assignments.is_empty() {
+                let message = "--conf and --set mean nothing to this command, which reads no configuration";
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            return Ok((before, command));
+        };
+        before.conf = after.conf.take().or(before.conf);
+        before.assignments.append(&mut after.assignments);
+        Ok((before, command))
+    }
+}
+
+impl Command {
+    /// The sources of a command that has some.
+    fn sources(&mut self) -> Option<&mut SourceArguments> {
+        match self {
+            Self::Run(sources)
+            | Self::Check(sources)
+            | Self::Config { command: ConfigCommand::GetValue { sources, .. } } => Some(sources),
+            Self::HashPassword | Self::Generate { .. } => None,
+        }
+    }
+}
+
+#[derive(Args, Default)]
 struct SourceArguments {
     /// Read this configuration file
     ///
     /// Default: $AIRGATE_CONF, else ./airgate.toml, else /etc/airgate/airgate.toml, whichever is there
     /// first; without any, defaults are used. A file that is named must exist.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     conf: Option<PathBuf>,
 
     /// Set one option, above all other sources; may be repeated
     ///
     /// A list is written with commas: --set upstream.url=http://a:8080,http://b:8080
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     assignments: Vec<Assignment>,
 }
 
@@ -143,13 +183,13 @@ enum Command {
     /// SIGHUP reads the configuration again; one that is wrong changes nothing, and the log says why.
     /// SIGTERM drains: /readyz says no, running requests end, then airgate ends. SIGUSR2 has the program
     /// started anew and take over.
-    Run,
+    Run(SourceArguments),
 
     /// Say everything that is wrong with the configuration
     ///
     /// Reads every source, and the key and user files it names, prints all warnings and errors at once
     /// with the places they were written, and serves nothing. Exit status 1 when there is an error.
-    Check,
+    Check(SourceArguments),
 
     /// Look at the configuration
     Config {
@@ -176,7 +216,8 @@ enum Command {
 enum ConfigCommand {
     /// Print the value in force of one option, as it was written
     ///
-    /// Like `airflow config get-value`. Exit status 1 when there is no such option or no value.
+    /// Like `airflow config get-value`. The items of a list have commas between them, however it was
+    /// written. Exit status 1 when there is no such option or no value.
     GetValue {
         /// Section, such as api
         section: String,
@@ -185,6 +226,8 @@ enum ConfigCommand {
         /// Print secrets too
         #[arg(long)]
         show_secrets: bool,
+        #[command(flatten)]
+        sources: SourceArguments,
     },
 }
 
@@ -277,12 +320,33 @@ mod tests {
             &["--conf", "a.toml", "--set", "api.x=1"][..],
             &["run", "--conf", "a.toml", "--set", "api.x=1"],
             &["--conf", "a.toml", "run", "--set", "api.x=1"],
+            &["--conf", "b.toml", "run", "--conf", "a.toml", "--set", "api.x=1"],
         ] {
-            let parsed = parse(arguments).unwrap();
-            assert!(matches!(parsed.command.unwrap_or(Command::Run), Command::Run), "{arguments:?}");
-            assert_eq!(parsed.sources.conf, Some(PathBuf::from("a.toml")), "{arguments:?}");
+            let (sources, command) = parse(arguments).unwrap().parts().unwrap();
+            assert!(matches!(command, Command::Run(_)), "{arguments:?}");
+            assert_eq!(sources.conf, Some(PathBuf::from("a.toml")), "{arguments:?}");
             let set = Assignment { section: "api".into(), key: "x".into(), value: "1".into() };
-            assert_eq!(parsed.sources.assignments, [set], "{arguments:?}");
+            assert_eq!(sources.assignments, [set], "{arguments:?}");
+        }
+        let arguments = ["--set", "a.b=1", "config", "get-value", "--set", "a.b=2", "a", "b"];
+        let (sources, _) = parse(&arguments).unwrap().parts().unwrap();
+        let values: Vec<_> = sources.assignments.iter().map(|set| set.value.as_str()).collect();
+        assert_eq!(values, ["1", "2"], "the last counts");
+    }
+
+    #[test]
+    fn what_reads_no_configuration_takes_none() {
+        for command in [&["hash-password"][..], &["generate", "man"]] {
+            assert!(parse(command).unwrap().parts().is_ok(), "{command:?}");
+            for option in [["--conf", "a.toml"], ["--set", "a.b=1"]] {
+                assert!(parse(&[command, &option].concat()).is_err(), "{command:?} {option:?}");
+                let parsed = parse(&[&option, command].concat()).unwrap();
+                assert_eq!(parsed.parts().err().unwrap().kind(), ErrorKind::ArgumentConflict);
+            }
+            let name = command.first().unwrap();
+            let mut program = Arguments::command();
+            let help = program.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            assert!(!help.contains("--conf") && !help.contains("--set"), "{help}");
         }
     }
 
@@ -431,6 +495,14 @@ mod tests {
                     "airgate: [keycloak_auth_manager] realm is not set, and has no default: the configuration file, \
                  AIRGATE__KEYCLOAK_AUTH_MANAGER__REALM or --set keycloak_auth_manager.realm=… sets it\n",
                 ),
+            ),
+            ("upstream", "auth_manager", Kept, Ok("simple\n")),
+            (
+                "log",
+                "file",
+                Kept,
+                Err("airgate: [log] file is not set (default: standard output): the configuration file, \
+                 AIRGATE__LOG__FILE or --set log.file=… sets it\n"),
             ),
             ("database", "sql_alchemy_conn", Kept, Err(UNSET)),
             ("database", "sql_alchemy_conn", Shown, Err(UNSET)),

@@ -103,12 +103,7 @@ impl Metrics {
             "Always 1. The labels tell which build this is.",
             &["version", "revision"],
         )?;
-        build
-            .get_metric_with_label_values(&[
-                env!("CARGO_PKG_VERSION"),
-                option_env!("AIRGATE_REVISION").unwrap_or("unknown"),
-            ])?
-            .set(1);
+        build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION"), env!("AIRGATE_REVISION")])?.set(1);
         let metrics = Self {
             started: SystemTime::now(),
             id: handles::Id::next(),

@@ -48,7 +48,8 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn help_and_version() {
     let nowhere = folder(&[]);
     let run = |arguments: &[&str]| airgate(nowhere.path(), &[], arguments, b"");
-    assert_eq!(run(&["--version"]), ended(0, &format!("airgate {}\n", env!("CARGO_PKG_VERSION")), ""));
+    let version = format!("airgate {} (revision {})\n", env!("CARGO_PKG_VERSION"), env!("AIRGATE_REVISION"));
+    assert_eq!(run(&["--version"]), ended(0, &version, ""));
     let (long, short) = (run(&["--help"]), run(&["-h"]));
     for help in [&long, &short] {
         assert_eq!((help.code, help.err.as_str()), (0, ""));
@@ -217,6 +218,30 @@ fn check() {
             &["error: nowhere.toml: cannot be read"],
         ),
         ("a wrong --set", "", &["check", "--set", "log.level=loud"], 1, &[], &["error: --set log.level"]),
+        (
+            "a missing users file",
+            "[basic]\nsources = 'file'\nusers_file = 'none'\n[api_auth]\njwt_secret = 's'\n[core]\nsimple_auth_manager_users = 'a:admin'\n",
+            &["check"],
+            1,
+            &[],
+            &["error: airgate.toml:3:14: [basic] users_file: ", "none: no such file"],
+        ),
+        (
+            "a folder as a log",
+            "[log]\nfile = '/'\n",
+            &["check"],
+            1,
+            &[],
+            &["error: airgate.toml:2:8: [log] file: "],
+        ),
+        (
+            "a log in no folder",
+            "[log]\nfile = 'no/log'\n",
+            &["check"],
+            1,
+            &[],
+            &["error: airgate.toml:2:8: [log] file: "],
+        ),
     ];
     for (name, file, arguments, code, out, err) in rows {
         let folder = folder(&[("airgate.toml", file)]);
@@ -238,14 +263,33 @@ fn check() {
 /// What `check` passes also starts, and what it does not, does not start, with the same words.
 #[test]
 fn run_says_what_check_says() {
-    for file in ["[server]\nlisen = 1\n", "[api_auth]\njwt_private_key_path = 'nowhere.pem'\n", "[api\n"] {
+    for file in [
+        "[server]\nlisen = 1\n",
+        "[api_auth]\njwt_private_key_path = 'nowhere.pem'\n",
+        "[api\n",
+        "[log]\nfile = 'itself'\n[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n",
+    ] {
         let folder = folder(&[("airgate.toml", file)]);
+        // Which nobody can open, root included.
+        std::os::unix::fs::symlink("itself", folder.path().join("itself")).unwrap();
         let checked = airgate(folder.path(), &[], &["check"], b"");
         for arguments in [&["run"][..], &[], &["--conf", "airgate.toml"]] {
             assert_eq!(airgate(folder.path(), &[], arguments, b""), checked, "{arguments:?}: {file}");
         }
         assert_eq!(checked.code, 1);
     }
+}
+
+#[test]
+fn check_leaves_no_log_behind() {
+    let folder =
+        folder(&[("airgate.toml", "[log]\nfile = 'log'\n"), ("there.toml", "[log]\nfile = 'there'\n")]);
+    std::fs::write(folder.path().join("there"), "a line\n").unwrap();
+    for arguments in [&["check"][..], &["check", "--conf", "there.toml"]] {
+        assert_eq!(airgate(folder.path(), &[], arguments, b"").code, 0, "{arguments:?}");
+    }
+    assert!(!folder.path().join("log").exists());
+    assert_eq!(std::fs::read_to_string(folder.path().join("there")).unwrap(), "a line\n");
 }
 
 #[test]
@@ -275,6 +319,13 @@ fn get_value_prints_what_is_in_force_as_it_was_written() {
     };
     for (name, arguments, value) in [
         ("of our own file, above airflow.cfg", &["api", "maximum_page_limit"][..], "1_000"),
+        ("a list", &["api", "auth_backends"], "jwt,session"),
+        (
+            "a list by --set",
+            &["api", "auth_backends", "--set", "api.auth_backends=jwt  session"],
+            "jwt,session",
+        ),
+        ("a default that another option gives", &["upstream", "auth_manager"], "simple"),
         ("of a file that is named", &["log", "level"], "debug"),
         ("of Airflow's environment, above its file", &["api", "base_url"], "http://env.example"),
         (
@@ -292,7 +343,7 @@ fn get_value_prints_what_is_in_force_as_it_was_written() {
     }
     for (name, arguments, told) in [
         ("a secret", &["api_auth", "jwt_secret"][..], "is a secret: --show-secrets prints it"),
-        ("not set", &["basic", "users_file"], "is not set"),
+        ("not set", &["basic", "users_file"], "is not set (default: [core] simple_auth_manager_users"),
         ("unknown key", &["api", "auth_backendz"], "auth_backends"),
         ("unknown section", &["apy", "auth_backends"], "api"),
     ] {
