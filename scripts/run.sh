@@ -19,6 +19,7 @@ AIRFLOW_PIDFILE=$("$AIRFLOW" home demo)/api-server.pid
 AIRFLOW_LOG=${AIRFLOW_PIDFILE%/*}/api-server.log
 PIDFILE=$DEV/airgate.pid
 LOG=$DEV/airgate.log
+CONF=$DEV/airgate.toml
 
 cd "$ROOT"
 
@@ -64,15 +65,25 @@ await "$airflow" || die "airgate needs an Airflow to stand in front of"
 
 # No secret of Airflow's is given to airgate: it exchanges the credentials it gets for Airflow's own tokens.
 target=${CARGO_TARGET_DIR:-$ROOT/target}
-background "$target/debug/airgate" run \
-  --set "upstream.url=$("$AIRFLOW" url demo)" \
-  --set "server.listen=127.0.0.1:$PORT" \
-  --set "admin.listen=127.0.0.1:$ADMIN_PORT" \
-  --set "api.maximum_page_limit=10" \
-  --set "api.access_control_allow_origins=https://ui.example.com" \
-  --set "api.access_control_allow_methods=GET, POST, OPTIONS" \
-  --set "api.access_control_allow_headers=authorization, content-type" \
-  >"$LOG" 2>&1
+# Named, so that no ./airgate.toml of somebody's is read.
+cat >"$CONF" <<TOML
+# Written anew by each 'make run'.
+[upstream]
+url = "$("$AIRFLOW" url demo)"
+
+[server]
+listen = "127.0.0.1:$PORT"
+
+[admin]
+listen = "127.0.0.1:$ADMIN_PORT"
+
+[api]
+maximum_page_limit = 10
+access_control_allow_origins = "https://ui.example.com"
+access_control_allow_methods = "GET, POST, OPTIONS"
+access_control_allow_headers = "authorization, content-type"
+TOML
+background "$target/debug/airgate" run --conf "$CONF" >"$LOG" 2>&1
 remember_process "$PIDFILE" "$STEP"
 unset "STEPS[$STEP]" # not a step, but a server: `finish` knows how to stop it
 disown "$STEP"
@@ -103,6 +114,7 @@ curl -s --user admin:admin $URL/api/v2/pools; echo
 curl -si -X OPTIONS $URL/api/v2/dags -H 'Origin: https://ui.example.com' -H 'Access-Control-Request-Method: GET' -H 'Access-Control-Request-Headers: authorization'; echo
 curl -s -o /dev/null -D - --user admin:admin '$URL/api/v2/dags?limit=1000' | grep -i x-airgate-page-limit
 
+Configuration:    ${CONF#"$ROOT/"}
 Metrics, health:  $ADMIN_URL/metrics  $ADMIN_URL/readyz
 Logs:             ${LOG#"$ROOT/"}  ${AIRFLOW_LOG#"$ROOT/"}
 Ctrl-C stops both.

@@ -41,6 +41,8 @@ fn what_it_prints_works_when_it_is_pasted() {
     }
     let mut child = make
         .envs([("PORT", ports[0].to_string()), ("ADMIN_PORT", ports[1].to_string())])
+        // What somebody configured for an airgate of their own has no say.
+        .env("AIRGATE_CONF", "/nowhere/airgate.toml")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
