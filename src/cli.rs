@@ -404,6 +404,7 @@ mod tests {
             directory: PathBuf::from("/nonexistent"),
             registered: Vec::new(),
             system_file: PathBuf::from("/nonexistent/airgate.toml"),
+            held: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod airflow;
 pub mod environment;
 pub mod errors;
 pub mod file;
+pub mod held;
 pub mod layer;
 pub mod location;
 pub mod names;
@@ -52,14 +53,20 @@ pub struct Sources {
     pub registered: Vec<&'static str>,
     /// The last place to look for our own file: `/etc/airgate/airgate.toml`.
     pub system_file: PathBuf,
+    /// What the process that this one follows holds: see [`Sources::load_for`].
+    pub held: Vec<PathBuf>,
 }
 
 impl Sources {
     /// The sources of this process.
     pub fn of_process(conf: Option<PathBuf>, assignments: Vec<Assignment>) -> Self {
         let mut environment = Environment::new();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut held) = (Vec::new(), Vec::new());
         for (name, value) in std::env::vars_os() {
+            if name == held::VARIABLE {
+                held = held::read(&value);
+                continue;
+            }
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
                 (Ok(name), Err(_)) => unreadable.push(name),
@@ -69,7 +76,7 @@ impl Sources {
         let directory = std::env::current_dir().unwrap_or_default();
         let system_file = PathBuf::from("/etc/airgate/airgate.toml");
         let registered = Vec::new();
-        Self { conf, assignments, environment, unreadable, directory, registered, system_file }
+        Self { conf, assignments, environment, unreadable, directory, registered, system_file, held }
     }
 
     /// Reads and types everything, while it is not known which Airflow the upstream is.
@@ -77,7 +84,7 @@ impl Sources {
     /// # Errors
     /// All that is wrong, at once.
     pub fn load(&self) -> Result<Loaded, Rejected> {
-        self.load_for(None, &[])
+        self.load_for(None, &self.held)
     }
 
     /// Reads and types everything. `release` is which Airflow the upstream has said to be: it counts where
@@ -288,7 +295,9 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Whether a file that is not there was read for the configuration in force, which is an error then.
     fn is_gone(&mut self, path: &Path, name: &str) -> bool {
-        let is_held = self.held.iter().any(|held| held == path);
+        // Where the working directory is gone, nobody can say any more where a path in it is.
+        let is_lost = |held: &Path| path.is_relative() && held.ends_with(path);
+        let is_held = self.held.iter().any(|held| held == path || is_lost(held));
         if is_held {
             let message =
                 "is gone, and the configuration in force was read from it: put it back, or restart airgate";

@@ -146,7 +146,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let signals = Signals::install()?;
     // It starts without an upstream, too.
     let _ = outbound.block_on(tokio::time::timeout(FIRST_LOOK, snapshot.upstreams.resolve()));
-    if let Some((loaded, again)) = for_what_it_says(&settings, &snapshot, &source, &kept) {
+    if let Some((loaded, again)) = for_what_it_says(&in_force, &snapshot, &source, &kept) {
         in_force = InForce::new(&loaded, SystemTime::now());
         (settings, snapshot) = (loaded.settings, again);
     }
@@ -231,17 +231,17 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
 /// The configuration for the Airflow that the upstream has said to be, if it is to be asked and has said so. Where that
 /// configuration is refused, the one of an upstream that has not said anything serves.
 fn for_what_it_says(
-    settings: &Settings,
+    in_force: &InForce,
     snapshot: &Snapshot,
     source: &Source,
     kept: &Kept,
 ) -> Option<(Loaded, Snapshot)> {
-    let found = match settings.upstream.airflow {
+    let found = match in_force.settings.upstream.airflow {
         Airflow::Set(_) => return None,
         Airflow::Found(_) | Airflow::Unknown => release(snapshot.upstreams.major()?),
     };
     let again = || {
-        let mut loaded = source(Some(found), &[]).map_err(|rejected| rejected.errors)?;
+        let mut loaded = source(Some(found), &in_force.found).map_err(|rejected| rejected.errors)?;
         let snapshot = assemble(&loaded.settings, kept, &mut loaded.warnings)?;
         Ok::<_, Errors>((loaded, snapshot))
     };
@@ -308,8 +308,8 @@ async fn until_it_ends(mut signals: Signals, reloader: &Arc<Reloader>, handover:
             Signal::Upgrade if upgrade.is_some() => tracing::warn!("an upgrade is under way already"),
             Signal::Upgrade => {
                 tracing::info!("starting the program anew");
-                let handover = handover.clone();
-                upgrade = Some(tokio::task::spawn_blocking(move || handover.begin()));
+                let (handover, in_force) = (handover.clone(), reloader.in_force());
+                upgrade = Some(tokio::task::spawn_blocking(move || handover.begin(&in_force.found)));
             }
             Signal::Stop => {
                 handover.cancel();

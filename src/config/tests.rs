@@ -28,6 +28,7 @@ impl Case {
             directory: folder.path().to_owned(),
             registered: Vec::new(),
             system_file: folder.path().join("etc/airgate.toml"),
+            held: Vec::new(),
         };
         Self { folder, sources }
     }
@@ -321,6 +322,26 @@ fn a_file_that_was_found_must_stay() {
     }
     let named = Case::new().file("a.toml", "").conf("a.toml");
     assert_eq!(named.loaded().found, Vec::<PathBuf>::new());
+}
+
+/// The process that follows another misses what that one has read.
+#[test]
+fn a_file_that_the_process_before_has_read_must_be_there() {
+    let mut case = Case::new();
+    let file = case.folder.path().join("airgate.toml");
+    case.sources.held = vec![file.clone()];
+    assert!(matches!(&case.errors()[..], [one] if one.starts_with("airgate.toml: is gone")));
+    let mut case = case.toml("");
+    assert_eq!(case.loaded().found, [file]);
+
+    let named = case.folder.path().join("airgate.toml").display().to_string();
+    case.sources.directory = PathBuf::new();
+    let case = case.conf(&named).variable("AIRFLOW_HOME", "nowhere");
+    assert_eq!(case.errors(), Vec::<String>::new());
+    let mut case = case;
+    case.sources.held = vec!["/gone/nowhere/airflow.cfg".into()];
+    let errors = case.errors();
+    assert!(matches!(&errors[..], [one] if one.starts_with("nowhere/airflow.cfg: is gone")), "{errors:?}");
 }
 
 #[test]

@@ -10,16 +10,20 @@ use std::fs::File;
 use std::io::{Error, IoSlice, IoSliceMut, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::config::held;
 
 /// Tells a process that its standard input is where it gets its sockets.
 pub const VARIABLE: &str = "AIRGATE_INHERIT_SOCKETS";
@@ -127,16 +131,17 @@ impl Handover {
         Self { program, arguments: command.collect(), sockets, attempt: Mutex::new(Attempt::None) }
     }
 
-    /// Starts the next process, gives it the sockets, and waits until it serves. Blocks.
+    /// Starts the next process, gives it the sockets, and waits until it serves, which it does not without the
+    /// files that are `held`: those of the configuration in force that nobody has named. Blocks.
     ///
     /// # Errors
     /// It does not serve. It is gone then.
-    pub fn begin(&self) -> Result<Successor> {
+    pub fn begin(&self, held: &[PathBuf]) -> Result<Successor> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let ours = Arc::new(ours);
         self.attempt(Attempt::UnderWay(ours.clone()))?;
-        let successor = self.start(&ours, theirs);
+        let successor = self.start(&ours, theirs, held);
         // Fails when it was given up meanwhile. Then whoever gave it up ends the successor, if there is one.
         let _ = self.attempt(Attempt::None);
         successor
@@ -162,10 +167,11 @@ impl Handover {
         }
     }
 
-    fn start(&self, ours: &OwnedFd, theirs: OwnedFd) -> Result<Successor> {
+    fn start(&self, ours: &OwnedFd, theirs: OwnedFd, held: &[PathBuf]) -> Result<Successor> {
         let started = Command::new(&self.program)
             .args(&self.arguments)
             .env(VARIABLE, "1")
+            .env(held::VARIABLE, held::told(held))
             .stdin(Stdio::from(theirs))
             .spawn();
         let mut child = started.map_err(|error| {
@@ -194,7 +200,11 @@ impl Handover {
             return Err(Error::other("the sockets do not fit into one message"));
         }
         let bytes = [IoSlice::new(names.as_bytes())];
-        rustix::net::sendmsg(wire, &bytes, &mut control, SendFlags::NOSIGNAL)?;
+        match rustix::net::sendmsg(wire, &bytes, &mut control, SendFlags::NOSIGNAL) {
+            // It has ended already, which shows below.
+            Err(Errno::PIPE) => {}
+            sent => drop(sent?),
+        }
         let patience = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
         let late = poll(&mut [PollFd::new(wire, PollFlags::IN)], Some(&patience))? == 0;
         // From here on it either has said that it serves, or cannot say so any more and does not serve.
@@ -274,7 +284,7 @@ mod tests {
     fn one_that_does_not_serve_is_told_and_the_sockets_go_on() {
         let (socket, address) = named("[server] listen 127.0.0.1:0");
         let handover = Handover::new(["false".into()], vec![socket]);
-        let said = handover.begin().err().unwrap().to_string();
+        let said = handover.begin(&[]).err().unwrap().to_string();
         for part in [
             "the new process does not serve; it ended by itself (exit status: 1)",
             "`airgate check`",
@@ -285,7 +295,7 @@ mod tests {
         assert!(TcpStream::connect(address).is_ok());
 
         let missing = Handover::new(["/nowhere/airgate".into()], Vec::new());
-        let refused = missing.begin().err().unwrap();
+        let refused = missing.begin(&[]).err().unwrap();
         assert_eq!(refused.kind(), std::io::ErrorKind::NotFound);
         let said = refused.to_string();
         assert!(said.starts_with("/nowhere/airgate cannot be started: No such file"), "{said}");
@@ -296,14 +306,14 @@ mod tests {
         let handover = Handover::new(["sleep".into(), "600".into()], Vec::new());
         let began = Instant::now();
         std::thread::scope(|scope| {
-            let beginning = scope.spawn(|| handover.begin());
+            let beginning = scope.spawn(|| handover.begin(&[]));
             while matches!(*handover.attempt.lock().unwrap(), Attempt::None) {
                 std::thread::yield_now();
             }
             handover.cancel();
             assert!(beginning.join().unwrap().is_err());
         });
-        assert!(handover.begin().is_err());
+        assert!(handover.begin(&[]).is_err());
         assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     }
 
@@ -312,7 +322,7 @@ mod tests {
     fn a_successor_that_serves_is_told_to_stop() {
         let said = "printf ready >&0; exec sleep 600";
         let handover = Handover::new(["sh".into(), "-c".into(), said.into()], Vec::new());
-        let successor = handover.begin().unwrap();
+        let successor = handover.begin(&[]).unwrap();
         let process = successor.id();
         handover.cancel();
         successor.stop();

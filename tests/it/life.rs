@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::airgate::Setup;
 use crate::support::token::{self, Issuer, SECRET};
 use crate::support::upstream::{Seen, answer};
 use crate::support::{Airgate, Ask, Closed, Connection, Upstream, get, head, options, post, put};
@@ -23,6 +24,14 @@ fn start(upstream: &Upstream, more: &str) -> Airgate {
 
 fn good() -> Ask {
     get("/api/v2/config").bearer(&token::good("admin"))
+}
+
+/// Has a line of bash run before airgate, whose arguments are `$@`.
+fn after(line: &str, setup: Setup) -> Setup {
+    let (program, airgate) = (setup.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
+    std::fs::write(&program, format!("#!/bin/bash\n{line}\nexec -a \"$0\" {airgate} \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    setup.program(program)
 }
 
 /// An upstream whose answers are held back until the test lets them go.
@@ -68,10 +77,33 @@ fn a_file_that_nobody_named_is_missed_when_it_is_gone() {
     let refused = airgate.logs("airflow.cfg: is gone, and the configuration in force was read from it");
     assert!(refused.contains("the old one stays in force"), "{refused}");
     assert_eq!(airgate.send(good()).status, 200);
+    airgate.signal("USR2");
+    airgate.logs("the upgrade failed; this process goes on");
+    assert_eq!(airgate.send(good()).status, 200);
     std::fs::write(&cfg, &text).unwrap();
     let reloaded = airgate.logs("configuration reloaded");
     assert!(reloaded.contains(&format!("airgate.toml, {}", cfg.display())), "{reloaded}");
     assert_eq!(airgate.send(good()).status, 200);
+}
+
+/// It is read twice where the upstream says which Airflow it is, and once more for an upgrade.
+#[test]
+fn a_file_that_goes_during_the_start_is_missed() {
+    let upstream = Upstream::start();
+    let setup = Airgate::with("[api]\nauth_backends = \"deny_all\"\n");
+    let secret = format!("/bin/sh -c 'rm -f airgate.toml; echo {SECRET}'");
+    let unnamed = "[ \"$2\" != --conf ] || set -- run \"${@:4}\"";
+    let airgate = after(unnamed, setup)
+        .env("AIRGATE__API_AUTH__JWT_SECRET_CMD", &secret)
+        .arg("--set")
+        .arg(&format!("upstream.url={}", upstream.url()))
+        .start();
+    let refused = airgate.logs("the configuration is refused for the Airflow that it is");
+    assert!(refused.contains("airgate.toml: is gone"), "{refused}");
+    assert_eq!(airgate.send(good()).status, 403);
+    airgate.signal("USR2");
+    airgate.logs("the upgrade failed; this process goes on");
+    assert_eq!(airgate.send(good()).status, 403);
 }
 
 #[test]
