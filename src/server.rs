@@ -41,7 +41,7 @@ use crate::proxy::{CLIENT_IDLE, MAX_TRIES, Proxy, Shared, Snapshot};
 use crate::registry::Registry;
 use crate::reload::{FIRST_LOOK, Files, InForce, Reloader, Source};
 use crate::telemetry::{self, Quiet, Telemetry};
-use bind::{Bound, SocketFile};
+use bind::Bound;
 use facts::Facts;
 use notify::ServiceManager;
 use polls::LongestPoll;
@@ -128,12 +128,14 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let kept = Arc::new(Kept::new(outbound.handle().clone(), registry)?);
     let mut warnings = loaded.warnings;
     let mut snapshot = assemble(&settings, &kept, &mut warnings).map_err(StartError::Config)?;
+    // Before the sockets, so that it is dropped after them, where it does not start.
+    let mut files_of_sockets = Vec::new();
     let mut inherited = Inherited::take(std::env::var_os(upgrade::VARIABLE).is_some())?;
     let places = settings.server.listen.iter().map(|place| &place.value);
-    let serving = bind::all("[server] listen", places, &mut inherited)?;
-    let admin = bind::all("[admin] listen", [&settings.admin.listen.value], &mut inherited)?;
+    let serving = bind::all("[server] listen", places, &mut inherited, &mut files_of_sockets)?;
+    let place = [&settings.admin.listen.value];
+    let admin = bind::all("[admin] listen", place, &mut inherited, &mut files_of_sockets)?;
     let sockets: Result<_, _> = serving.iter().chain(&admin).map(Bound::again).collect();
-    let files_of_sockets: Vec<_> = serving.iter().chain(&admin).filter_map(Bound::file).collect();
     let handover = Handover::new(std::env::args_os(), sockets?);
     let manager = ServiceManager::new(std::env::var_os("NOTIFY_SOCKET").as_deref());
     let logs = Telemetry::init(&log_settings(&settings.log), QUIET).map_err(|failure| {
@@ -222,7 +224,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     proxy_runtime.shutdown_timeout(LAST_MOMENT);
     admin_runtime.shutdown_timeout(LAST_MOMENT);
     // Nobody listens here any more. At what another process has taken over that one answers, and it stays.
-    files_of_sockets.into_iter().for_each(SocketFile::remove);
+    drop(files_of_sockets);
     drop(entered);
     outbound.shutdown_timeout(LAST_MOMENT);
     Ok(())

@@ -35,21 +35,14 @@ impl Bound {
         Ok(Named { name: self.name.clone(), socket: self.socket.try_clone()? })
     }
 
-    /// Its file, if it has one.
-    pub fn file(&self) -> Option<SocketFile> {
-        match &self.at {
-            Listen::Tcp(_) => None,
-            Listen::Unix(path) => Some(SocketFile { path: path.clone(), identity: identity(path)? }),
-        }
-    }
-
     /// Whether it is a Unix socket.
     pub fn is_unix(&self) -> bool {
         matches!(self.at, Listen::Unix(_))
     }
 }
 
-/// The file of a Unix socket, which nobody but who bound it takes away.
+/// The file of a Unix socket. When it is dropped it is taken away, unless it is another by then, or somebody answers
+/// there: the process before, or the one that follows. So whoever holds it drops it after the socket itself.
 pub struct SocketFile {
     path: PathBuf,
     identity: Identity,
@@ -68,8 +61,17 @@ fn identity_of(found: &std::fs::Metadata) -> Identity {
 }
 
 impl SocketFile {
-    /// Takes it away, unless it is another by now, or somebody answers there. To be called when nobody here does.
-    pub fn remove(self) {
+    /// That of a listener, if it has one.
+    fn of(at: &Listen) -> Option<Self> {
+        match at {
+            Listen::Tcp(_) => None,
+            Listen::Unix(path) => Some(Self { path: path.clone(), identity: identity(path)? }),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
         if abandoned(&self.path) == Some(self.identity)
             && let Err(error) = take_away(&self.path, self.identity)
         {
@@ -98,7 +100,7 @@ pub enum BindError {
     Other(&'static str, String, std::io::Error),
 }
 
-/// Takes over or binds all, or says which cannot be.
+/// Takes over or binds all, or says which cannot be. `files` gets the files of those that are bound, even then.
 ///
 /// # Errors
 /// The first address that cannot be bound.
@@ -106,14 +108,16 @@ pub fn all<'a>(
     option: &'static str,
     places: impl IntoIterator<Item = &'a Listen>,
     inherited: &mut Inherited,
+    files: &mut Vec<SocketFile>,
 ) -> Result<Vec<Bound>, BindError> {
     let one = |place: &Listen| {
         let name = format!("{option} {place}");
-        match inherited.socket(&name) {
+        let (at, socket) = match inherited.socket(&name) {
             Some(socket) => taken_over(place, socket).map_err(|e| failed(option, place.to_string(), e)),
             None => bind(option, place),
-        }
-        .map(|(at, socket)| Bound { at, name, socket })
+        }?;
+        files.extend(SocketFile::of(&at));
+        Ok(Bound { at, name, socket })
     };
     places.into_iter().map(one).collect()
 }
@@ -188,28 +192,20 @@ fn abandoned(path: &Path) -> Option<Identity> {
     (connects(path) == Err(Errno::CONNREFUSED)).then(|| identity_of(&found))
 }
 
-/// Takes this file away, and no other: between a look at it and now, somebody may have taken it away, and bound the
-/// path anew. Under a name of our own it can be looked at once more, and does not change any more. One of somebody
-/// else's goes back, and is as it was: who connects finds a socket by its inode, whatever it was called meanwhile.
+/// Takes this file away, unless it is gone or another by now.
 ///
-/// Two processes that start at the same moment are not kept apart by this: between `bind` and `listen` a socket
-/// looks abandoned.
+/// A file is removed by its name alone. So in the microseconds between the look and the removal two others could act,
+/// one that takes the file away and one that binds the path anew, and the latter would lose its name. That needs a
+/// start or a stop of two processes at the very same path and moment, which are not kept apart in any case: between
+/// `bind` and `listen` a socket looks abandoned.
 fn take_away(path: &Path, file: Identity) -> std::io::Result<()> {
-    use std::io::ErrorKind::{AlreadyExists, NotFound};
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}", std::process::id()));
-    match std::fs::rename(path, &aside) {
-        Err(error) if error.kind() == NotFound => return Ok(()),
-        moved => moved?,
+    if identity(path) != Some(file) {
+        return Ok(());
     }
-    if identity(Path::new(&aside)) != Some(file) {
-        match std::fs::hard_link(&aside, path) {
-            // It is a third one's by now.
-            Err(error) if error.kind() == AlreadyExists => {}
-            back => back?,
-        }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
-    std::fs::remove_file(&aside)
 }
 
 /// Does not wait: where the queue of who listens is full, that is `AGAIN`, and a blocking call would wait for ever.
@@ -271,11 +267,10 @@ mod tests {
             ),
         ];
         for (name, meanwhile, stays) in rows {
-            let (_folder, path, bound) = bound();
-            let file = bound.file().unwrap();
+            let (_folder, path, bound, files) = bound();
             let another = meanwhile(&path);
             drop(bound);
-            file.remove();
+            drop(files);
             assert_eq!(path.exists(), stays, "{name}");
             drop(another);
         }
@@ -283,10 +278,10 @@ mod tests {
 
     #[test]
     fn a_socket_file_stays_with_the_process_that_has_the_socket_too() {
-        let (_folder, path, bound) = bound();
-        let (file, others) = (bound.file().unwrap(), bound.again().unwrap());
+        let (_folder, path, bound, files) = bound();
+        let others = bound.again().unwrap();
         drop(bound);
-        file.remove();
+        drop(files);
         assert!(UnixStream::connect(path).is_ok());
         drop(others);
     }
@@ -294,16 +289,16 @@ mod tests {
     /// Somebody is there, who is not quick enough to accept.
     #[test]
     fn a_socket_whose_queue_is_full_is_in_use() {
-        let (_folder, path, bound) = bound();
-        let (file, others) = (bound.file().unwrap(), bound.again().unwrap());
+        let (_folder, path, bound, files) = bound();
+        let others = bound.again().unwrap();
         drop(bound);
         rustix::net::listen(&others.socket, 0).unwrap();
         let _waits = UnixStream::connect(&path).unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         let place = Listen::Unix(path.clone());
         std::thread::spawn(move || {
-            let started = all("[server] listen", [&place], &mut Inherited::default());
-            file.remove();
+            let started = all("[server] listen", [&place], &mut Inherited::default(), &mut Vec::new());
+            drop(files);
             tell.send(started.err().map(|error| error.to_string())).unwrap();
         });
         let error = told.recv_timeout(Duration::from_secs(30)).expect("neither waits").unwrap();
@@ -314,9 +309,11 @@ mod tests {
     /// Between the look at a file and its end.
     #[test]
     fn a_file_that_is_taken_away_meanwhile_is_gone_and_another_stays() {
-        let (folder, path, bound) = bound();
+        let (folder, path, bound, _files) = bound();
         drop(bound);
         let file = abandoned(&path).unwrap();
+        let others = folder.path().join(format!("airgate.sock.{}", std::process::id()));
+        std::fs::write(&others, "").unwrap();
         // Not removed: then no other file gets its inode.
         let old = path.with_extension("old");
         std::fs::rename(&path, &old).unwrap();
@@ -326,14 +323,27 @@ mod tests {
         take_away(&path, file).unwrap();
         assert!(UnixStream::connect(&path).is_ok());
         let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), [old, path].into());
+        assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), [old, others, path].into());
     }
 
-    fn bound() -> (tempfile::TempDir, PathBuf, Bound) {
+    #[test]
+    fn a_start_that_fails_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let path = folder.path().join("airgate.sock");
+        let places = [Listen::Unix(path.clone()), Listen::Tcp(taken.local_addr().unwrap())];
+        let mut files = Vec::new();
+        let started = all("[server] listen", &places, &mut Inherited::default(), &mut files);
+        assert!(matches!(started.err(), Some(BindError::InUse(..))));
+        drop(files);
+        assert!(!path.exists());
+    }
+
+    fn bound() -> (tempfile::TempDir, PathBuf, Bound, Vec<SocketFile>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("airgate.sock");
-        let mut bound =
-            all("[server] listen", [&Listen::Unix(path.clone())], &mut Inherited::default()).unwrap();
-        (folder, path, bound.remove(0))
+        let (place, mut files) = (Listen::Unix(path.clone()), Vec::new());
+        let mut bound = all("[server] listen", [&place], &mut Inherited::default(), &mut files).unwrap();
+        (folder, path, bound.remove(0), files)
     }
 }

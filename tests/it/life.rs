@@ -440,6 +440,32 @@ fn a_large_answer_is_sent_to_its_end_before_it_leaves() {
     assert!(airgate.wait().success());
 }
 
+/// Neither a start nor an upgrade.
+#[test]
+fn what_does_not_serve_leaves_no_socket_file() {
+    let upstream = Upstream::start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [kept, new] = ["kept", "new"].map(|name| folder.path().join(name));
+    let taken = format!("admin.listen={}", taken.local_addr().unwrap());
+    let setup = Airgate::with(config(&upstream, "")).arg("--set").arg(&taken);
+    let (code, said) = setup.arg("--set").arg(&format!("server.listen=unix:{}", new.display())).fails();
+    assert!(code == Some(1) && said.contains("is in use"), "{said}");
+    assert!(!new.exists());
+
+    let listen = format!("server.listen=127.0.0.1:0,unix:{}", kept.display());
+    let next = format!(
+        "[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || set -- \"$@\" --set {taken} --set {listen},unix:{}",
+        new.display()
+    );
+    let airgate = after(&next, Airgate::with(config(&upstream, ""))).arg("--set").arg(&listen).start();
+    airgate.signal("USR2");
+    airgate.logs("the upgrade failed; this process goes on");
+    assert!(airgate.log().contains("is in use"), "{}", airgate.log());
+    assert!(!new.exists());
+    assert!(std::os::unix::net::UnixStream::connect(&kept).is_ok());
+}
+
 // --- Keys of an issuer
 
 #[test]
