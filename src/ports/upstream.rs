@@ -302,11 +302,6 @@ impl Upstreams {
         self.client.send(template, request).await
     }
 
-    /// How often an address has become healthy again: who answers there may be another Airflow.
-    pub fn returns(&self) -> u64 {
-        self.troubles.returns()
-    }
-
     /// Each address, and how it fares: what was asked and what came back. It is degraded where it answers, and not
     /// as an Airflow does. Then each name that cannot be resolved, with the cause.
     pub fn health(&self) -> Vec<(String, Health)> {

@@ -393,3 +393,27 @@ fn a_key_that_one_of_several_has_not() {
         gate.until(name, |_| asked.load(Ordering::SeqCst) == 1);
     }
 }
+
+/// What an address said counts while requests go there: one that is down keeps nobody's tokens down.
+#[test]
+fn a_key_that_an_address_refused_that_is_down_now() {
+    let scripted = |status: u16, body: &'static str| {
+        let upstream = Upstream::answering(move |seen: &Seen| match &*seen.target {
+            "/api/v2/importErrors?limit=1" => answer(status, &[], body),
+            _ => answer(200, &[], r#"{"version":"3.3.2"}"#),
+        });
+        upstream.says(None);
+        upstream
+    };
+    let good = scripted(401, r#"{"detail":"Token Expired"}"#);
+    let bad = scripted(403, r#"{"detail":"Invalid JWT token"}"#);
+    let (url, other) = (good.url(), bad.url());
+    let gate = Airgate::with(format!(
+        "[upstream]\nurl = [\"{url}\", \"{other}\"]\n[api_auth]\njwt_secret = \"{SECRET}\"\n"
+    ));
+    let gate = gate.start();
+    gate.until("one refuses", |gate| tokens(gate)["state"] == "down");
+    bad.kill();
+    gate.until("nobody refuses", |gate| tokens(gate)["state"] == "up");
+    assert!(gate.is_ready());
+}

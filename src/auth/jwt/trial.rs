@@ -21,8 +21,9 @@ use crate::ports::upstream::Upstreams;
 /// Airflow looks at the signature first: of a token whose key it knows it says that it has expired, of another that it
 /// is invalid, and looks no further. So neither a user nor a right plays a part, nor do issuer, audience and clocks.
 /// Any other answer says nothing of the key: it may come from something in between. Each address that gets requests is
-/// asked for itself, since each may have another key: at the start, when keys or upstream have changed, when an address
-/// has come back, and once a minute while it refuses or says nothing of the key.
+/// asked for itself, since each may have another key: at the start, when keys or upstream have changed, when it gets
+/// requests again, once a minute while it refuses or says nothing of the key, and every five minutes when it takes
+/// what is signed here: Airflow may be given another key, and an address may stand for many Airflows.
 pub struct KeyTrial {
     token: HeaderValue,
     upstreams: Arc<Upstreams>,
@@ -37,15 +38,16 @@ struct Found {
     refuses: bool,
     /// Whether its last answer said anything of the key.
     said: bool,
-    at: Instant,
-    /// How often an address of the upstream had come back by then.
-    returns: u64,
+    /// When it was asked last. `None`: it got no requests since then, and who answers there may be another.
+    at: Option<Instant>,
 }
 
 /// How often one looks whether there is something to ask.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often an address is asked while it refuses, or says nothing of the key.
 const ASK_EVERY: Duration = Duration::from_secs(60);
+/// How often an address is asked that takes what is signed here.
+const ASK_SETTLED_EVERY: Duration = Duration::from_secs(300);
 /// A route that takes an identity. Nothing of it is looked at.
 const ROUTE: &str = "/api/v2/importErrors?limit=1";
 
@@ -75,11 +77,13 @@ impl KeyTrial {
         self.token == other.token && Arc::ptr_eq(&self.upstreams, &other.upstreams)
     }
 
-    /// `Down` while any address refuses what is signed here.
+    /// `Down` while any address that gets requests refuses what is signed here.
     pub fn health(&self) -> Health {
         let found = self.found();
-        let refusing: Vec<_> =
-            found.iter().filter(|(_, found)| found.refuses).map(|(address, _)| address.as_str()).collect();
+        let known = self.upstreams.addresses();
+        let refuses = |address: &str| found.get(address).is_some_and(|found| found.refuses);
+        let serving = known.iter().filter(|(_, good)| *good).map(|(address, _)| address.as_str());
+        let refusing: Vec<_> = serving.filter(|address| refuses(address)).collect();
         if refusing.is_empty() { Health::Up } else { Health::Down(cause(&refusing).into()) }
     }
 
@@ -96,9 +100,8 @@ impl KeyTrial {
 
     /// Asks each address that there is reason to ask, all at once.
     async fn look(&self) {
-        let returns = self.upstreams.returns();
         let mut asked = JoinSet::new();
-        for address in due(&mut self.found(), &self.upstreams.addresses(), returns, Instant::now()) {
+        for address in due(&mut self.found(), &self.upstreams.addresses(), Instant::now()) {
             let mut request = Request::new(Bytes::new());
             *request.uri_mut() = Uri::from_static(ROUTE);
             request.headers_mut().insert(AUTHORIZATION, self.token.clone());
@@ -109,14 +112,14 @@ impl KeyTrial {
             });
         }
         while let Some(Ok((address, told))) = asked.join_next().await {
-            self.note(address, told, returns);
+            self.note(address, told);
         }
     }
 
-    fn note(&self, address: String, told: Option<bool>, returns: u64) {
+    fn note(&self, address: String, told: Option<bool>) {
         let refused = self.found().get(&address).is_some_and(|before| before.refuses);
         let refuses = told.unwrap_or(refused);
-        let found = Found { refuses, said: told.is_some(), at: Instant::now(), returns };
+        let found = Found { refuses, said: told.is_some(), at: Some(Instant::now()) };
         self.found().insert(address.clone(), found);
         match (refused, refuses) {
             (false, true) => tracing::warn!("{}", cause(&[&address])),
@@ -131,21 +134,21 @@ impl KeyTrial {
 }
 
 impl Found {
-    fn is_old(&self, returns: u64, now: Instant) -> bool {
-        let is_settled = self.said && !self.refuses;
-        self.returns != returns || (!is_settled && now.saturating_duration_since(self.at) >= ASK_EVERY)
+    fn is_old(&self, now: Instant) -> bool {
+        let every = if self.said && !self.refuses { ASK_SETTLED_EVERY } else { ASK_EVERY };
+        self.at.is_none_or(|at| now.saturating_duration_since(at) >= every)
     }
 }
 
 /// Those of the addresses that are to be asked. What others said that are not known any more is forgotten.
-fn due(
-    found: &mut BTreeMap<String, Found>,
-    known: &[(String, bool)],
-    returns: u64,
-    now: Instant,
-) -> Vec<String> {
+fn due(found: &mut BTreeMap<String, Found>, known: &[(String, bool)], now: Instant) -> Vec<String> {
     found.retain(|address, _| known.iter().any(|(known, _)| known == address));
-    let is_due = |address| found.get(address).is_none_or(|found| found.is_old(returns, now));
+    for (address, _) in known.iter().filter(|(_, good)| !good) {
+        if let Some(found) = found.get_mut(address) {
+            found.at = None;
+        }
+    }
+    let is_due = |address| found.get(address).is_none_or(|found| found.is_old(now));
     known.iter().filter(|(address, good)| *good && is_due(address)).map(|(name, _)| name.clone()).collect()
 }
 
@@ -192,29 +195,32 @@ mod tests {
     #[test]
     fn when_it_is_asked_again() {
         let at = Instant::now();
-        for (name, refuses, said, returns, after, expected) in [
-            ("it takes it", false, true, 3, 1_000_000, false),
-            ("an address has come back", false, true, 4, 0, true),
-            ("it refuses", true, true, 3, 59, false),
-            ("it refuses, a minute ago", true, true, 3, 60, true),
-            ("it said nothing", false, false, 3, 59, false),
-            ("it said nothing, a minute ago", false, false, 3, 60, true),
-            ("it refused, then said nothing, a minute ago", true, false, 3, 60, true),
+        for (name, refuses, said, asked, after, expected) in [
+            ("it takes it", false, true, Some(at), 299, false),
+            ("it takes it, five minutes ago", false, true, Some(at), 300, true),
+            ("it got no requests since", false, true, None, 0, true),
+            ("it refuses", true, true, Some(at), 59, false),
+            ("it refuses, a minute ago", true, true, Some(at), 60, true),
+            ("it said nothing", false, false, Some(at), 59, false),
+            ("it said nothing, a minute ago", false, false, Some(at), 60, true),
+            ("it refused, then said nothing, a minute ago", true, false, Some(at), 60, true),
         ] {
-            let found = Found { refuses, said, at, returns: 3 };
-            assert_eq!(found.is_old(returns, at + Duration::from_secs(after)), expected, "{name}");
+            let found = Found { refuses, said, at: asked };
+            assert_eq!(found.is_old(at + Duration::from_secs(after)), expected, "{name}");
         }
     }
 
     #[test]
     fn each_address_is_asked_for_itself() {
         let now = Instant::now();
-        let takes = Found { refuses: false, said: true, at: now, returns: 0 };
-        let mut found = BTreeMap::from(["settled", "gone"].map(|address| (address.to_owned(), takes)));
-        let known = [("settled", true), ("new", true), ("ill", false)];
-        let known = known.map(|(address, good)| (address.to_owned(), good));
-        assert_eq!(due(&mut found, &known, 0, now), ["new"]);
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["settled"]);
-        assert_eq!(due(&mut found, &known, 1, now), ["settled", "new"]);
+        let takes = Found { refuses: false, said: true, at: Some(now) };
+        let mut found = BTreeMap::from(["settled", "gone", "ill"].map(|address| (address.to_owned(), takes)));
+        let known = |ill| {
+            [("settled", true), ("new", true), ("ill", ill)].map(|(name, good)| (name.to_owned(), good))
+        };
+        assert_eq!(due(&mut found, &known(false), now), ["new"]);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["ill", "settled"]);
+        found.insert("new".into(), takes);
+        assert_eq!(due(&mut found, &known(true), now), ["ill"], "it alone has come back");
     }
 }

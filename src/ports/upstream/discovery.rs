@@ -231,7 +231,6 @@ impl HealthCheck for Check {
 
     async fn health_status_change(&self, target: &Backend, healthy: bool) {
         if healthy {
-            self.troubles.note_return();
             tracing::info!(upstream = %target.addr, "upstream is healthy");
         } else {
             let cause = self.troubles.of(&target.addr).unwrap_or_default();

@@ -2,7 +2,6 @@
 //! words, for whoever runs it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pingora::protocols::l4::socket::SocketAddr;
@@ -11,7 +10,6 @@ use pingora::protocols::l4::socket::SocketAddr;
 #[derive(Default)]
 pub(super) struct Troubles {
     known: Mutex<Known>,
-    returns: AtomicU64,
 }
 
 #[derive(Default)]
@@ -67,16 +65,6 @@ impl Troubles {
     /// An address does not answer: what it was does not count any more.
     pub(super) fn forget_doubt(&self, address: &SocketAddr) {
         self.known().doubts.remove(address);
-    }
-
-    /// An address is healthy again.
-    pub(super) fn note_return(&self) {
-        self.returns.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often an address has become healthy again.
-    pub(super) fn returns(&self) -> u64 {
-        self.returns.load(Ordering::Relaxed)
     }
 
     /// Forgets the addresses that are not these any more.
