@@ -46,7 +46,7 @@ use crate::telemetry;
 
 use kept::Remembered;
 pub use kept::{Kept, KeptError};
-use passwords::{Elsewhere, counts, lockout, probe, redis, sources, token_endpoint};
+use passwords::{Elsewhere, counts, lockout, probe, redis, sources, token_endpoint, upstream_source};
 use tokens::{basis, issuers, tokens};
 
 fn at_least_one(limit: u32) -> NonZeroU32 {
@@ -105,11 +105,12 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
     let keycloak = keycloak::keycloak(settings, kept, &mut errors);
     let redis = redis(settings, kept, &mut errors);
     let sessions = sessions::sessions(settings, kept, keycloak.as_ref(), redis.as_ref(), &mut errors);
+    let token_endpoint = |endpoint| token_endpoint(settings, base_path.as_ref(), &upstreams, endpoint);
+    let relayed = token_endpoint(Endpoint::Token);
     let sources = sources(
         settings,
         kept,
-        base_path.as_ref(),
-        &upstreams,
+        &upstream_source(settings, base_path.as_ref(), &upstreams, &relayed),
         Elsewhere { database: database.as_deref(), keycloak: keycloak.as_ref() },
         warnings,
         &mut errors,
@@ -124,10 +125,8 @@ pub fn assemble(settings: &Settings, kept: &Kept, warnings: &mut Vec<Warning>) -
         let (cache, crowd) = (kept.cache.clone(), kept.crowd.clone());
         PasswordCheck::new(sources, settings, cache, counts.clone(), crowd, kept.runtime.clone())
     };
-    let relay = |endpoint| {
-        check(vec![token_endpoint(settings, base_path.as_ref(), &upstreams, endpoint)], Duration::ZERO)
-    };
-    let (relay, relay_cli) = (relay(Endpoint::Token), relay(Endpoint::Cli));
+    let relay = check(vec![relayed], Duration::ZERO);
+    let relay_cli = check(vec![token_endpoint(Endpoint::Cli)], Duration::ZERO);
     let passwords = Arc::new(check(sources, settings.basic.cache_ttl.unwrap_or_default()));
     let grants = keycloak.as_ref().filter(|_| settings.mints() && sessions.is_some()).map(|keycloak| {
         let count = |source| check(vec![source], settings.basic.cache_ttl.unwrap_or_default());

@@ -21,6 +21,7 @@ pub mod probe;
 pub mod session;
 #[cfg(test)]
 mod testing;
+mod trouble;
 
 use std::fmt;
 use std::sync::Arc;

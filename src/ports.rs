@@ -25,6 +25,11 @@ pub trait HttpClient: Send + Sync {
     /// # Errors
     /// No answer came, or none that may be read: see [`SendError`].
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError>;
+
+    /// Why nobody would answer now, where that is watched; `None` where it is not.
+    fn trouble(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// Sends one HTTP request, and hands over the answer's body as it comes.

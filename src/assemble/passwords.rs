@@ -32,8 +32,7 @@ pub(super) struct Elsewhere<'a> {
 pub(super) fn sources(
     settings: &Settings,
     kept: &Kept,
-    base_path: Option<&BasePath>,
-    upstreams: &Arc<Upstreams>,
+    upstream: &Arc<dyn Source>,
     elsewhere: Elsewhere<'_>,
     warnings: &mut Vec<Warning>,
     errors: &mut Errors,
@@ -42,10 +41,7 @@ pub(super) fn sources(
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for source in &settings.basic.sources {
         match source.value {
-            BasicSource::Upstream => sources.push(match settings.release() {
-                Release::Airflow2 => Arc::new(Asked::new(probe(settings, base_path, upstreams))),
-                Release::Airflow3 => token_endpoint(settings, base_path, upstreams, Endpoint::Token),
-            }),
+            BasicSource::Upstream => sources.push(upstream.clone()),
             // Without a client of the realm `check` has said so.
             BasicSource::Keycloak => sources.extend(keycloak.map(|keycloak| keycloak.passwords(settings))),
             BasicSource::Ldap => sources.extend(super::ldap::source(settings, errors)),
@@ -114,6 +110,20 @@ fn strangers(settings: &Settings, file: &PasswordFile) -> Option<Warning> {
 
 /// How many names a warning lists.
 const SHOWN: usize = 5;
+
+/// The upstream itself. `relayed` is its token endpoint, which log-ins that are passed on ask too: what is learnt
+/// there of its health counts here.
+pub(super) fn upstream_source(
+    settings: &Settings,
+    base_path: Option<&BasePath>,
+    upstreams: &Arc<Upstreams>,
+    relayed: &Arc<dyn Source>,
+) -> Arc<dyn Source> {
+    match settings.release() {
+        Release::Airflow2 => Arc::new(Asked::new(probe(settings, base_path, upstreams))),
+        Release::Airflow3 => relayed.clone(),
+    }
+}
 
 /// The upstream's own token endpoint. Unlike its API, Airflow has it below the base path alone.
 pub(super) fn token_endpoint(

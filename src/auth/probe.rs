@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
+use super::trouble::Trouble;
 use super::{Health, Outage};
 use crate::ports::{HttpClient, SendError};
 
@@ -29,7 +29,7 @@ pub struct Probe {
     client: Arc<dyn HttpClient>,
     target: Uri,
     fingerprint: Box<str>,
-    trouble: ArcSwapOption<Arc<str>>,
+    trouble: Trouble,
 }
 
 /// What Airflow makes of a credential.
@@ -50,6 +50,17 @@ enum Answer {
     Unauthorized,
 }
 
+/// Why it cannot be told.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Unanswered(#[from] SendError),
+    #[error("answered {0}")]
+    Answered(u16),
+    #[error("everybody may read pools (AUTH_ROLE_PUBLIC), so that Airflow tells nobody from a user")]
+    Public,
+}
+
 impl Probe {
     /// The question, below the base path.
     pub const TARGET: &'static str = "/api/v1/pools?limit=1";
@@ -61,7 +72,7 @@ impl Probe {
     /// do): what one upstream knows is not remembered for another.
     pub fn new(client: Arc<dyn HttpClient>, target: Uri, name: &str) -> Self {
         let fingerprint = format!("{target} of {name}").into();
-        Self { client, target, fingerprint, trouble: ArcSwapOption::empty() }
+        Self { client, target, fingerprint, trouble: Trouble::default() }
     }
 
     /// Which upstream is asked, and what.
@@ -69,9 +80,9 @@ impl Probe {
         &self.fingerprint
     }
 
-    /// How the last question fared.
+    /// How it fares: whether it answers, and what it said of late.
     pub fn health(&self) -> Health {
-        self.trouble.load_full().map_or(Health::Up, |cause| Health::Down(Arc::clone(&cause)))
+        self.trouble.health(&*self.client)
     }
 
     /// What Airflow makes of these headers, which hold a credential.
@@ -79,15 +90,23 @@ impl Probe {
     /// # Errors
     /// It does not answer, or its answer tells nothing.
     pub async fn ask(&self, credential: HeaderMap) -> Result<Standing, Outage> {
-        let asked = self.standing(credential).await;
-        match &asked {
-            Ok(_) => self.trouble.store(None),
-            Err(outage) => self.trouble.store(Some(Arc::new(Arc::clone(&outage.cause)))),
+        match self.standing(credential).await {
+            Ok(standing) => {
+                self.trouble.end();
+                Ok(standing)
+            }
+            Err(failed) => {
+                let outage = outage(&failed.to_string());
+                match failed {
+                    Failed::Unanswered(error) => self.trouble.note_failure(&error, &outage.cause),
+                    Failed::Answered(_) | Failed::Public => self.trouble.note(&outage.cause),
+                }
+                Err(outage)
+            }
         }
-        asked
     }
 
-    async fn standing(&self, credential: HeaderMap) -> Result<Standing, Outage> {
+    async fn standing(&self, credential: HeaderMap) -> Result<Standing, Failed> {
         let with = self.answer(credential).await?;
         if with == Answer::Unauthorized {
             return Ok(Standing::Stranger);
@@ -97,25 +116,21 @@ impl Probe {
             (Answer::Unauthorized, _) | (Answer::Forbidden, Answer::Forbidden) => Ok(Standing::Stranger),
             (Answer::Pools, Answer::Unauthorized | Answer::Forbidden)
             | (Answer::Forbidden, Answer::Unauthorized | Answer::Pools) => Ok(Standing::Known),
-            (Answer::Pools, Answer::Pools) => Err(outage(
-                "everybody may read pools (AUTH_ROLE_PUBLIC), so that Airflow tells nobody from a user",
-            )),
+            (Answer::Pools, Answer::Pools) => Err(Failed::Public),
         }
     }
 
-    async fn answer(&self, headers: HeaderMap) -> Result<Answer, Outage> {
+    async fn answer(&self, headers: HeaderMap) -> Result<Answer, Failed> {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = headers;
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let answered =
-            self.client.send(request).await.map_err(|error: SendError| outage(&error.to_string()))?;
-        match answered.status() {
+        match self.client.send(request).await?.status() {
             StatusCode::OK => Ok(Answer::Pools),
             StatusCode::FORBIDDEN => Ok(Answer::Forbidden),
             StatusCode::UNAUTHORIZED => Ok(Answer::Unauthorized),
-            other => Err(outage(&format!("answered {}", other.as_u16()))),
+            other => Err(Failed::Answered(other.as_u16())),
         }
     }
 }

@@ -54,8 +54,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Longest time between two reads of an answer: the first byte, too.
     pub read_timeout: Duration,
-    /// How long an unused connection is kept. Below the upstream's own (uvicorn: 5 s), else a
-    /// request may meet a connection that is being closed.
+    /// How long an unused connection is kept. Below the upstream's own (Airflow's `api-server`: 120 s, uvicorn by
+    /// itself: 5 s), else a request may meet a connection that is being closed.
     pub idle_timeout: Duration,
 }
 
@@ -325,6 +325,18 @@ impl HttpClient for Upstreams {
         let template =
             self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
         self.client.send(template, request).await
+    }
+
+    /// None while any address answers.
+    fn trouble(&self) -> Option<Arc<str>> {
+        let mut first = None;
+        for (_, health) in self.health() {
+            match health {
+                Health::Up | Health::Degraded(_) => return None,
+                Health::Down(cause) => first = first.or(Some(cause)),
+            }
+        }
+        Some(first.unwrap_or_else(|| "no address of the upstream is known".into()))
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::json;
 
 use crate::support::token::{self, SECRET};
-use crate::support::upstream::{Closed, Seen, answer};
-use crate::support::{Airgate, Upstream, airflow, get, tls};
+use crate::support::upstream::{Closed, Seen, answer, pass_on};
+use crate::support::{Airgate, Upstream, airflow, get, post, tls};
 
 /// What is told of the first address or name.
 fn cause(gate: &Airgate) -> String {
@@ -288,11 +288,61 @@ fn a_refused_connection_is_no_time_of_airflow() {
     assert!(!metrics.contains("airgate_upstream_duration_seconds_count"), "{metrics}");
 }
 
-/// What `/readyz` says of what is signed here.
-fn tokens(gate: &Airgate) -> serde_json::Value {
+/// What `/readyz` says of a backend.
+fn backend(gate: &Airgate, name: &str) -> serde_json::Value {
     let told = gate.admin("/readyz").json();
     let backends = told["backends"].as_array().unwrap();
-    backends.iter().find(|backend| backend["name"] == "tokens").cloned().unwrap_or_default()
+    backends.iter().find(|backend| backend["name"] == name).cloned().unwrap_or_default()
+}
+
+/// What `/readyz` says of what is signed here.
+fn tokens(gate: &Airgate) -> serde_json::Value {
+    backend(gate, "tokens")
+}
+
+/// A real Airflow judges the passwords, and is down at first. That it is back is known without a log-in; that its
+/// token endpoint works again, by the next one, in whatever way.
+#[test]
+fn passwords_that_airflow_judges() {
+    let airflow = airflow::simple().address();
+    let closed = Closed::port();
+    let gate = Airgate::before(&closed.url(), "");
+    let fares = || {
+        let told = backend(&gate, "basic_auth");
+        let down = gate.metric("airgate_backend_health{backend=\"basic_auth\",state=\"down\"}");
+        assert_eq!(down == 1.0, told["state"] == "down", "{told}");
+        (told["state"].as_str().unwrap().to_owned(), told["cause"].as_str().unwrap_or_default().to_owned())
+    };
+    let basic = || gate.send(get("/api/v2/pools").basic("admin", "admin-pw")).status;
+    assert_eq!(basic(), 503);
+    gate.until("it is down", |gate| !gate.is_ready());
+    let (state, cause) = fares();
+    assert_eq!(state, "down");
+    assert!(
+        cause.starts_with("upstream: GET /api/v2/monitor/health: ") && cause.contains("refused"),
+        "{cause}"
+    );
+
+    let is_ill = Arc::new(AtomicBool::new(false));
+    let upstream = closed.open({
+        let is_ill = is_ill.clone();
+        move |seen| match &*seen.target {
+            "/auth/token" if is_ill.load(Ordering::SeqCst) => answer(500, &[], "{}"),
+            _ => pass_on(seen, airflow),
+        }
+    });
+    upstream.says(None);
+    gate.until("it is back", Airgate::is_ready);
+    assert_eq!(fares(), ("up".to_owned(), String::new()));
+
+    is_ill.store(true, Ordering::SeqCst);
+    assert_eq!(basic(), 503);
+    assert_eq!(fares(), ("down".to_owned(), "upstream token endpoint: answered 500".to_owned()));
+    assert!(gate.is_ready());
+    is_ill.store(false, Ordering::SeqCst);
+    let issued = gate.send(post("/auth/token").json(json!({"username": "admin", "password": "admin-pw"})));
+    assert_eq!(issued.status, 201);
+    assert_eq!(fares(), ("up".to_owned(), String::new()));
 }
 
 /// By real Airflows: a wrong key is known before anybody has asked for anything.

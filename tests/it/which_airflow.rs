@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::support::client::ask;
-use crate::support::upstream::{Closed, Seen, answer};
+use crate::support::upstream::{Closed, Seen, answer, pass_on};
 use crate::support::{Airgate, Answer, Ask, Upstream, airflow, get, post, token};
 
 const IN_FORCE: &str = "airgate_upstream_airflow";
@@ -198,11 +197,7 @@ fn relay(to: &Arc<Mutex<std::net::SocketAddr>>) -> Upstream {
     let to = to.clone();
     let relay = Upstream::answering(move |seen| {
         let address = *to.lock().unwrap();
-        let headers = seen.headers.iter().filter(|(name, _)| name != "host" && name != "connection");
-        let ask = headers.fold(ask(&seen.method, &seen.target), |ask, (name, value)| ask.with(name, value));
-        let told = ask.body(seen.body.clone()).send(address);
-        let kind = told.header("content-type").unwrap_or_default();
-        answer(told.status, &[("content-type", kind)], &told.text())
+        pass_on(seen, address)
     });
     relay.says(None);
     relay

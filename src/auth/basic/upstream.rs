@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Source, SourceVerdict};
 use crate::auth::hearsay::{expiry, retry_after};
+use crate::auth::trouble::Trouble;
 use crate::auth::{Health, Identity, Onward, Origin, Outage};
 use crate::ports::HttpClient;
 use crate::secret::Secret;
@@ -23,7 +23,7 @@ pub struct Upstream {
     client: Arc<dyn HttpClient>,
     endpoint: Uri,
     name: Box<str>,
-    trouble: ArcSwapOption<Arc<str>>,
+    trouble: Trouble,
 }
 
 impl Upstream {
@@ -35,25 +35,20 @@ impl Upstream {
     /// stands for the upstream (its URL will do): passwords verified by one upstream are not
     /// remembered for another.
     pub fn new(client: Arc<dyn HttpClient>, endpoint: Uri, name: &str) -> Self {
-        Self {
-            client,
-            name: format!("{endpoint} of {name}").into(),
-            endpoint,
-            trouble: ArcSwapOption::empty(),
-        }
+        Self { client, name: format!("{endpoint} of {name}").into(), endpoint, trouble: Trouble::default() }
     }
 
     fn unavailable(&self, cause: &str, retry_after: Duration) -> SourceVerdict {
-        let cause: Arc<str> = format!("upstream token endpoint: {cause}").into();
-        self.trouble.store(Some(Arc::new(Arc::clone(&cause))));
-        SourceVerdict::Unavailable(Outage { cause, retry_after })
+        let outage = outage(cause, retry_after);
+        self.trouble.note(&outage.cause);
+        SourceVerdict::Unavailable(outage)
     }
 
     fn judge(&self, username: &str, response: &Response<Bytes>) -> SourceVerdict {
         match response.status() {
             StatusCode::CREATED => match issued(response.body()) {
                 Ok((onward, expires)) => {
-                    self.trouble.store(None);
+                    self.trouble.end();
                     let identity = Identity { origin: Origin::Upstream, name: username.into() };
                     SourceVerdict::Accepted { identity, onward: Onward::Issued(onward), expires, seal: None }
                 }
@@ -65,7 +60,7 @@ impl Upstream {
             | StatusCode::FORBIDDEN
             | StatusCode::BAD_REQUEST
             | StatusCode::UNPROCESSABLE_ENTITY => {
-                self.trouble.store(None);
+                self.trouble.end();
                 SourceVerdict::Rejected
             }
             other => {
@@ -92,20 +87,25 @@ impl Source for Upstream {
         };
         match self.client.send(request).await {
             Ok(response) => self.judge(username, &response),
-            Err(error) => self.unavailable(&error.to_string(), RETRY),
+            Err(error) => {
+                let outage = outage(&error.to_string(), RETRY);
+                self.trouble.note_failure(&error, &outage.cause);
+                SourceVerdict::Unavailable(outage)
+            }
         }
     }
 
     fn health(&self) -> Health {
-        match self.trouble.load_full() {
-            None => Health::Up,
-            Some(cause) => Health::Down(Arc::clone(&cause)),
-        }
+        self.trouble.health(&*self.client)
     }
 }
 
 /// When to ask again, where the upstream does not say.
 const RETRY: Duration = Duration::from_secs(5);
+
+fn outage(cause: &str, retry_after: Duration) -> Outage {
+    Outage { cause: format!("upstream token endpoint: {cause}").into(), retry_after }
+}
 
 fn request(endpoint: &Uri, username: &str, password: &Secret) -> Option<Request<Bytes>> {
     #[derive(Serialize)]

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use super::client::ask;
+
 /// What the upstream was sent.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -72,6 +74,15 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     format!("{text}\r\n{body}").into_bytes()
+}
+
+/// The answer of a real server to this request.
+pub fn pass_on(seen: &Seen, to: SocketAddr) -> Vec<u8> {
+    let headers = seen.headers.iter().filter(|(name, _)| name != "host" && name != "connection");
+    let ask = headers.fold(ask(&seen.method, &seen.target), |ask, (name, value)| ask.with(name, value));
+    let told = ask.body(seen.body.clone()).send(to);
+    let kind = told.header("content-type").unwrap_or_default();
+    answer(told.status, &[("content-type", kind)], &told.text())
 }
 
 impl Upstream {

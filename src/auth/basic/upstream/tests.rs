@@ -107,18 +107,23 @@ async fn every_answer_has_its_verdict() {
         ("a token with a line end", token("a\r\nX-Evil: 1"), Some(("the token cannot stand in a header", 5))),
         ("a huge answer", answer(201, &huge), Some(("the answer is too large", 5))),
         ("timeout", Err(SendError::Timeout), Some(("no answer in time", 5))),
+        // Of which the upstream's own health tells.
         ("no connection", connect(), Some(("cannot connect: refused", 5))),
         ("a huge answer, told by the client", Err(SendError::TooLarge), Some(("the answer is too large", 5))),
         ("anything else", Err(SendError::Other("broken pipe".into())), Some(("broken pipe", 5))),
     ];
     for (name, answer, expected) in rows {
-        let (source, _) = source(answer);
+        let (source, _) = source(answer.clone());
         match (check(&source).await, expected) {
             (SourceVerdict::Rejected, None) => assert_eq!(source.health(), Health::Up, "{name}"),
             (SourceVerdict::Unavailable(outage), Some((cause, seconds))) => {
                 assert_eq!(&*outage.cause, format!("upstream token endpoint: {cause}"), "{name}");
                 assert_eq!(outage.retry_after.as_secs(), seconds, "{name}");
-                assert_eq!(source.health(), Health::Down(outage.cause), "{name}");
+                let told = match answer {
+                    Err(SendError::Connect(_) | SendError::Other(_)) => Health::Up,
+                    Ok(_) | Err(SendError::Timeout | SendError::TooLarge) => Health::Down(outage.cause),
+                };
+                assert_eq!(source.health(), told, "{name}");
             }
             (other, _) => panic!("{name}: {other:?}"),
         }
