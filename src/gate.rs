@@ -176,7 +176,14 @@ impl Gate {
         outcome.errors = error_form(&route.kind, self.routes.release());
         if cors::is_preflight(&head.method, &head.headers) {
             match (&self.cors, route.kind) {
-                (Some(policy), _) => return Ok(Step::Reply(policy.preflight(&head.headers).into())),
+                (Some(policy), _) => {
+                    let preflight = policy.preflight(&head.headers);
+                    if preflight.status != StatusCode::OK {
+                        outcome.refused = Some(cors::Policy::REFUSED);
+                        outcome.cause = Some(preflight.body.clone());
+                    }
+                    return Ok(Step::Reply(preflight.into()));
+                }
                 (None, RouteKind::Other(Passage::Denied | Passage::Off)) => {}
                 // The upstream may have a policy of its own, and browsers send no credentials here.
                 (None, _) => return self.forward(request, &target, &route, None, outcome).await,

@@ -150,6 +150,9 @@ impl Policy {
         self.origins.iter().find(|allowed| allowed.header().as_bytes() == origin)
     }
 
+    /// The reason of a refused preflight, for metrics and logs.
+    pub const REFUSED: &'static str = "cors";
+
     /// Answers a preflight, see [`is_preflight`]. Where a header comes twice, the first counts.
     pub fn preflight(&self, request: &HeaderMap) -> Preflight {
         let mut headers = self.preflight.clone();

@@ -7,6 +7,7 @@ mod callout;
 mod clamp;
 mod command_line;
 mod container;
+mod cors;
 mod crossing;
 mod custom;
 mod database;
