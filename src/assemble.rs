@@ -268,7 +268,9 @@ fn policy(settings: &Settings, errors: &mut Errors) -> Option<cors::Policy> {
         }
     }
     let place = cors.origins.first().map_or(&Location::Default, |origin| &origin.at);
-    let policy = cors::Policy::new(origins, &cors.methods, &cors.headers);
+    let methods: Vec<_> = cors.methods.iter().map(|method| method.value.as_str()).collect();
+    let headers: Vec<_> = cors.headers.iter().map(String::as_str).collect();
+    let policy = cors::Policy::new(origins, &methods, &headers);
     policy.map_err(|error| errors.push(place, error.to_string())).ok().flatten()
 }
 
@@ -327,7 +329,7 @@ fn upstream_settings(
         server_name: from.server_name.as_ref().map(|name| name.value.clone()),
         connect_timeout: from.connect_timeout,
         read_timeout: from.read_timeout,
-        idle_timeout: from.idle_timeout,
+        idle_timeout: from.idle_timeout.value,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The whole configuration, from text to settings and messages.
 
+mod advice;
 mod airflow;
 mod airflow2;
 mod kerberos;
@@ -117,7 +118,7 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(s.upstream.server_name, None);
     assert_eq!(s.upstream.connect_timeout, Duration::from_secs(5));
     assert_eq!(s.upstream.read_timeout, Duration::from_secs(60));
-    assert_eq!(s.upstream.idle_timeout, Duration::from_secs(4));
+    assert_eq!(s.upstream.idle_timeout.value, Duration::from_secs(4));
     assert_eq!(values(&s.basic.sources), [BasicSource::Upstream]);
     assert_eq!(s.basic.cache_ttl, Some(Duration::from_secs(60)));
     assert_eq!(s.basic.users_file, None);
@@ -521,7 +522,7 @@ fn the_sample_file_can_be_used_line_by_line() {
 fn callouts_from_every_source() {
     let case = Case::new()
         .toml(
-            "[api]\nauth_backends = \"callout:corp, callout:Other\"\n[api_auth]\njwt_secret = \"s\"\n\
+            "[api]\nauth_backends = \"callout:corp, callout:Other\"\n[api_auth]\njwt_secret = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n\
              [callout.corp]\nurl = \"http://file\"\nheaders = \"X-Key, cookie, x-key\"\ntimeout = \"1s\"\n\
              ca_file = \"ca.pem\"\n[callout.Other]\nurl = { file = \"url\" }\n[callout.unused]\nurl = \"http://a\"\n",
         )

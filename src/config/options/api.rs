@@ -35,11 +35,11 @@ options! {
     }
     API_ACCESS_CONTROL_ALLOW_METHODS {
         section: "api", key: "access_control_allow_methods", shape: Shape::List, allowed: "a method such as GET, or *", airflow: true, example: "GET, POST, OPTIONS",
-        help: "Methods that such a page may use. `*` is all"
+        help: "Methods that such a page may use, in upper case. `*` is all. None by default, and then every preflight is refused, as by Airflow"
     }
     API_ACCESS_CONTROL_ALLOW_HEADERS {
         section: "api", key: "access_control_allow_headers", shape: Shape::List, allowed: "a header's name, or *", airflow: true, example: "authorization, content-type",
-        help: "Headers that such a page may send. `*` is all"
+        help: "Headers that such a page may send, such as authorization. `*` is all. None by default but Accept, Accept-Language, Content-Language and Content-Type"
     }
     API_ENABLE_EXPERIMENTAL_API {
         section: "api", key: "enable_experimental_api", shape: Shape::Boolean, allowed: "true or false", airflow: true, default: "false",

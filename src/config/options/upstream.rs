@@ -37,6 +37,6 @@ options! {
     }
     UPSTREAM_IDLE_TIMEOUT {
         section: "upstream", key: "idle_timeout", shape: Shape::Duration, allowed: SECONDS, default: "4s",
-        help: "How long an unused connection to the upstream is kept. Must be below the upstream's own keep-alive, which is 5 s in Airflow 3"
+        help: "How long an unused connection to the upstream is kept. Must be below the time after which the upstream closes it: [api] worker_timeout (120 s) for Airflow 3's api-server, 5 s for a uvicorn started without it"
     }
 }

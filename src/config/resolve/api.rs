@@ -32,7 +32,7 @@ impl Reader<'_> {
             }
             fallback.value = maximum.value;
         }
-        let cors = Cors { origins: origins?, methods: values(methods?), headers: values(headers?) };
+        let cors = Cors { origins: origins?, methods: methods?, headers: values(headers?) };
         Ok(Api {
             base_url: base_url?,
             auth_backends: auth_backends?,

@@ -1,5 +1,6 @@
 //! What is right by itself and wrong together.
 
+mod advice;
 mod keycloak;
 mod keytab;
 mod ldap;
@@ -26,6 +27,7 @@ pub fn check(settings: &Settings, findings: &mut Findings) {
     own_backends(settings, findings);
     upstream_tls(settings, findings);
     redis(settings, findings);
+    advice::check(settings, findings);
 }
 
 const NO_DATABASE: &str =

@@ -41,7 +41,7 @@ impl Reader<'_> {
             server_name: server_name?,
             connect_timeout: connect_timeout?.value,
             read_timeout: read_timeout?.value,
-            idle_timeout: idle_timeout?.value,
+            idle_timeout: idle_timeout?,
         })
     }
 }

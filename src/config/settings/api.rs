@@ -65,7 +65,7 @@ pub struct Cors {
     /// `access_control_allow_origins`: at least one, `scheme://host[:port]`, never `*` or `null`.
     pub origins: Vec<Located<String>>,
     /// `access_control_allow_methods`; `*` is all. May be empty.
-    pub methods: Vec<String>,
+    pub methods: Vec<Located<String>>,
     /// `access_control_allow_headers`; `*` is all. May be empty.
     pub headers: Vec<String>,
 }

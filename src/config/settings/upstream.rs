@@ -28,8 +28,8 @@ pub struct Upstream {
     /// Default 60 s.
     pub read_timeout: Duration,
     /// `idle_timeout`: how long an unused connection is kept. Default 4 s: below the 5 s after which
-    /// uvicorn closes it.
-    pub idle_timeout: Duration,
+    /// uvicorn by itself closes it, and the 120 s of Airflow's `api-server`.
+    pub idle_timeout: Located<Duration>,
 }
 
 /// `[upstream] airflow`.

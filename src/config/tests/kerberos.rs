@@ -3,7 +3,7 @@
 use super::*;
 
 /// What the backend needs besides, in four lines.
-const BACKEND: &str = "[api_auth]\njwt_secret = \"a-secret-that-is-long-enough-for-everyone-who-reads-it-0123\"\n[api]\n\
+const BACKEND: &str = "[api_auth]\njwt_secret = \"a-secret-that-is-long-enough-for-everyone-who-reads-it-0123456789abcdef\"\n[api]\n\
                        auth_backends = \"jwt, kerberos_auth\"\n";
 
 #[test]

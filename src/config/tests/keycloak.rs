@@ -3,7 +3,7 @@
 use super::Case;
 use crate::config::settings::{AuthManager, Settings};
 
-const WHOLE: &str = "[upstream]\nauth_manager = \"keycloak\"\n[api_auth]\njwt_secret = \"s\"\n[keycloak_auth_manager]\n\
+const WHOLE: &str = "[upstream]\nauth_manager = \"keycloak\"\n[api_auth]\njwt_secret = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n[keycloak_auth_manager]\n\
                      server_url = \"https://sso.example.com/\"\nrealm = \"airflow\"\nclient_id = \"airflow\"\n\
                      client_secret = \"c\"\n";
 
@@ -18,7 +18,7 @@ fn airflows_own_sources_are_enough() {
     let case = Case::new()
         .cfg(
             "[core]\nauth_manager = airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager\n\
-             [api_auth]\njwt_secret = s\n[keycloak_auth_manager]\nserver_url = http://127.0.0.1:8080/\nrealm = airflow\n\
+             [api_auth]\njwt_secret = 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n[keycloak_auth_manager]\nserver_url = http://127.0.0.1:8080/\nrealm = airflow\n\
              client_id = airflow\njwt_federated_client_ids = ci, team a\nrequests_pool_size = 10\n",
         )
         .variable("AIRFLOW__KEYCLOAK_AUTH_MANAGER__CLIENT_SECRET", "c");
@@ -57,7 +57,7 @@ fn what_cannot_work() {
         ),
         (
             "the source keycloak, and no key",
-            format!("{}[basic]\nsources = \"keycloak\"\n", WHOLE.replace("[api_auth]\njwt_secret = \"s\"\n", "")),
+            format!("{}[basic]\nsources = \"keycloak\"\n", WHOLE.replace("[api_auth]\njwt_secret = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n", "")),
             "airgate.toml:9:11: [basic] sources: keycloak needs a signing key, [api_auth] jwt_secret or \
              jwt_private_key_path; with trusted_jwks_url only the latter signs, and [upstream] identity auto or mint"
                 .to_owned(),
@@ -93,7 +93,7 @@ fn what_cannot_work() {
         ),
         (
             "mint without a key",
-            WHOLE.replace("[api_auth]\njwt_secret = \"s\"", "identity = \"mint\""),
+            WHOLE.replace("[api_auth]\njwt_secret = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"", "identity = \"mint\""),
             "airgate.toml:3:12: [upstream] identity: mint needs a signing key, [api_auth] jwt_secret or \
              jwt_private_key_path; with trusted_jwks_url only the latter signs"
                 .to_owned(),
@@ -142,7 +142,7 @@ fn warnings() {
         ),
         (
             "with another auth manager",
-            WHOLE.replace("\"keycloak\"", "\"simple\"").replace("jwt_secret = \"s\"\n", ""),
+            WHOLE.replace("\"keycloak\"", "\"simple\"").replace("jwt_secret = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n", ""),
             vec![
                 "airgate.toml:5:14: [keycloak_auth_manager] server_url has no effect: [upstream] auth_manager is not \
                  keycloak, and no token is signed here"
