@@ -98,7 +98,10 @@ impl Inherited {
     /// # Errors
     /// There is nobody any more: it was stopped meanwhile, and so must this process be.
     pub fn ready(self) -> Result<()> {
-        let Some(wire) = self.wire else { return Ok(()) };
+        let Self { sockets, wire } = self;
+        // First: who is told so looks at once whether anybody listens there.
+        drop(sockets);
+        let Some(wire) = wire else { return Ok(()) };
         rustix::net::send(&wire, READY, SendFlags::NOSIGNAL)?;
         Ok(())
     }
