@@ -48,6 +48,7 @@ finish() {
   "$AIRFLOW" down demo 9>&-
 }
 interrupted() { # being stopped is how a good run ends
+  trap '' INT TERM HUP # make passes a TERM on to whom it has come already: a second one would end what this begins
   say ''
   say 'stopping airgate and Airflow'
   "$ready" && exit 0 || exit 130
