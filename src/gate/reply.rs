@@ -76,9 +76,10 @@ pub enum Full {
     /// Those of the same user.
     #[error("the bodies of this user would take more room than they leave for others")]
     User,
-    /// Those of log-ins, and of tokens that only the upstream can judge, from the same address.
+    /// Those of log-ins, of clients without a name, and of tokens that only the upstream can judge, from the same
+    /// address.
     #[error(
-        "the log-ins and unverified tokens of this address would take more room than they leave for others"
+        "the bodies of this address, of nobody who is known, would take more room than they leave for others"
     )]
     Unknown,
 }

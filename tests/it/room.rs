@@ -187,7 +187,7 @@ fn log_ins_that_do_not_end_have_a_share_as_well() {
     });
     assert_eq!(gate.metric("airgate_rejections_total{reason=\"no_room\"}"), (CLIENTS - 264) as f64);
     gate.access(
-        "the log-ins and unverified tokens of this address would take more room than they leave for others",
+        "the bodies of this address, of nobody who is known, would take more room than they leave for others",
     );
     let log_in = post("/auth/token").json(serde_json::json!({ "username": "a" }));
     assert_eq!(log_in.send(to).status, 422);

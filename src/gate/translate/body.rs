@@ -8,6 +8,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde_json::Value;
 
+use members::MAX_READ;
 pub use members::Members;
 
 use super::fault::Fault;
@@ -197,14 +198,21 @@ impl Read {
         let is_kept = property.kind == Type::Any
             || (property.kind == Type::Object && raw.starts_with('{'))
             || (property.kind == Type::Text && raw.starts_with('"'));
+        let invalid = || Fault::bad_request("Request body is not valid JSON");
         if is_kept {
+            // Half of a surrogate pair is no text.
+            if property.kind == Type::Text && raw.contains("\\u") {
+                serde_json::from_str::<String>(raw).map_err(|_| invalid())?;
+            }
             if !property.today.is_empty() {
                 self.today.set(property.today, raw.clone());
             }
             return Ok(());
         }
-        let value: Value =
-            serde_json::from_str(raw).map_err(|_| Fault::bad_request("Request body is not valid JSON"))?;
+        if raw.len() > MAX_READ {
+            return Err(Fault::bad_request(format!("{} is too long", repr_text(name))));
+        }
+        let value: Value = serde_json::from_str(raw).map_err(|_| invalid())?;
         let not_of = |kind: &str| {
             Err(Fault::bad_request(format!("{} is not of type '{kind}' - '{name}'", repr(&value))))
         };
@@ -361,6 +369,15 @@ mod tests {
         assert!(matches!(body(Members::MOST + 1), Err(Fault::Refused(_))));
     }
 
+    /// Each element takes many times what is written.
+    #[test]
+    fn what_is_read_is_not_too_long() {
+        let list = format!("[{}1]", "1,".repeat(MAX_READ / 2));
+        assert!(matches!(Members::parse(&list.clone().into()), Err(Fault::Refused(_))));
+        let expected = Err("'slots' is too long".to_owned());
+        assert_eq!(read(&format!("{{\"slots\":{list}}}")).map(|read| read.today.json()), expected);
+    }
+
     /// What is sent on lies where it came, and not once more beside it.
     #[test]
     fn values_are_parts_of_the_body() {
@@ -385,6 +402,8 @@ mod tests {
             (r#"{"uri":"u"}"#.into(), "{'conn_type': ['Missing data for required field.']}"),
             (r#"{"uri":"u","conn_type":"t"}"#.into(), "Missing required property(ies): ['name']"),
             (whole(r#""nope":1"#), "{'nope': ['Unknown field.']}"),
+            (whole(r#""dry_run":"\ud800""#), "Request body is not valid JSON"),
+            (r#"{"name":"\ud800","uri":"u","conn_type":"t"}"#.into(), "Request body is not valid JSON"),
             (whole(r#""slots":"x""#), "'x' is not of type 'integer' - 'slots'"),
             (whole(r#""slots":1.0"#), "1.0 is not of type 'integer' - 'slots'"),
             (whole(r#""slots":null"#), "None is not of type 'integer' - 'slots'"),

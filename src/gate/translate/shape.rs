@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::value;
@@ -208,6 +208,16 @@ impl<'a> Object<'a> {
         serde_json::from_str(json).ok()
     }
 
+    /// Reads an object, and keeps so many of its members: of a small one that is many times what is written.
+    ///
+    /// # Errors
+    /// It is no object.
+    pub fn read_first(json: &'a str, most: usize) -> serde_json::Result<Self> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let object = reader.deserialize_map(First(most))?;
+        reader.end().map(|()| object)
+    }
+
     /// The value of a field, as it was written.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         // The last one counts, as in Python.
@@ -232,23 +242,29 @@ impl<'a> Object<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
+        deserializer.deserialize_map(First(usize::MAX))
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+/// The first so many members of an object.
+struct First(usize);
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut members = Vec::with_capacity(40);
-                while let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    members.push((name, raw));
-                }
-                Ok(Object(members))
-            }
+impl<'de> Visitor<'de> for First {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut members = Vec::with_capacity(40);
+        while members.len() < self.0
+            && let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &'de RawValue>()?
+        {
+            members.push((name, raw));
         }
-        deserializer.deserialize_map(Members)
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Object(members))
     }
 }
 

@@ -12,6 +12,9 @@ use crate::gate::translate::python::repr;
 use crate::gate::translate::shape::Object;
 use crate::gate::translate::value;
 
+/// Longest JSON that is read into what it means: that takes up to twenty times as much memory.
+pub(super) const MAX_READ: usize = 1 << 20;
+
 /// The members of a JSON object, in order, with their values as they were written: parts of the body that they came
 /// in, of which there is one copy, however large it is.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +34,7 @@ impl Members {
         }
         let invalid = || Fault::bad_request("Request body is not valid JSON");
         let text = ByteString::try_from(body.clone()).map_err(|_| invalid())?;
-        match serde_json::from_str::<Object<'_>>(&text) {
+        match Object::read_first(&text, Self::MOST + 1) {
             Ok(object) if object.members().len() > Self::MOST => {
                 Err(Fault::bad_request(format!("Request body has more than {} members", Self::MOST)))
             }
@@ -44,6 +47,7 @@ impl Members {
                 members.reverse();
                 Ok(Self(members))
             }
+            Err(_) if text.len() > MAX_READ => Err(Fault::bad_request("Request body is not a JSON object")),
             Err(_) => match serde_json::from_str::<Value>(&text) {
                 Ok(Value::Null) | Err(_) => Err(invalid()),
                 Ok(other) => Err(Fault::bad_request(format!("{} is not of type 'object'", repr(&other)))),
