@@ -12,16 +12,17 @@ use crate::ports::{HttpClient, SendError};
 /// How the upstream has fared of late with questions about credentials.
 ///
 /// Whether it answers at all is watched all the time, and told as it is at the moment: it comes back whether
-/// or not somebody logs in. An answer that tells nothing (a 500, say) is known from log-ins alone. It stands until
-/// a better one comes, or for [`Trouble::TOLD`], since the next log-in may be days away.
+/// or not somebody logs in. An answer that tells nothing (a 500, say), or none where others are answered, is known
+/// from log-ins alone. It stands until a better one comes, or the upstream itself is seen to be down, which explains
+/// it, or for [`Trouble::TOLD`], since the next log-in may be days away.
 #[derive(Default)]
 pub struct Trouble {
     last: ArcSwapOption<(Arc<str>, Instant)>,
 }
 
 impl Trouble {
-    /// How long a useless answer is told of.
-    pub const TOLD: Duration = Duration::from_secs(60);
+    /// How long a useless answer is told of: long enough for an alert that waits for some minutes.
+    pub const TOLD: Duration = Duration::from_secs(600);
 
     /// There was an answer that tells something.
     pub fn end(&self) {
@@ -35,18 +36,19 @@ impl Trouble {
         self.last.store(Some(Arc::new((Arc::clone(cause), Instant::now()))));
     }
 
-    /// There was no answer. Without a connection, or with one that broke, that is the upstream's own trouble, of
-    /// which its health tells.
+    /// There was no answer. That there was no connection is the upstream's own trouble, of which its health tells.
+    /// One that broke may have been for what was asked: something in front of the upstream can close those alone.
     pub fn note_failure(&self, error: &SendError, cause: &Arc<str>) {
         match error {
-            SendError::Connect(_) | SendError::Other(_) => {}
-            SendError::Timeout | SendError::TooLarge => self.note(cause),
+            SendError::Connect(_) => {}
+            SendError::Timeout | SendError::TooLarge | SendError::Other(_) => self.note(cause),
         }
     }
 
     /// How it fares now, asked through `client`.
     pub fn health(&self, client: &dyn HttpClient) -> Health {
         if let Some(cause) = client.trouble() {
+            self.end();
             return Health::Down(format!("upstream: {cause}").into());
         }
         match &*self.last.load() {
@@ -87,16 +89,15 @@ mod tests {
     async fn told_until_something_better_is_known() {
         let (trouble, upstream) = (Trouble::default(), Watched::default());
         assert_eq!(trouble.health(&upstream), Health::Up);
-        for error in [SendError::Connect("refused".into()), SendError::Other("closed".into())] {
-            trouble.note_failure(&error, &"no connection".into());
-            assert_eq!(trouble.health(&upstream), Health::Up, "{error}");
-        }
+        trouble.note_failure(&SendError::Connect("refused".into()), &"no connection".into());
+        assert_eq!(trouble.health(&upstream), Health::Up);
+        trouble.note(&"explained by what comes".into());
         *upstream.0.lock().unwrap() = Some("refused".into());
         assert_eq!(trouble.health(&upstream), down("upstream: refused"));
         *upstream.0.lock().unwrap() = None;
         assert_eq!(trouble.health(&upstream), Health::Up);
 
-        for error in [SendError::Timeout, SendError::TooLarge] {
+        for error in [SendError::Timeout, SendError::TooLarge, SendError::Other("closed".into())] {
             trouble.note_failure(&error, &"no use".into());
             assert_eq!(trouble.health(&upstream), down("no use"), "{error}");
             trouble.end();
