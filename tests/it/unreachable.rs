@@ -185,6 +185,51 @@ fn tls_with(plain: &'static [u8]) -> u16 {
     port
 }
 
+const ADVICE: &str = "TLS is spoken there: should [upstream] url begin with https://?";
+
+/// A port where what begins a TLS handshake waits for ever. Then how many of those there were, and how many others.
+fn hanging(plain: &'static [u8]) -> (u16, Arc<[AtomicUsize; 2]>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let counts = Arc::<[AtomicUsize; 2]>::default();
+    let its_counts = counts.clone();
+    std::thread::spawn(move || {
+        let mut waiting = Vec::new();
+        for mut wire in listener.incoming().flatten() {
+            let mut first = [0; 4096];
+            let read = wire.read(&mut first).unwrap_or_default();
+            let is_hello = first[..read].starts_with(b"\x16\x03");
+            if is_hello {
+                waiting.push(wire);
+            } else {
+                let _ = wire.write_all(plain);
+            }
+            its_counts[usize::from(!is_hello)].fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (port, counts)
+}
+
+/// Whether TLS is spoken is asked once, and what does not tell changes nothing of what is known.
+#[test]
+fn a_handshake_that_hangs() {
+    let answered = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for (name, plain, expected, state) in [
+        ("400", &answered[..], "GET /api/v2/monitor/health answered 400: is this an Airflow?", "degraded"),
+        ("closed", b"", "GET /api/v2/monitor/health: ", "down"),
+    ] {
+        let (port, counts) = hanging(plain);
+        let gate = Airgate::before(&format!("http://127.0.0.1:{port}"), "");
+        gate.until(name, |gate| cause(gate).starts_with(expected));
+        assert!(!cause(&gate).contains("no answer in time"), "{name}: {}", cause(&gate));
+        let others = counts[1].load(Ordering::SeqCst);
+        gate.until("it is asked again", |_| counts[1].load(Ordering::SeqCst) > others + 6);
+        assert_eq!(counts[0].load(Ordering::SeqCst), 1, "{name}");
+        assert_eq!(gate.admin("/readyz").json()["upstreams"][0]["state"], state, "{name}");
+        assert!(cause(&gate).starts_with(expected), "{name}: {}", cause(&gate));
+    }
+}
+
 /// `http://` where TLS is spoken: servers answer that with an alert, with nothing, or with 400.
 #[test]
 fn plain_http_to_tls() {
@@ -196,18 +241,21 @@ fn plain_http_to_tls() {
     .file("tls.crt", tls::read("airflow.pem"))
     .file("tls.key", tls::read("airflow.key"))
     .start();
-    let advice = "TLS is spoken there: should [upstream] url begin with https://?";
     for (name, port) in [
         ("a real one", real.address().port()),
         ("an alert", tls_with(b"\x15\x03\x01\x00\x02\x02\x46")),
         ("nothing, as OpenSSL", tls_with(b"")),
     ] {
         let gate = Airgate::before(&format!("http://127.0.0.1:{port}"), "");
-        everywhere(name, &gate, &format!("GET /api/v2/monitor/health: {advice}"));
+        let asked = "GET /api/v2/monitor/health: ";
+        everywhere(name, &gate, asked);
+        let told = cause(&gate);
+        let first = told.strip_prefix(asked).and_then(|rest| rest.strip_suffix(ADVICE));
+        assert!(first.is_some_and(|first| first.len() > 5), "{name}: advice, and the cause itself: {told}");
     }
     let port = tls_with(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let gate = Airgate::before(&format!("http://127.0.0.1:{port}"), "");
-    let expected = format!("GET /api/v2/monitor/health answered 400: {advice}");
+    let expected = format!("GET /api/v2/monitor/health answered 400: {ADVICE}");
     gate.until("400, as nginx", |gate| cause(gate) == expected);
 }
 
@@ -250,6 +298,23 @@ fn what_is_no_airflow() {
     let gate = Airgate::before(&two.url(), "airflow = 3\n");
     gate.until("another than is written", |gate| state(gate) == "degraded");
     assert!(cause(&gate).contains("is this an Airflow 3, as [upstream] airflow says?"), "{}", cause(&gate));
+}
+
+/// A web server that has a page for everything.
+#[test]
+fn a_page_is_no_airflow() {
+    let upstream = Upstream::answering(|_| answer(200, &[("content-type", "text/html")], "<html>"));
+    upstream.says(None);
+    for airflow in ["", "airflow = 2\n", "airflow = 3\n"] {
+        let gate = Airgate::before(&upstream.url(), airflow);
+        gate.until(airflow, |gate| gate.admin("/readyz").json()["upstreams"][0]["state"] == "degraded");
+        assert!(
+            cause(&gate).contains("answered 200, but no JSON object: is this an Airflow"),
+            "{}",
+            cause(&gate)
+        );
+        assert!(gate.is_ready());
+    }
 }
 
 /// Airflow 2 is below its base path alone, as its own `[webserver] base_url` says.
@@ -343,6 +408,39 @@ fn passwords_that_airflow_judges() {
     let issued = gate.send(post("/auth/token").json(json!({"username": "admin", "password": "admin-pw"})));
     assert_eq!(issued.status, 201);
     assert_eq!(fares(), ("up".to_owned(), String::new()));
+}
+
+/// Only log-ins break, at a worker that crashes or something in front of Airflow. It is told for as long as nothing
+/// better is known; an outage of all of it explains it.
+#[test]
+fn log_ins_that_break_alone() {
+    let breaks = Arc::new(AtomicBool::new(true));
+    let script = {
+        let breaks = breaks.clone();
+        move |seen: &Seen| match &*seen.target {
+            "/auth/token" if breaks.load(Ordering::SeqCst) => Vec::new(),
+            "/auth/token" => answer(201, &[], r#"{"access_token":"a.b.c"}"#),
+            _ => answer(200, &[], "{}"),
+        }
+    };
+    let upstream = Upstream::answering(script.clone());
+    let url = upstream.url();
+    let gate = Airgate::before(&url, "[basic]\ncache_ttl = 0\n");
+    gate.until("it is ready", Airgate::is_ready);
+    let basic = || gate.send(get("/api/v2/pools").basic("admin", "admin")).status;
+    let state = || backend(&gate, "basic_auth")["state"].clone();
+    for (breaks_now, status, expected) in [(true, 503, "down"), (false, 200, "up"), (true, 503, "down")] {
+        breaks.store(breaks_now, Ordering::SeqCst);
+        assert_eq!(basic(), status);
+        assert_eq!(state(), expected);
+        assert!(gate.is_ready());
+    }
+    upstream.kill();
+    gate.until("all of it is down", |gate| !gate.is_ready());
+    assert_eq!(state(), "down");
+    let _upstream = Closed::at(url[7..].parse().unwrap()).open(script);
+    gate.until("it is back", Airgate::is_ready);
+    assert_eq!(state(), "up");
 }
 
 /// By real Airflows: a wrong key is known before anybody has asked for anything.

@@ -20,6 +20,9 @@ use crate::ports::{Chunks, SendError, read_whole};
 /// Longest answer to a request of the gate's own. Such answers are tokens and versions.
 const MAX_ANSWER: usize = 1 << 20;
 
+/// Longest time for an address to show that it speaks TLS. What does not answer a handshake in that time does not.
+const TLS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Sends the gate's own requests over Pingora's connector.
 pub(super) struct Client {
     pub(super) connector: Connector,
@@ -58,9 +61,10 @@ impl Client {
         let name =
             host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
         peer.sni = name.trim_matches(['[', ']']).to_owned();
-        match self.connector.get_http_session(&*peer).await {
-            Ok(_) => true,
-            Err(error) => {
+        match tokio::time::timeout(TLS_TIMEOUT, self.connector.get_http_session(&*peer)).await {
+            Err(_) => false,
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
                 let told = error.to_string();
                 ["invalid peer certificate", "received fatal alert"].iter().any(|sign| told.contains(sign))
             }

@@ -24,7 +24,7 @@ use crate::ports::SendError;
 
 /// Longest time for an address to say that it is healthy.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time of that to say which Airflow it is.
+/// Longest time after that to say which Airflow it is.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all requests to one address share.
@@ -127,8 +127,8 @@ fn authority(url: &Url) -> String {
 }
 
 /// An address is healthy while Airflow's health route answers anything but a server error. What it says of the
-/// scheduler is Airflow's affair: an API that answers is of use without one. What answers neither that nor which
-/// Airflow it is gets requests too, and is doubted aloud.
+/// scheduler is Airflow's affair: an API that answers is of use without one. What does not answer as an Airflow does
+/// gets requests too, and is doubted aloud.
 pub(super) struct Check {
     pub(super) client: Arc<Client>,
     /// Which Airflow it is. `None`: it is asked, until it has said so, and again when it answers otherwise.
@@ -154,10 +154,14 @@ impl Check {
         template: &Arc<Template>,
         route: &'static str,
     ) -> Result<(), SendError> {
-        let said = self.releases.of(&target.addr);
-        let answer = match self.client.get(template, &self.base, route).await {
-            Err(SendError::Other(_)) if self.client.is_tls(template).await => {
-                return Err(SendError::Other(TLS.to_owned()));
+        let asked = self.client.get(template, &self.base, route);
+        let answer = match tokio::time::timeout(CHECK_TIMEOUT, asked).await.unwrap_or(Err(SendError::Timeout))
+        {
+            Err(SendError::Other(mut cause)) => {
+                if self.is_tls(template, self.troubles.of(&target.addr), &cause).await {
+                    cause = format!("{cause}. {TLS}");
+                }
+                return Err(SendError::Other(cause));
             }
             answer => answer?,
         };
@@ -165,44 +169,69 @@ impl Check {
         if status.is_server_error() {
             return Err(SendError::Other(format!("answered {}", status.as_u16())));
         }
-        if self.major.is_none() && !(said.is_some() && status.is_success()) {
-            self.learn(target, template, status.is_success()).await;
+        let is_object =
+            serde_json::from_slice(answer.body()).is_ok_and(|told: serde_json::Value| told.is_object());
+        let is_health = status.is_success() && is_object;
+        if self.major.is_none() && !(is_health && self.releases.of(&target.addr).is_some()) {
+            self.learn(target, template).await;
         }
         // Once it has said that it is an Airflow, it is asked as that one from the next time on.
-        let is_airflow =
-            status.is_success() || self.major.is_none() && self.releases.of(&target.addr).is_some();
-        let doubt = if is_airflow { None } else { Some(self.doubt(template, route, status).await) };
+        let has_said_so = self.major.is_none() && self.releases.of(&target.addr).is_some();
+        let doubt = if has_said_so || is_health && !self.releases.is_silent(&target.addr) {
+            None
+        } else {
+            Some(self.doubt(target, template, route, status, is_object).await)
+        };
         self.troubles.note_doubt(&target.addr, doubt);
         Ok(())
     }
 
+    /// Whether TLS is spoken there. That is asked where the cause is another than the one that was told: else it is
+    /// as it was told.
+    async fn is_tls(&self, template: &Template, told: Option<Arc<str>>, cause: &str) -> bool {
+        match told {
+            Some(told) if told.contains(cause) => told.ends_with(TLS),
+            Some(_) | None => self.client.is_tls(template).await,
+        }
+    }
+
     /// Asks which Airflow it is. That it does not answer, says nothing of its health.
-    async fn learn(&self, target: &Backend, template: &Arc<Template>, is_healthy: bool) {
+    async fn learn(&self, target: &Backend, template: &Arc<Template>) {
         let asked = releases::ask(&self.client, template, &self.base);
-        if let Ok(Ok(said)) = tokio::time::timeout(VERSION_TIMEOUT, asked).await
-            && self.releases.note(&target.addr, said)
-            && is_healthy
-        {
-            tracing::warn!(
-                upstream = %target.addr,
-                "it answers, but does not say which Airflow it is. If it cannot, set [upstream] airflow"
-            );
+        if let Ok(Ok(said)) = tokio::time::timeout(VERSION_TIMEOUT, asked).await {
+            self.releases.note(&target.addr, said);
         }
     }
 
     /// Why what answers so may be no Airflow, and what to do.
-    async fn doubt(&self, template: &Template, route: &str, status: StatusCode) -> String {
+    async fn doubt(
+        &self,
+        target: &Backend,
+        template: &Template,
+        route: &str,
+        status: StatusCode,
+        is_object: bool,
+    ) -> String {
         let answered = format!("GET {route} answered {}", status.as_u16());
-        if status == StatusCode::BAD_REQUEST && self.client.is_tls(template).await {
+        if status == StatusCode::BAD_REQUEST
+            && self.is_tls(template, self.troubles.doubt(&target.addr), &answered).await
+        {
             return format!("{answered}: {TLS}");
         }
+        let but = match (status.is_success(), is_object) {
+            (false, _) => "",
+            (true, false) => ", but no JSON object",
+            (true, true) => {
+                ", but it does not say which Airflow it is (if it cannot, set [upstream] airflow)"
+            }
+        };
         let airflow = match self.major {
             None => "an Airflow",
             Some(Major::Two) => "an Airflow 2, as [upstream] airflow says",
             Some(Major::Three) => "an Airflow 3, as [upstream] airflow says",
         };
         format!(
-            "{answered}: is this {airflow}? Look at [upstream] url. Requests are forwarded all the same: something in \
+            "{answered}{but}: is this {airflow}? Look at [upstream] url. Requests are forwarded all the same: something in \
              front of Airflow may hide that route"
         )
     }
@@ -213,8 +242,7 @@ impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
         let template = target.ext.get::<Arc<Template>>().or_err(ErrorType::InternalError, "no peer")?.clone();
         let route = self.route(target);
-        let answered = tokio::time::timeout(CHECK_TIMEOUT, self.ask(target, &template, route)).await;
-        match answered.unwrap_or(Err(SendError::Timeout)) {
+        match self.ask(target, &template, route).await {
             Ok(()) => {
                 template.unreachable.store(false, Ordering::Relaxed);
                 self.troubles.forget(&target.addr);

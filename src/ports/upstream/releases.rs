@@ -58,10 +58,14 @@ impl Releases {
         self.known().said.get(address).copied().flatten()
     }
 
-    /// Takes note of what an address says. Whether it is the first time that it says nothing.
-    pub(super) fn note(&self, address: &SocketAddr, said: Option<Major>) -> bool {
-        let before = self.known().said.insert(address.clone(), said);
-        said.is_none() && before.is_none()
+    /// Whether an address was asked, and did not say.
+    pub(super) fn is_silent(&self, address: &SocketAddr) -> bool {
+        self.known().said.get(address) == Some(&None)
+    }
+
+    /// Takes note of what an address says.
+    pub(super) fn note(&self, address: &SocketAddr, said: Option<Major>) {
+        self.known().said.insert(address.clone(), said);
     }
 
     /// An address does not answer: who answers next may be another Airflow.
