@@ -120,8 +120,10 @@ async fn every_answer_has_its_verdict() {
                 assert_eq!(&*outage.cause, format!("upstream token endpoint: {cause}"), "{name}");
                 assert_eq!(outage.retry_after.as_secs(), seconds, "{name}");
                 let told = match answer {
-                    Err(SendError::Connect(_) | SendError::Other(_)) => Health::Up,
-                    Ok(_) | Err(SendError::Timeout | SendError::TooLarge) => Health::Down(outage.cause),
+                    Err(SendError::Connect(_)) => Health::Up,
+                    Ok(_) | Err(SendError::Timeout | SendError::TooLarge | SendError::Other(_)) => {
+                        Health::Down(outage.cause)
+                    }
                 };
                 assert_eq!(source.health(), told, "{name}");
             }
