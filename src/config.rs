@@ -122,7 +122,7 @@ impl Sources {
     }
 
     fn read_with(&self, held: &[PathBuf]) -> Read {
-        let mut reading = Reading { held, ..Reading::default() };
+        let mut reading = Reading { held, system_file: Some(&self.system_file), ..Reading::default() };
         let findings = &mut reading.findings;
         for name in self.unreadable.iter().filter(|n| n.starts_with("AIRGATE_") || n.starts_with("AIRFLOW_"))
         {
@@ -286,6 +286,7 @@ fn fab_section(merged: &Layer) -> FabSection {
 #[derive(Default)]
 struct Reading<'a> {
     held: &'a [PathBuf],
+    system_file: Option<&'a Path>,
     findings: Findings,
     sources: Vec<String>,
     files: Vec<PathBuf>,
@@ -295,8 +296,10 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Whether a file that is not there was read for the configuration in force, which is an error then.
     fn is_gone(&mut self, path: &Path, name: &str) -> bool {
-        // Where the working directory is gone, nobody can say any more where a path in it is.
-        let is_lost = |held: &Path| path.is_relative() && held.ends_with(path);
+        // Where the working directory is gone, nobody can say any more where a path in it is. The system's file is
+        // looked for by itself.
+        let is_lost =
+            |held: &Path| path.is_relative() && held.ends_with(path) && self.system_file != Some(held);
         let is_held = self.held.iter().any(|held| held == path || is_lost(held));
         if is_held {
             let message =

@@ -332,9 +332,19 @@ fn a_file_that_the_process_before_has_read_must_be_there() {
     let file = case.folder.path().join("airgate.toml");
     case.sources.held = vec![file.clone()];
     assert!(matches!(&case.errors()[..], [one] if one.starts_with("airgate.toml: is gone")));
-    let mut case = case.toml("");
+    let case = case.toml("");
     assert_eq!(case.loaded().found, [file]);
 
+    // The working directory is gone, and what was read was not in it.
+    let mut case = Case::new().file("etc/airgate.toml", "");
+    let system_file = case.sources.system_file.clone();
+    (case.sources.directory, case.sources.held) = (PathBuf::new(), vec![system_file.clone()]);
+    assert_eq!(case.loaded().found, std::slice::from_ref(&system_file));
+    std::fs::remove_file(&system_file).unwrap();
+    let errors = case.errors();
+    assert!(matches!(&errors[..], [one] if one.contains("etc/airgate.toml: is gone")), "{errors:?}");
+
+    let mut case = Case::new().toml("");
     let named = case.folder.path().join("airgate.toml").display().to_string();
     case.sources.directory = PathBuf::new();
     let case = case.conf(&named).variable("AIRFLOW_HOME", "nowhere");
