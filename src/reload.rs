@@ -14,6 +14,8 @@ use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 
 use crate::assemble::{Kept, assemble, log_error, log_settings, release};
+use crate::config::layer::Findings;
+use crate::config::resolve::checks::listeners::upstream_is_ours;
 use crate::config::settings::Airflow;
 use crate::config::{Loaded, Rejected, Release, Settings, Shown};
 use crate::metrics::{Metrics, Reload};
@@ -286,6 +288,12 @@ impl Reloader {
         let loaded = read.map_err(|rejected| rejected.errors.to_string())?;
         let in_force = InForce::new(&loaded, SystemTime::now());
         let Loaded { settings, mut warnings, .. } = loaded;
+        // Where the start had it listen, it still does, whatever is written now.
+        let mut findings = Findings::default();
+        upstream_is_ours(&settings.upstream.urls, &self.first.settings, &mut findings);
+        findings.errors.into_result().map_err(|errors| {
+            format!("{errors}. A changed listen takes effect with an upgrade (SIGUSR2) or a restart")
+        })?;
         let logs = self.logs.prepare(&log_settings(&settings.log)).map_err(|failure| {
             log_error(&settings.log, &failure)
                 .map_or_else(|| failure.to_string(), |errors| errors.to_string())

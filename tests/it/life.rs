@@ -106,6 +106,29 @@ fn a_file_that_goes_during_the_start_is_missed() {
     assert_eq!(airgate.send(good()).status, 403);
 }
 
+/// Where it listens waits for an upgrade: the former place is its own until then.
+#[test]
+fn a_reload_does_not_make_it_its_own_upstream() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}", folder.path().join("airgate.sock").display());
+    let written = |listen: &str, url: &str| {
+        format!(
+            "[server]\nlisten = \"{listen}\"\n[upstream]\nurl = \"{url}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n"
+        )
+    };
+    let setup = Airgate::with(written(&format!("127.0.0.1:0,{socket}"), &upstream.url()));
+    // Without the place that tests set, which would go before the file's.
+    let airgate = after("set -- \"${@:1:3}\" \"${@:6}\"", setup).start();
+    assert_eq!(airgate.send(good()).status, 200);
+    std::fs::write(airgate.config(), written("127.0.0.1:0", &socket)).unwrap();
+    airgate.signal("HUP");
+    let refused = airgate.logs("the old one stays in force");
+    assert!(refused.contains(&format!("{socket} is airgate itself")), "{refused}");
+    assert!(refused.contains("A changed listen takes effect with an upgrade"), "{refused}");
+    assert_eq!(airgate.send(good()).status, 200);
+}
+
 #[test]
 fn a_hang_up_puts_the_new_configuration_in_force() {
     let (old, new) = (Upstream::start(), Upstream::start());

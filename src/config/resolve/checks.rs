@@ -4,7 +4,7 @@ mod advice;
 mod keycloak;
 mod keytab;
 mod ldap;
-mod listeners;
+pub mod listeners;
 
 use crate::config::layer::Findings;
 use crate::config::location::Location;

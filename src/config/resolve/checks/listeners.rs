@@ -9,7 +9,7 @@ use crate::config::settings::{Listen, Settings, UpstreamUrl};
 
 pub(super) fn check(settings: &Settings, findings: &mut Findings) {
     taken_twice(settings, findings);
-    upstream_is_ours(settings, findings);
+    upstream_is_ours(&settings.upstream.urls, settings, findings);
 }
 
 fn places(settings: &Settings) -> impl Iterator<Item = (&'static Opt, &Located<Listen>)> {
@@ -35,10 +35,11 @@ fn taken_twice(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-/// A request would go round in a circle, until there is no connection left.
-fn upstream_is_ours(settings: &Settings, findings: &mut Findings) {
-    for url in &settings.upstream.urls {
-        let Some((option, listen)) = places(settings).find(|(_, listen)| leads_to(url, listen)) else {
+/// Adds each of `urls` at which an airgate with the settings `ours` listens. A request would go round in a circle,
+/// until there is no connection left.
+pub fn upstream_is_ours(urls: &[Located<UpstreamUrl>], ours: &Settings, findings: &mut Findings) {
+    for url in urls {
+        let Some((option, listen)) = places(ours).find(|(_, listen)| leads_to(url, listen)) else {
             continue;
         };
         let (title, listens) = (o::UPSTREAM_URL.title(), option.title());
