@@ -64,7 +64,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: impl Program
             run::run(sources(), program, &mut err)
         }
         Command::Check(_) => check::check(&sources(), &program, &mut out, &mut err).into(),
-        Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets, .. } } => {
+        Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets, .. }, .. } => {
             let secrets = if show_secrets { get_value::Secrets::Shown } else { get_value::Secrets::Kept };
             get_value::get_value(&sources(), &section, &key, secrets, &mut out, &mut err).into()
         }
@@ -135,27 +135,31 @@ impl Arguments {
     fn parts(self) -> Result<(SourceArguments, Command), clap::Error> {
         let Self { sources: mut before, command } = self;
         let mut command = command.unwrap_or(Command::Run(SourceArguments::default()));
-        let Some(after) = command.sources() else {
+        let places = command.sources();
+        if places.is_empty() {
             if before.conf.is_some() || !before.assignments.is_empty() {
                 let message = "--conf and --set mean nothing to this command, which reads no configuration";
                 return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
             }
             return Ok((before, command));
-        };
-        before.conf = after.conf.take().or(before.conf);
-        before.assignments.append(&mut after.assignments);
+        }
+        for after in places {
+            before.conf = after.conf.take().or(before.conf);
+            before.assignments.append(&mut after.assignments);
+        }
         Ok((before, command))
     }
 }
 
 impl Command {
-    /// The sources of a command that has some.
-    fn sources(&mut self) -> Option<&mut SourceArguments> {
+    /// The sources of a command, as often as it can name them: none where it reads no configuration.
+    fn sources(&mut self) -> Vec<&mut SourceArguments> {
         match self {
-            Self::Run(sources)
-            | Self::Check(sources)
-            | Self::Config { command: ConfigCommand::GetValue { sources, .. } } => Some(sources),
-            Self::HashPassword | Self::Generate { .. } => None,
+            Self::Run(sources) | Self::Check(sources) => vec![sources],
+            Self::Config { sources, command: ConfigCommand::GetValue { sources: after, .. } } => {
+                vec![sources, after]
+            }
+            Self::HashPassword | Self::Generate { .. } => Vec::new(),
         }
     }
 }
@@ -193,6 +197,8 @@ enum Command {
 
     /// Look at the configuration
     Config {
+        #[command(flatten)]
+        sources: SourceArguments,
         #[command(subcommand)]
         command: ConfigCommand,
     },
@@ -328,10 +334,12 @@ mod tests {
             let set = Assignment { section: "api".into(), key: "x".into(), value: "1".into() };
             assert_eq!(sources.assignments, [set], "{arguments:?}");
         }
-        let arguments = ["--set", "a.b=1", "config", "get-value", "--set", "a.b=2", "a", "b"];
+        let arguments = ["--set", "a.b=1", "config", "--conf", "a.toml", "--set", "a.b=2", "get-value"];
+        let arguments = [&arguments[..], &["--set", "a.b=3", "a", "b"]].concat();
         let (sources, _) = parse(&arguments).unwrap().parts().unwrap();
+        assert_eq!(sources.conf, Some(PathBuf::from("a.toml")));
         let values: Vec<_> = sources.assignments.iter().map(|set| set.value.as_str()).collect();
-        assert_eq!(values, ["1", "2"], "the last counts");
+        assert_eq!(values, ["1", "2", "3"], "the last counts");
     }
 
     #[test]
