@@ -38,5 +38,9 @@ fn of_git() -> Option<String> {
     if Path::new(&log).exists() {
         println!("cargo:rerun-if-changed={log}");
     }
-    git(&["rev-parse", "--short=12", "HEAD"])
+    // What else the program is made of: with a change of it that is not committed, the revision ends in -dirty.
+    for part in ["src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo:rerun-if-changed={part}");
+    }
+    git(&["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"])
 }

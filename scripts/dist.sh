@@ -17,12 +17,17 @@ case $what in airgate | bench) ;; *) die "dist.sh builds airgate, or measures (b
 
 find_bolt() {
   local tool
-  for tool in "${LLVM_BOLT-}" llvm-bolt $(compgen -c llvm-bolt- | grep -x 'llvm-bolt-[0-9]*' | sort -rV); do
+  if [ -n "${LLVM_BOLT-}" ]; then
+    command -v "$LLVM_BOLT"
+    return
+  fi
+  for tool in llvm-bolt $(compgen -c llvm-bolt- | grep -x 'llvm-bolt-[0-9]*' | sort -rV); do
     if command -v "$tool"; then return; fi
   done
   return 1
 }
 bolt=$(find_bolt) || {
+  [ -z "${LLVM_BOLT-}" ] || die "LLVM_BOLT=$LLVM_BOLT is no command"
   say "note: there is no llvm-bolt (Debian: bolt-22), so the code lies as it comes"
   [ "$what" = airgate ] || exec cargo bench --locked --profile dist --bench throughput
   exec cargo build --locked --profile dist --bin airgate
@@ -30,7 +35,8 @@ bolt=$(find_bolt) || {
 # of the same release
 merge=${bolt%llvm-bolt*}merge-fdata${bolt##*llvm-bolt}
 
-target=${CARGO_TARGET_DIR:-$ROOT/target}
+# What is built is also run from elsewhere.
+target=$(realpath -m "${CARGO_TARGET_DIR:-$ROOT/target}")
 folder=$target/bolt/$what
 mkdir -p "$folder" "$target/dist"
 

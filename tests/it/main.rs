@@ -3,6 +3,7 @@
 mod airflow2;
 mod bad_input;
 mod browser;
+mod build;
 mod callout;
 mod clamp;
 mod command_line;
