@@ -81,7 +81,7 @@ fn translated_bodies_take_hardly_more_than_twice_their_room() {
         })
     };
     let gate = Airgate::before(&upstream.url(), &format!("[api_auth]\njwt_secret = \"{SECRET}\"\n"));
-    let before = gate.memory();
+    let before = gate.allocated();
     let send = |user: &str| {
         let mut connection = Connection::open(gate.address()).unwrap();
         connection.write(&of(user, LENGTH - 100).bytes(gate.address())).unwrap();
@@ -93,7 +93,7 @@ fn translated_bodies_take_hardly_more_than_twice_their_room() {
     for (user, name) in [("a", "more of the first"), ("d", "of somebody else")] {
         assert_eq!(send(user).read("POST").unwrap().status, 503, "{name}");
     }
-    let more = gate.memory() - before;
+    let more = gate.allocated() - before;
     answers.wait();
     for mut connection in asked {
         assert_eq!(connection.read("POST").unwrap().status, 200);

@@ -196,7 +196,7 @@ fn a_long_log_comes_whole() {
     };
     let short = asked("text/plain").text();
     asked("application/json");
-    let before = gate.memory();
+    let before = gate.allocated();
     let file = "logs/dag_id=fx_work/run_id=fx_work_1/task_id=say/attempt=1.log";
     let _grown = Grown::by(
         airflow.home.join(file),
@@ -217,7 +217,7 @@ fn a_long_log_comes_whole() {
     let printed = printed.strip_prefix("[('', '").and_then(|rest| rest.strip_suffix("')]")).unwrap();
     assert_eq!(printed.replace("\\n", "\n").replace("\\'", "'"), text);
     assert_eq!(answer["continuation_token"], "airgate-end-of-log");
-    let grown = gate.memory().saturating_sub(before);
+    let grown = gate.allocated().saturating_sub(before);
     assert!(grown < 24 << 20, "{grown} bytes more");
 }
 
@@ -381,10 +381,10 @@ fn an_answer_without_end_is_given_up() {
         }
     });
     let gate = recording(&upstream);
-    let before = gate.memory();
+    let before = gate.allocated();
     let answer = gate.send(get("/api/v1/pools").bearer("a.b.c"));
     assert_eq!(answer.status, 502, "{}", answer.text());
-    let grown = gate.memory().saturating_sub(before);
+    let grown = gate.allocated().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more");
 }
 

@@ -312,10 +312,19 @@ impl Airgate {
         self.child.id()
     }
 
-    /// How much memory it has in use, in bytes.
+    /// How much memory it has in use, in bytes, what it has read of its own file included.
     pub fn memory(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// How much of that it has allocated.
+    pub fn allocated(&self) -> usize {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
