@@ -4,12 +4,15 @@
 
 mod members;
 
+use std::borrow::Cow;
+use std::fmt;
+
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
-use members::MAX_READ;
-pub use members::Members;
+pub use members::{MAX_READ, Members};
 
 use super::fault::Fault;
 use super::python::{repr, repr_text};
@@ -197,7 +200,8 @@ impl Read {
         // What users keep is not read, however much it is.
         let is_kept = property.kind == Type::Any
             || (property.kind == Type::Object && raw.starts_with('{'))
-            || (property.kind == Type::Text && raw.starts_with('"'));
+            || (property.kind == Type::Text && raw.starts_with('"'))
+            || (property.kind == Type::Texts && raw.len() > MAX_READ && are_texts(raw));
         let invalid = || Fault::bad_request("Request body is not valid JSON");
         if is_kept {
             // Half of a surrogate pair is no text.
@@ -292,6 +296,24 @@ impl Read {
     }
 }
 
+/// Whether it is a list of texts. Nothing of it is kept meanwhile.
+fn are_texts(json: &str) -> bool {
+    struct Texts;
+    impl<'de> Visitor<'de> for Texts {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<(), A::Error> {
+            while texts.next_element::<Cow<'de, str>>()?.is_some() {}
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(json).deserialize_seq(Texts).is_ok()
+}
+
 impl Type {
     /// What OpenAPI calls it.
     fn name(self) -> &'static str {
@@ -316,6 +338,7 @@ mod tests {
         must("uri", Type::Text, Need::Document).today("asset"),
         must("conn_type", Type::Text, Need::Model),
         may("slots", Type::Whole),
+        may("ids", Type::Texts),
         may("conf", Type::Object).or_null(),
         may("extra", Type::Object).null_in_model(),
         may("page_limit", Type::PageLimit),
@@ -372,10 +395,19 @@ mod tests {
     /// Each element takes many times what is written.
     #[test]
     fn what_is_read_is_not_too_long() {
-        let list = format!("[{}1]", "1,".repeat(MAX_READ / 2));
-        assert!(matches!(Members::parse(&list.clone().into()), Err(Fault::Refused(_))));
-        let expected = Err("'slots' is too long".to_owned());
-        assert_eq!(read(&format!("{{\"slots\":{list}}}")).map(|read| read.today.json()), expected);
+        let list = |of: &str| format!("[{of}{}]", format!(",{of}").repeat(MAX_READ / of.len()));
+        assert!(matches!(Members::parse(&list("1").into()), Err(Fault::Refused(_))));
+        for (name, value, expected) in [
+            ("slots", list("1"), Err("'slots' is too long")),
+            ("slots", list(r#"{"":0}"#), Err("'slots' is too long")),
+            ("ids", list(r#"{"":0}"#), Err("'ids' is too long")),
+            ("ids", format!("[{},1]", list(r#""a""#).trim_matches(['[', ']'])), Err("'ids' is too long")),
+            ("ids", list(r#""a""#), Ok(())),
+        ] {
+            let body = format!(r#"{{"name":"n","uri":"u","conn_type":"t","{name}":{value}}}"#);
+            let sent = read(&body).map(|read| read.today.raw(name).map(str::to_owned));
+            assert_eq!(sent, expected.map(|()| Some(value)).map_err(str::to_owned), "{name}");
+        }
     }
 
     /// What is sent on lies where it came, and not once more beside it.

@@ -12,8 +12,9 @@ use crate::gate::translate::python::repr;
 use crate::gate::translate::shape::Object;
 use crate::gate::translate::value;
 
-/// Longest JSON that is read into what it means: that takes up to twenty times as much memory.
-pub(super) const MAX_READ: usize = 1 << 20;
+/// Longest JSON of a client's, in bytes, that is read into values: those take up to a hundred times as much memory, for
+/// a list of small objects. What is longer and of use is a text, an object that is sent on as it is, or a list of texts.
+pub const MAX_READ: usize = 64 << 10;
 
 /// The members of a JSON object, in order, with their values as they were written: parts of the body that they came
 /// in, of which there is one copy, however large it is.

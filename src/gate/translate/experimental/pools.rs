@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::words::{list, listed, members, total};
 use crate::gate::translate::asked::Asked;
-use crate::gate::translate::body::Members;
+use crate::gate::translate::body::{MAX_READ, Members};
 use crate::gate::translate::calls::Call;
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::row::{Answer, Body, Row, Text, Work, Working, delete, get, not_found, post};
@@ -123,7 +123,11 @@ fn create(asked: &Asked) -> Working<'_> {
 
 /// As `int` reads it: a number or a text.
 fn slots(came: &Members) -> Result<i64, Fault> {
-    let given: Value = came.raw("slots").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let raw = came.raw("slots").unwrap_or("null");
+    if raw.len() > MAX_READ {
+        return Err(Fault::bad_request("Bad value for `slots`"));
+    }
+    let given: Value = serde_json::from_str(raw).unwrap_or_default();
     let read = match &given {
         Value::String(text) => value::whole(text),
         Value::Number(number) => number.as_i64(),

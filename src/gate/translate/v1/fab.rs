@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::mask::{self, UPDATE_MASK};
 use super::providers::pages;
 use crate::gate::translate::asked::{Asked, Told};
-use crate::gate::translate::body::{Need, Property, Type, may, must, read_only};
+use crate::gate::translate::body::{MAX_READ, Need, Property, Type, may, must, read_only};
 use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{LIMIT, OFFSET, order};
@@ -218,6 +218,9 @@ fn change_role(asked: &Asked) -> Working<'_> {
             sent.set("name", crate::gate::translate::value::json(asked.params.get("role_name")));
         }
         if let Some(added) = sent.raw("actions") {
+            if added.len() > MAX_READ {
+                return Err(Fault::bad_request("'actions' is too long"));
+            }
             let added: Vec<&RawValue> = serde_json::from_str(added)
                 .map_err(|_| Fault::bad_request("actions are not of type 'array' - 'actions'"))?;
             let role = good(asked, asked.call_to(http::Method::GET, asked.row.new.path)?).await?;
