@@ -185,7 +185,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let (stop, stopping) = watch::channel(false);
     let plain = proxy(&settings, threads, shared.clone());
     let in_force = shared.snapshot.clone();
-    let secure = plain.with_tls(Arc::new(move || in_force.load().tls.clone()));
+    let secure = plain.with_tls(Arc::new(move || in_force.load().tls.clone()), drain.clone());
     let (sockets, ports): (Vec<_>, Vec<_>) = serving.into_iter().partition(|bound| bound.is_unix());
     // All that can fail has been done. What is accepted from here on is served to its end.
     inherited.ready()?;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::tls::Tls;
 use super::{CLIENT_IDLE, convert};
+use crate::drain::Drain;
 use crate::metrics::{Metrics, Rejected};
 use crate::request::Site;
 use watched::{Begins, Facts, Watched};
@@ -110,7 +111,7 @@ pub struct Limited<A> {
     inner: Arc<A>,
     open: Arc<Open>,
     header_timeout: Duration,
-    tls: Option<TlsInForce>,
+    tls: Option<(TlsInForce, Arc<Drain>)>,
 }
 
 /// Says how TLS is spoken on a new connection; `None` is not at all.
@@ -144,10 +145,11 @@ impl<A> Limited<A> {
     }
 
     /// The same application, with the same limits for both together, for listeners that may have TLS. The
-    /// client has `header_timeout` to agree on it, and then as long again for its first head.
-    pub fn with_tls(&self, tls: TlsInForce) -> Self {
+    /// client has `header_timeout` to agree on it, and then as long again for its first head. Connections of HTTP/2,
+    /// which need TLS, are counted in `drain`.
+    pub fn with_tls(&self, tls: TlsInForce, drain: Arc<Drain>) -> Self {
         let (inner, open) = (self.inner.clone(), self.open.clone());
-        Self { inner, open, header_timeout: self.header_timeout, tls: Some(tls) }
+        Self { inner, open, header_timeout: self.header_timeout, tls: Some((tls, drain)) }
     }
 
     async fn secured(&self, tls: Arc<Tls>, stream: Stream) -> Option<Stream> {
@@ -170,13 +172,13 @@ impl<A: ServerApp + Send + Sync + 'static> Limited<A> {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical()));
         let _place = self.open.take(address)?;
-        let stream = match self.tls.as_ref().and_then(|tls| tls()) {
+        let stream = match self.tls.as_ref().and_then(|(tls, _)| tls()) {
             Some(tls) => Box::pin(self.secured(tls, stream)).await?,
             None => stream,
         };
-        let is_http2 = is_http2(&stream);
+        let http2 = self.tls.as_ref().filter(|_| is_http2(&stream)).map(|(_, drain)| drain.enter_http2());
         let mut watched = Watched::new(stream, address, self.header_timeout, self.open.metrics.clone());
-        if is_http2 {
+        if http2.is_some() {
             // Of HTTP/2 nobody else waits for the first head. After it an idle connection is closed.
             watched.await_request();
         }
