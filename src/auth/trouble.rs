@@ -14,10 +14,24 @@ use crate::ports::{HttpClient, SendError};
 /// Whether it answers at all is watched all the time, and told as it is at the moment: it comes back whether
 /// or not somebody logs in. An answer that tells nothing (a 500, say), or none where others are answered, is known
 /// from log-ins alone. It stands until a better one comes, or the upstream itself is seen to be down, which explains
-/// it, or for [`Trouble::TOLD`], since the next log-in may be days away.
+/// it, or for [`Trouble::TOLD`], since the next log-in may be days away. One alone is chance as often as not, and tells
+/// of something degraded; it is down with the next that fares no better.
 #[derive(Default)]
 pub struct Trouble {
-    last: ArcSwapOption<(Arc<str>, Instant)>,
+    last: ArcSwapOption<Useless>,
+}
+
+struct Useless {
+    cause: Arc<str>,
+    at: Instant,
+    /// The one before was useless, too.
+    again: bool,
+}
+
+impl Useless {
+    fn is_told(&self) -> bool {
+        self.at.elapsed() < Trouble::TOLD
+    }
 }
 
 impl Trouble {
@@ -33,7 +47,8 @@ impl Trouble {
 
     /// There was an answer that tells nothing.
     pub fn note(&self, cause: &Arc<str>) {
-        self.last.store(Some(Arc::new((Arc::clone(cause), Instant::now()))));
+        let again = self.last.load().as_ref().is_some_and(|last| last.is_told());
+        self.last.store(Some(Arc::new(Useless { cause: Arc::clone(cause), at: Instant::now(), again })));
     }
 
     /// There was no answer. That there was no connection is the upstream's own trouble, of which its health tells.
@@ -52,8 +67,10 @@ impl Trouble {
             return Health::Down(format!("upstream: {cause}").into());
         }
         match &*self.last.load() {
-            Some(last) if last.1.elapsed() < Self::TOLD => Health::Down(Arc::clone(&last.0)),
-            Some(_) | None => Health::Up,
+            Some(last) if !last.is_told() => Health::Up,
+            Some(last) if last.again => Health::Down(Arc::clone(&last.cause)),
+            Some(last) => Health::Degraded(Arc::clone(&last.cause)),
+            None => Health::Up,
         }
     }
 }
@@ -99,15 +116,19 @@ mod tests {
 
         for error in [SendError::Timeout, SendError::TooLarge, SendError::Other("closed".into())] {
             trouble.note_failure(&error, &"no use".into());
-            assert_eq!(trouble.health(&upstream), down("no use"), "{error}");
+            assert_eq!(trouble.health(&upstream), Health::Degraded("no use".into()), "{error}");
+            trouble.note_failure(&error, &"again".into());
+            assert_eq!(trouble.health(&upstream), down("again"), "{error}");
             trouble.end();
             assert_eq!(trouble.health(&upstream), Health::Up, "{error}");
         }
 
-        trouble.note(&"answered 500".into());
-        tokio::time::advance(Trouble::TOLD - Duration::from_millis(1)).await;
-        assert_eq!(trouble.health(&upstream), down("answered 500"));
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(trouble.health(&upstream), Health::Up);
+        for _ in 0..2 {
+            trouble.note(&"answered 500".into());
+            tokio::time::advance(Trouble::TOLD - Duration::from_millis(1)).await;
+            assert_eq!(trouble.health(&upstream), Health::Degraded("answered 500".into()));
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert_eq!(trouble.health(&upstream), Health::Up);
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! What is said of an Airflow that does not answer: what was asked and what came back, on `/readyz`, on the status
 //! page, and in one line of the log.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
@@ -401,8 +402,10 @@ fn passwords_that_airflow_judges() {
     assert_eq!(fares(), ("up".to_owned(), String::new()));
 
     is_ill.store(true, Ordering::SeqCst);
-    assert_eq!(basic(), 503);
-    assert_eq!(fares(), ("down".to_owned(), "upstream token endpoint: answered 500".to_owned()));
+    for state in ["degraded", "down"] {
+        assert_eq!(basic(), 503);
+        assert_eq!(fares(), (state.to_owned(), "upstream token endpoint: answered 500".to_owned()));
+    }
     assert!(gate.is_ready());
     is_ill.store(false, Ordering::SeqCst);
     let issued = gate.send(post("/auth/token").json(json!({"username": "admin", "password": "admin-pw"})));
@@ -429,7 +432,9 @@ fn log_ins_that_break_alone() {
     gate.until("it is ready", Airgate::is_ready);
     let basic = || gate.send(get("/api/v2/pools").basic("admin", "admin")).status;
     let state = || backend(&gate, "basic_auth")["state"].clone();
-    for (breaks_now, status, expected) in [(true, 503, "down"), (false, 200, "up"), (true, 503, "down")] {
+    for (breaks_now, status, expected) in
+        [(true, 503, "degraded"), (true, 503, "down"), (false, 200, "up"), (true, 503, "degraded")]
+    {
         breaks.store(breaks_now, Ordering::SeqCst);
         assert_eq!(basic(), status);
         assert_eq!(state(), expected);
@@ -441,6 +446,32 @@ fn log_ins_that_break_alone() {
     let _upstream = Closed::at(url[7..].parse().unwrap()).open(script);
     gate.until("it is back", Airgate::is_ready);
     assert_eq!(state(), "up");
+}
+
+/// Airflow closes a kept connection the moment a log-in arrives on it: that one is asked again on another.
+#[test]
+fn a_log_in_on_a_connection_that_is_just_closed() {
+    let closed = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let closed = closed.clone();
+        let kept = Mutex::new(HashSet::new());
+        move |seen: &Seen| {
+            // The second request of each connection is read and not answered.
+            if seen.target == "/auth/token" && !kept.lock().unwrap().insert(seen.connection) {
+                closed.fetch_add(1, Ordering::SeqCst);
+                return Vec::new();
+            }
+            answer(201, &[], r#"{"access_token":"a.b.c"}"#)
+        }
+    };
+    let upstream = Upstream::answering(script);
+    let gate = Airgate::before(&upstream.url(), "[basic]\ncache_ttl = 0\n[server]\nthreads = 1\n");
+    gate.until("it is ready", Airgate::is_ready);
+    for _ in 0..4 {
+        assert_eq!(gate.send(get("/api/v2/pools").basic("admin", "admin")).status, 201);
+        assert_eq!(backend(&gate, "basic_auth")["state"], "up");
+    }
+    assert_ne!(closed.load(Ordering::SeqCst), 0);
 }
 
 /// By real Airflows: a wrong key is known before anybody has asked for anything.

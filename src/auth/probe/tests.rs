@@ -74,7 +74,7 @@ async fn a_credential_is_good_where_it_makes_a_difference() {
         assert_eq!(told, *expected, "{name}");
         let health = match &asked {
             Ok(_) => Health::Up,
-            Err(outage) => Health::Down(Arc::clone(&outage.cause)),
+            Err(outage) => Health::Degraded(Arc::clone(&outage.cause)),
         };
         assert_eq!(probe.health(), health, "{name}");
     }

@@ -71,7 +71,8 @@ impl Client {
         }
     }
 
-    /// The whole answer, which is short.
+    /// The whole answer, which is short. A request that met a connection which the upstream was just closing is sent
+    /// once more: what is asked so changes nothing, and the second token of a log-in does no harm.
     pub(super) async fn send(
         self: &Arc<Self>,
         template: Arc<Template>,
@@ -79,23 +80,32 @@ impl Client {
     ) -> Result<http::Response<Bytes>, SendError> {
         let limit = self.read_timeout;
         let exchange = async {
-            let (head, mut body) = self.open(template, request).await?.into_parts();
+            let (head, mut body) = self.ask(template, request, true).await?.into_parts();
             let body = read_whole(&mut body, MAX_ANSWER).await?;
             Ok(http::Response::from_parts(head, body))
         };
         tokio::time::timeout(limit, exchange).await.map_err(|_| SendError::Timeout)?
     }
 
-    /// The head of the answer, and its body. A safe request that met a connection which the upstream was just
-    /// closing is sent once more.
+    /// The head of the answer, and its body. A safe request (RFC 9110, section 9.2.1) that met a connection which the
+    /// upstream was just closing is sent once more.
     pub(super) async fn open(
         self: &Arc<Self>,
         template: Arc<Template>,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Body>, SendError> {
+        let is_safe = request.method().is_safe();
+        self.ask(template, request, is_safe).await
+    }
+
+    async fn ask(
+        self: &Arc<Self>,
+        template: Arc<Template>,
+        request: http::Request<Bytes>,
+        mut again: bool,
+    ) -> Result<http::Response<Body>, SendError> {
         let (head, sent) = request.into_parts();
         let head = request_head(&template.host, &head, sent.len()).map_err(|error| broken(&error))?;
-        let mut again = head.method.is_safe();
         loop {
             match self.try_open(&template, head.clone(), sent.clone()).await {
                 Err(Failed::Stale) if again => again = false,

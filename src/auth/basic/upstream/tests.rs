@@ -122,7 +122,7 @@ async fn every_answer_has_its_verdict() {
                 let told = match answer {
                     Err(SendError::Connect(_)) => Health::Up,
                     Ok(_) | Err(SendError::Timeout | SendError::TooLarge | SendError::Other(_)) => {
-                        Health::Down(outage.cause)
+                        Health::Degraded(outage.cause)
                     }
                 };
                 assert_eq!(source.health(), told, "{name}");
