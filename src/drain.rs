@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// How long connections of HTTP/2 have to send what has been answered, and to hear from their clients that no request
-/// is on its way. A client that is gone without a word must not hold a stop for longer.
-const LAST_FRAMES: Duration = Duration::from_secs(5);
+/// is on its way. A stop ends within a second of the last answer, whatever has become of a client.
+const LAST_FRAMES: Duration = Duration::from_millis(800);
 
 /// The requests whose head has been read and whose answer is not out, and whether we are leaving.
 #[derive(Default)]

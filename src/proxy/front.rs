@@ -27,8 +27,9 @@ use crate::metrics::{Metrics, Rejected};
 use crate::request::Site;
 use watched::{Begins, Facts, Watched};
 
-/// How long connections that are idle when it ends are kept for a request that may be on its way.
-const LAST_HEADS: Duration = Duration::from_millis(200);
+/// How long connections that are idle when it ends are kept for a request that may be on its way: some round trips of a
+/// client far away, or a turn on a busy machine.
+const LAST_HEADS: Duration = Duration::from_millis(500);
 
 /// The head of this session's request has been read: the deadline is met.
 pub fn head_is_read(session: &ServerSession) {
@@ -201,7 +202,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Limited<A> {
     async fn cleanup(&self) {
         let waited = tokio::time::Instant::now();
         while self.open.all.load(std::sync::atomic::Ordering::Relaxed) > 0 && waited.elapsed() < LAST_HEADS {
-            tokio::time::sleep(LAST_HEADS / 20).await;
+            tokio::time::sleep(LAST_HEADS / 50).await;
         }
         self.inner.cleanup().await;
     }
