@@ -175,7 +175,6 @@ impl Proxy {
             }
         };
         let user = ctx.outcome.grant.as_ref().map(|grant| &grant.identity);
-        // Kept until the work is done.
         let mut place = self.shared.room.place(ctx.snapshot.room, user, ctx.peer.address);
         let body = if pending.takes_body() {
             convert::read_body(session, max, self.shared.body_timeout, &mut place).await?
@@ -196,10 +195,15 @@ impl Proxy {
             ctx.answered = Some(Instant::now());
         }
         match &resumed {
-            Some(Resumed::Forwarded(_)) => ctx.place = Some(place),
-            Some(Resumed::Whole(_) | Resumed::Streamed(..)) => {}
+            // What was done is told in any case; that is about as long as what came.
+            Some(Resumed::Whole(reply)) if head.method.is_safe() => {
+                place.grow(reply.body.len()).map_err(Problem::NoRoom)?;
+            }
+            Some(Resumed::Whole(_) | Resumed::Streamed(..) | Resumed::Forwarded(_)) => {}
             None => ctx.outcome.refused = Some("client_gone"),
         }
+        // Until the answer is written: a client may be slow to read it.
+        ctx.place = Some(place);
         Ok(resumed)
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use crate::support::tls::{self, Client};
 use crate::support::token::{self, SECRET};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Ask, Connection, Upstream, post};
+use crate::support::{Airgate, Ask, Connection, Upstream, get, post};
 
 /// In front of an Airflow that sets variables. Bodies may be as large as they can, and have a minute to come.
 fn gate() -> (Upstream, Airgate) {
@@ -167,6 +167,24 @@ fn each_user_has_a_share_and_gives_it_back() {
     gate.until("it is given back", |_| send("admin", 300_000) == 200);
     drop(second);
     gate.until("all is given back", |_| send("other", 30 << 20) == 200);
+}
+
+/// An answer has room until it is written: who does not read what he asked for gets no more of it.
+#[test]
+fn answers_that_nobody_reads_have_a_share() {
+    let upstream = Upstream::answering(|_| {
+        let value = "b".repeat(10 << 20);
+        answer(200, &[], &format!("{{\"key\":\"a\",\"value\":\"{value}\",\"description\":null}}"))
+    });
+    let gate = Airgate::before(&upstream.url(), &format!("[api_auth]\njwt_secret = \"{SECRET}\"\n"));
+    let ask = |user: &str| get("/api/v1/variables/a").bearer(&token::good(user));
+    let mut unread = Connection::open(gate.address()).unwrap();
+    unread.write(&ask("admin").bytes(gate.address())).unwrap();
+    assert!(unread.line().starts_with("HTTP/1.1 200"));
+    assert_eq!(ask("admin").send(gate.address()).status, 503);
+    assert_eq!(ask("viewer").send(gate.address()).status, 200, "another has a share");
+    drop(unread);
+    gate.until("it is given back", |_| ask("admin").send(gate.address()).status == 200);
 }
 
 /// Log-ins whose bodies are large and do not end, by clients without a credential: their memory is bounded, and keeps
