@@ -390,6 +390,12 @@ mod tests {
         };
         assert_eq!(body(Members::MOST).unwrap().names().count(), Members::MOST);
         assert!(matches!(body(Members::MOST + 1), Err(Fault::Refused(_))));
+        let named =
+            |length| Members::parse(&format!("{{\"name\":1,\"{}\":2}}", "\u{7f}".repeat(length)).into());
+        assert!(named(Members::LONGEST_NAME).is_ok());
+        let Err(Fault::Refused(refusal)) = named(Members::LONGEST_NAME + 1) else { panic!("it is read") };
+        let detail = "Request body has a member whose name is longer than 256 bytes";
+        assert_eq!(refusal.detail.as_deref(), Some(detail));
     }
 
     /// Each element takes many times what is written.

@@ -29,14 +29,22 @@ pub struct Refusal {
     pub documented: bool,
 }
 
+/// Longest detail of a refusal, in bytes. It quotes what came, escaped: that must not make a large answer of a large
+/// request.
+const MAX_DETAIL: usize = 16 << 10;
+
 impl Fault {
     /// 400 with a detail.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::refused(StatusCode::BAD_REQUEST, Some("Bad Request"), Some(detail.into()))
     }
 
-    /// A status with a title and a detail.
-    pub fn refused(status: StatusCode, title: Option<&str>, detail: Option<String>) -> Self {
+    /// A status with a title and a detail, which is cut if it is very long.
+    pub fn refused(status: StatusCode, title: Option<&str>, mut detail: Option<String>) -> Self {
+        if let Some(detail) = detail.as_mut().filter(|detail| detail.len() > MAX_DETAIL) {
+            detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
+            detail.push('…');
+        }
         Self::Refused(Refusal { status, title: title.map(str::to_owned), detail, documented: true })
     }
 
@@ -64,5 +72,27 @@ impl Fault {
     /// Airflow answered what it never does.
     pub fn unreadable(what: &str) -> Self {
         Self::Problem(Problem::UpstreamDown, Some(format!("Airflow's answer cannot be translated: {what}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_refusal_quotes_is_bounded() {
+        for (name, came, expected) in [
+            ("short", "ä".repeat(10), "ä".repeat(10)),
+            ("as long as may be", "ä".repeat(MAX_DETAIL / 2), "ä".repeat(MAX_DETAIL / 2)),
+            ("longer", "ä".repeat(MAX_DETAIL), format!("{}…", "ä".repeat(MAX_DETAIL / 2))),
+            (
+                "cut within a letter",
+                format!("a{}", "ä".repeat(MAX_DETAIL)),
+                format!("a{}…", "ä".repeat(MAX_DETAIL / 2 - 1)),
+            ),
+        ] {
+            let Fault::Refused(refusal) = Fault::bad_request(came) else { panic!("{name}") };
+            assert_eq!(refusal.detail, Some(expected), "{name}");
+        }
     }
 }

@@ -322,7 +322,7 @@ mod tests {
         let Err(Fault::Refused(refusal)) = Query::read(KEYS, &query.join("&"), &limit()) else { panic!() };
         let detail = refusal.detail.unwrap();
         assert!(detail.starts_with("Extra query parameter(s) k0, k1, k2, "), "{}", &detail[..80]);
-        assert!(detail.ends_with(", k99999 not in spec"));
+        assert!(detail.ends_with('…'), "it is cut");
     }
 
     #[test]

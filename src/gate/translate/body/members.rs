@@ -25,6 +25,9 @@ impl Members {
     /// Most members of a body. No operation knows as many as thirty; each that it does not know is named in the answer.
     pub const MOST: usize = 1000;
 
+    /// Longest name of a member, in bytes: ten times what any operation knows.
+    pub const LONGEST_NAME: usize = 256;
+
     /// Reads a body.
     ///
     /// # Errors
@@ -38,6 +41,13 @@ impl Members {
         match Object::read_first(&text, Self::MOST + 1) {
             Ok(object) if object.members().len() > Self::MOST => {
                 Err(Fault::bad_request(format!("Request body has more than {} members", Self::MOST)))
+            }
+            Ok(object) if object.members().any(|(name, _)| name.len() > Self::LONGEST_NAME) => {
+                let detail = format!(
+                    "Request body has a member whose name is longer than {} bytes",
+                    Self::LONGEST_NAME
+                );
+                Err(Fault::bad_request(detail))
             }
             Ok(object) => {
                 let mut seen = HashSet::new();

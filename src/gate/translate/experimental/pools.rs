@@ -83,7 +83,7 @@ fn all(asked: &Asked) -> Working<'_> {
 /// Makes a pool, or gives the one of that name other slots and another description.
 fn create(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
-        let came = members(asked)?;
+        let came = members(asked).await?;
         let name = came.text("name").unwrap_or_default();
         if name.trim().is_empty() {
             return Err(Fault::bad_request("Pool name shouldn't be empty"));

@@ -100,7 +100,7 @@ fn execution_date(run: &Object<'_>) -> String {
 
 fn trigger(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
-        let came = members(asked)?;
+        let came = members(asked).await?;
         let given = |name| came.raw(name).filter(|raw| *raw != "null");
         // Airflow 2's own client sends `null` for what it was not given.
         if given("conf").is_some_and(|conf| !conf.starts_with('{')) {

@@ -22,8 +22,9 @@ pub fn missing(error: String) -> Fault {
 }
 
 /// A JSON body, whatever its type is said to be.
-pub fn members(asked: &Asked) -> Result<Members, Fault> {
-    Members::parse(&asked.raw)
+pub async fn members(asked: &Asked) -> Result<Members, Fault> {
+    let raw = asked.raw.clone();
+    asked.calls.work(raw.len(), move || Members::parse(&raw)).await?
 }
 
 /// A date as Airflow 2 reads it: without a zone it is UTC, and the time may be left out.
