@@ -34,6 +34,7 @@ bolt=$(find_bolt) || {
 }
 # of the same release
 merge=${bolt%llvm-bolt*}merge-fdata${bolt##*llvm-bolt}
+command -v "$merge" >/dev/null || die "there is no merge-fdata beside $bolt (${merge##*/})"
 
 # What is built is also run from elsewhere.
 target=$(realpath -m "${CARGO_TARGET_DIR:-$ROOT/target}")
@@ -50,7 +51,8 @@ counting() { # PROGRAM: a copy of it that counts
     -o "$folder/$1.counting" >"$folder/$1.log" 2>&1 || { show_tail "$folder/$1.log"; die "BOLT cannot count"; }
 }
 laid_out() { # PROGRAM: a copy of it, laid out by what was counted
-  "$merge" "$folder/$1".*.fdata -o "$folder/$1.profile" 2>"$folder/$1.log"
+  "$merge" "$folder/$1".*.fdata -o "$folder/$1.profile" 2>"$folder/$1.log" ||
+    { show_tail "$folder/$1.log"; die "$1 has counted nothing"; }
   "$bolt" "$folder/$1" -data="$folder/$1.profile" -reorder-blocks=ext-tsp -reorder-functions=cdsort \
     -split-functions -split-all-cold -split-eh -icf=safe -o "$folder/$1.laid-out" >"$folder/$1.log" 2>&1 ||
     { show_tail "$folder/$1.log"; die "BOLT cannot lay out $1"; }
@@ -64,7 +66,8 @@ case $what in
     # What asks may be slow.
     AIRGATE=$folder/airgate.counting cargo test --locked --quiet --bench throughput -- train
     laid_out airgate
-    cp "$folder/airgate.laid-out" "$target/dist/airgate"
+    # In its place at once, since the one before may run; and a file of its own, for cargo has another link to that.
+    mv "$folder/airgate.laid-out" "$target/dist/airgate"
     say "built ${target#"$ROOT/"}/dist/airgate"
     ;;
   bench)
