@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What must hold under load, at full length: tests/it/load.rs, one test after the other.
+# What must hold under load, at full length: tests/it/load.rs, one test after the other, compiled as for use.
 #
 #   scripts/load.sh [NAMES OF TESTS]      (make load ARGS=ten_upgrades)
 set -euo pipefail
@@ -9,4 +9,4 @@ set -euo pipefail
 cd "$ROOT"
 # 12,000 connections have two ends, and both are on this machine.
 ulimit -n "$(ulimit -Hn)"
-exec cargo test --test it -- --ignored --test-threads=1 --nocapture "${@:-load::long}"
+exec cargo test --release --test it -- --ignored --test-threads=1 --nocapture "${@:-load::long}"
