@@ -35,6 +35,8 @@ has flock && has setsid || packages+=(util-linux)
 ! wants test || has "${AIRGATE_TEST_CHROMIUM:-chromium}" || packages+=(chromium)
 ! wants bench || has wrk || packages+=(wrk)
 ! wants bench || has openssl || packages+=(openssl)
+# What asks under load, over HTTP/2 too.
+! wants test || has h2load || packages+=(nghttp2-client)
 ! wants test || has redis-server || packages+=(redis-server)
 # promtool is in it.
 ! wants test || has prometheus || packages+=(prometheus)

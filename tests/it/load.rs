@@ -88,6 +88,12 @@ fn reloads(rounds: u32, every: Duration, compared: bool) {
         std::fs::rename(airgate.home().join("new"), airgate.home().join(name)).unwrap();
     };
     let load = Load::new(airgate.address(), &named).with_tls();
+    let generators = compared.then(|| {
+        ["--h1", "--npn-list=h2"].map(|protocol| {
+            let requests = 200 * u64::from(rounds) * every.as_secs();
+            Generator::start(airgate.address(), protocol, requests)
+        })
+    });
     let reloaded = "airgate_config_reloads_total{result=\"success\"}";
     let ended = ask_while(&load, &upstream.url(), compared, || {
         for round in 1..=rounds {
@@ -107,6 +113,44 @@ fn reloads(rounds: u32, every: Duration, compared: bool) {
     });
     none_failed(&ended, &upstream);
     assert!(ended.lost.is_empty(), "{:?}", ended.lost);
+    generators.into_iter().flatten().for_each(Generator::none_failed);
+    does_not_block(&airgate, compared);
+}
+
+/// h2load, of nghttp2: 8 clients with 25 requests a second each, over TLS.
+struct Generator {
+    process: std::process::Child,
+    requests: u64,
+}
+
+impl Generator {
+    fn start(to: SocketAddr, protocol: &str, requests: u64) -> Self {
+        let process = Command::new("h2load")
+            .args([protocol, "-c8", "--rps=25", &format!("-n{requests}")])
+            .arg(format!("-Hauthorization: Bearer {}", token::good("admin")))
+            .arg(format!("https://{to}/api/v2/dags/generated"))
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("h2load is there (Debian: nghttp2-client)");
+        Self { process, requests }
+    }
+
+    #[track_caller]
+    fn none_failed(self) {
+        let told = self.process.wait_with_output().unwrap().stdout;
+        let told = String::from_utf8_lossy(&told);
+        let all = self.requests;
+        let line = format!("{all} done, {all} succeeded, 0 failed, 0 errored, 0 timeout");
+        assert!(told.contains(&line) && told.contains(&format!("status codes: {all} 2xx")), "{told}");
+    }
+}
+
+/// No thread that serves requests was held up, where that can be told: alone on the machine.
+#[track_caller]
+fn does_not_block(airgate: &Airgate, is_alone: bool) {
+    let longest = airgate.metric("airgate_longest_poll_seconds");
+    eprintln!("longest poll {longest} s");
+    assert!(!is_alone || longest < 0.1, "{longest} s");
 }
 
 #[test]
@@ -158,6 +202,7 @@ fn upgrades(rounds: usize, compared: bool) {
     none_failed(&ended, &upstream);
     // The last one answers for health and metrics, too, and ends as told.
     assert!(airgate.is_ready());
+    does_not_block(&airgate, compared);
     successors.last().unwrap().signal("TERM");
     airgate.nth_log("\"drained\"", rounds + 1);
     assert!(airgate.wait().success(), "the first one has ended by itself");
@@ -278,8 +323,7 @@ fn a_stop_during_an_upgrade_leaves_nobody() {
 
 // --- Stop
 
-#[test]
-fn a_stop_under_load_serves_through_the_delay_and_ends_with_the_last_answer() {
+fn stop(compared: bool) {
     let upstream = Upstream::answering(|seen| {
         if seen.target.ends_with("/slow") {
             std::thread::sleep(Duration::from_secs(3));
@@ -291,8 +335,8 @@ fn a_stop_under_load_serves_through_the_delay_and_ends_with_the_last_answer() {
     slow.write(&named("slow").bytes(airgate.address())).unwrap();
     upstream.wait_for(1);
     let load = Load::new(airgate.address(), &named);
-    let ((), ended) = load.during(4, REST, || {
-        load.goes_on(20);
+    let ended = ask_while(&load, &upstream.url(), compared, || {
+        load.goes_on(if compared { 500 } else { 20 });
         airgate.signal("TERM");
         airgate.logs("\"draining\"");
         load.goes_on(20);
@@ -303,6 +347,11 @@ fn a_stop_under_load_serves_through_the_delay_and_ends_with_the_last_answer() {
     let last = Instant::now();
     assert!(airgate.wait().success());
     assert!(last.elapsed() < Duration::from_secs(1), "{:?}", last.elapsed());
+}
+
+#[test]
+fn a_stop_under_load_serves_through_the_delay_and_ends_with_the_last_answer() {
+    stop(false);
 }
 
 // --- Upstream
@@ -343,6 +392,7 @@ fn sends_nothing_twice(rounds: usize, compared: bool) {
     let lost: Vec<_> = ended.lost.iter().filter(|name| counted.contains_key(&target(name))).collect();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(ended.statuses.keys().all(|status| [200, 502, 504].contains(status)), "{:?}", ended.statuses);
+    does_not_block(&airgate, compared);
 }
 
 #[test]
@@ -519,8 +569,13 @@ fn beside_a_crowd(idle: usize, trickling: usize, asked: usize, rounds: usize) ->
                 crowd.trickle();
                 slow() - before == trickling as f64
             });
-            assert!(crowd.idle.iter().all(|stream| stream.take_error().unwrap().is_none()));
+            for stream in &crowd.idle {
+                stream.set_nonblocking(true).unwrap();
+                let still = stream.peek(&mut [0]).unwrap_err();
+                assert_eq!(still.kind(), std::io::ErrorKind::WouldBlock, "an idle one is open");
+            }
             assert_eq!(airgate.send(named("last")).status, 200);
+            does_not_block(&airgate, rounds > 1);
         }
     }
     let [alone, bare, crowded] = times.map(|mut times| {
@@ -540,12 +595,19 @@ fn clients_that_idle_or_trickle_do_not_disturb_the_others() {
 
 // --- Series
 
-fn random_requests(number: usize) {
+fn random_requests(number: usize, compared: bool) {
     let upstream = Upstream::start();
     let airgate = start(
         &upstream.url(),
         "[log]\naccess = false\n[gate]\nother_routes = \"all\"\n[lockout]\nattempts = 0\n",
     );
+    let load = Load::new(airgate.address(), &named);
+    let ended = ask_while(&load, &upstream.url(), compared, || at_random(&airgate, number));
+    assert_eq!(ended.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", ended.statuses);
+    does_not_block(&airgate, compared);
+}
+
+fn at_random(airgate: &Airgate, number: usize) {
     let text = |airgate: &Airgate| airgate.admin("/metrics").text();
     // Numbers that look like chance and are always the same (xorshift).
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -604,11 +666,11 @@ fn random_requests(number: usize) {
     let values = |series: &BTreeSet<String>| -> BTreeSet<String> {
         series.iter().flat_map(|series| series.split('"').skip(1).step_by(2).map(str::to_owned)).collect()
     };
-    let before = series(&text(&airgate));
+    let before = series(&text(airgate));
     for _ in number / 2..number {
         ask(&mut wire);
     }
-    let after = series(&text(&airgate));
+    let after = series(&text(airgate));
     let (known, now) = (values(&before), values(&after));
     let new: Vec<_> = now.difference(&known).collect();
     assert!(new.is_empty(), "{new:?}");
@@ -621,7 +683,7 @@ fn random_requests(number: usize) {
 
 #[test]
 fn no_request_makes_a_series_of_its_own() {
-    random_requests(2_000);
+    random_requests(2_000, false);
 }
 
 // --- A user's share
@@ -666,6 +728,12 @@ mod long {
 
     #[test]
     #[ignore = "half a minute: make load"]
+    fn a_stop_disturbs_nobody_and_ends_with_the_last_answer() {
+        stop(true);
+    }
+
+    #[test]
+    #[ignore = "half a minute: make load"]
     fn an_upstream_that_dies_again_and_again_is_sent_nothing_twice() {
         sends_nothing_twice(10, true);
     }
@@ -694,6 +762,6 @@ mod long {
     #[test]
     #[ignore = "minutes: make load"]
     fn a_hundred_thousand_requests_leave_the_number_of_series_unchanged() {
-        random_requests(100_000);
+        random_requests(100_000, true);
     }
 }

@@ -539,6 +539,33 @@ fn connections_are_limited() {
     airgate.until("there is room again", |a| get("/api/v2/dags").try_send(a.address()).is_ok());
 }
 
+#[test]
+fn connections_of_one_address_are_limited() {
+    let upstream = Upstream::start();
+    let airgate = before(&upstream, "[limits]\nmax_connections_per_address = 2\n");
+    let mut kept: Vec<_> = (0..2).map(|_| connect(&airgate)).collect();
+    let ask = get("/api/v2/dags").bytes(airgate.address());
+    for connection in &mut kept {
+        connection.write(&ask).unwrap();
+        assert_eq!(connection.read("GET").unwrap().status, 401);
+    }
+    assert!(connect(&airgate).rest().is_empty(), "one too many is closed");
+    airgate.counts("airgate_connections_rejected_total{reason=\"too_many_per_address\"}", 1.0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut other = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.connect(airgate.address()).await.unwrap().into_std().unwrap()
+    });
+    other.set_nonblocking(false).unwrap();
+    std::io::Write::write_all(&mut other, &ask).unwrap();
+    let mut begin = [0; 12];
+    std::io::Read::read_exact(&mut other, &mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 401", "another address has a share of its own");
+    kept.pop();
+    airgate.until("there is room again", |a| get("/api/v2/dags").try_send(a.address()).is_ok());
+}
+
 // --- Unix sockets
 
 #[test]
