@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, LINK as LINK_HEADER, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_TYPE, LINK as LINK_HEADER, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -147,12 +147,6 @@ impl Reply {
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
-    }
-
-    /// 405, with the methods that are allowed.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-            .with(ALLOW, HeaderValue::from_static(allow))
     }
 
     /// The answer to a problem.

@@ -329,19 +329,6 @@ impl Routes {
     }
 }
 
-impl RouteKind {
-    /// Whether the operation may change something. A token endpoint counts as one that does: a token comes
-    /// into being. On other routes Airflow sees to it itself.
-    pub fn effect(&self) -> Effect {
-        match self {
-            Self::Api(operation) => operation.effect,
-            Self::Experimental(effect) => *effect,
-            Self::Token(_) => Effect::Changes,
-            Self::Other(_) => Effect::Reads,
-        }
-    }
-}
-
 impl Api {
     fn prefix(self) -> &'static str {
         match self {

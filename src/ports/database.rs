@@ -49,7 +49,7 @@ pub struct RevokedRow {
 #[async_trait]
 pub trait Metadata: Send + Sync {
     /// Who has this name, in any case by the database's own rules, or this e-mail address, as
-    /// Flask-AppBuilder's `find_user` compares them. At most [`Pools::FOUND`] rows.
+    /// Flask-AppBuilder's `find_user` compares them. At most eight rows.
     ///
     /// # Errors
     /// No answer.

@@ -4,7 +4,7 @@
 mod read;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -96,11 +96,6 @@ impl PasswordFile {
     /// Who is in it now.
     pub fn names(&self) -> Vec<Box<str>> {
         self.table.load().names().map(Box::from).collect()
-    }
-
-    /// The file's path.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Reads the file again if it has changed since, and says so. Blocks. On a fault the users last read

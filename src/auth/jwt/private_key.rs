@@ -158,11 +158,6 @@ impl PrivateKey {
             .map_err(|fault| KeyFileError { path: path.to_owned(), fault })
     }
 
-    /// Where it was read.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What kind of key it is.
     pub fn kind(&self) -> KeyKind {
         self.kind

@@ -457,20 +457,6 @@ fn execution_by_no_spelling_but_with_all() {
 }
 
 #[test]
-fn effects() {
-    let routes = routes("", OtherRoutes::All, true);
-    for (name, method, raw, expected) in [
-        ("an API's", "GET", "/api/v2/pools", Effect::Reads),
-        ("an API's change", "DELETE", "/api/v2/pools/x", Effect::Changes),
-        ("the experimental API's", "GET", "/api/experimental/dags/d/paused/true", Effect::Changes),
-        ("a token is made", "POST", "/auth/token", Effect::Changes),
-        ("Airflow guards its UI", "POST", "/ui/dags", Effect::Reads),
-    ] {
-        assert_eq!(find(&routes, method, raw).unwrap().kind.effect(), expected, "{name}");
-    }
-}
-
-#[test]
 fn base_paths() {
     use InvalidBasePath::{NotUrl, Path};
     for (name, base_url, expected) in [

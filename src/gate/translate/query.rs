@@ -170,17 +170,6 @@ impl Query {
         self.came.iter().rev().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
-    /// Whether a key that came says `true`, or what it says if it did not come.
-    pub fn flag(&self, name: &str, absent: bool) -> bool {
-        self.get(name).map_or(absent, |value| value.eq_ignore_ascii_case("true"))
-    }
-
-    /// Sends a key with this value, in place of what would be sent.
-    pub fn set(&mut self, today: &str, value: impl Into<String>) {
-        self.today.retain(|(known, _)| known != today);
-        self.today.push((today.to_owned(), value.into()));
-    }
-
     /// All values of a key, by repetition and by commas.
     pub fn values(&self, name: &str) -> Vec<String> {
         let of = self.came.iter().filter(|(known, _)| known == name);

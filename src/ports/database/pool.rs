@@ -98,8 +98,6 @@ impl Pools {
     /// which costs nothing to open, may have been replaced.
     const LIFE: Duration = Duration::from_secs(300);
     const FILE_LIFE: Duration = Duration::from_secs(5);
-    /// The most rows of one [`Metadata::find`].
-    pub const FOUND: usize = 8;
     /// The most users of one query.
     const AT_ONCE: usize = 500;
 

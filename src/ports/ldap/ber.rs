@@ -33,9 +33,6 @@ pub struct Header {
 }
 
 impl Header {
-    /// The longest header: a tag, and a length of four bytes with the byte that says so.
-    pub const MAX: usize = 6;
-
     /// Reads a header; `None` if there are not enough bytes yet.
     ///
     /// # Errors
