@@ -171,12 +171,9 @@ impl Read {
         if !faults.is_empty() {
             return Err(Fault::bad_request(format!("{{{}}}", faults.join(", "))));
         }
-        let names: Vec<_> = missing(Need::Code).map(repr_text).collect();
+        let names: Vec<_> = missing(Need::Code).collect();
         if !names.is_empty() {
-            return Err(Fault::bad_request(format!(
-                "Missing required property(ies): [{}]",
-                names.join(", ")
-            )));
+            return Err(Fault::bad_request(format!("Missing required property(ies): [{}]", words(&names))));
         }
         read.came = came;
         Ok(read)
@@ -188,7 +185,6 @@ impl Read {
         raw: Option<&ByteString>,
         limit: &PageLimit,
     ) -> Result<(), Fault> {
-        let name = property.name;
         let Some(raw) = raw else {
             if property.kind == Type::PageLimit
                 && let Rows::Page { rows, lowered: _ } = limit.rows(None)
@@ -197,102 +193,118 @@ impl Read {
             }
             return Ok(());
         };
-        // What users keep is not read, however much it is.
-        let is_kept = property.kind == Type::Any
-            || (property.kind == Type::Object && raw.starts_with('{'))
-            || (property.kind == Type::Text && raw.starts_with('"'))
-            || (property.kind == Type::Texts && raw.len() > MAX_READ && are_texts(raw));
-        let invalid = || Fault::bad_request("Request body is not valid JSON");
-        if is_kept {
+        let sent = if is_kept(property.kind, raw) {
             // Half of a surrogate pair is no text.
             if property.kind == Type::Text && raw.contains("\\u") {
                 serde_json::from_str::<String>(raw).map_err(|_| invalid())?;
             }
-            if !property.today.is_empty() {
-                self.today.set(property.today, raw.clone());
-            }
-            return Ok(());
+            raw.clone()
+        } else {
+            self.read(property, raw, limit)?
+        };
+        if !property.today.is_empty() {
+            self.today.set(property.today, sent);
         }
+        Ok(())
+    }
+
+    /// Reads a value, and says what is sent for it.
+    fn read(
+        &mut self,
+        property: &Property,
+        raw: &ByteString,
+        limit: &PageLimit,
+    ) -> Result<ByteString, Fault> {
+        let name = property.name;
+        let refused = |detail: String| Err(Fault::bad_request(detail));
         if raw.len() > MAX_READ {
-            return Err(Fault::bad_request(format!("{} is too long", repr_text(name))));
+            return refused(format!("{} is too long", repr_text(name)));
         }
         let value: Value = serde_json::from_str(raw).map_err(|_| invalid())?;
-        let not_of = |kind: &str| {
-            Err(Fault::bad_request(format!("{} is not of type '{kind}' - '{name}'", repr(&value))))
-        };
-        let mut sent = raw.clone();
+        let not_of = |kind: &str| refused(format!("{} is not of type '{kind}' - '{name}'", repr(&value)));
         match (property.kind, &value) {
-            (Type::ReadOnly, _) => {
-                return Err(Fault::bad_request(format!("Property is read-only - '{name}'")));
-            }
+            (Type::ReadOnly, _) => return refused(format!("Property is read-only - '{name}'")),
             (kind, Value::Null) if property.null == Null::Document => return not_of(kind.name()),
             (_, Value::Null) => {}
             (Type::Number, Value::Number(_)) | (Type::Flag, Value::Bool(_)) => {}
             (Type::Whole, Value::Number(_)) if !raw.contains(['.', 'e', 'E']) => {}
             (Type::Texts, Value::Array(list)) => {
                 if let Some((at, odd)) = list.iter().enumerate().find(|(_, one)| !one.is_string()) {
-                    let detail = format!("{} is not of type 'string' - '{name}.{at}'", repr(odd));
-                    return Err(Fault::bad_request(detail));
+                    return refused(format!("{} is not of type 'string' - '{name}.{at}'", repr(odd)));
                 }
             }
             (Type::States(known), Value::Array(list)) => {
-                for (at, one) in list.iter().enumerate() {
-                    let is_known = one.is_null() || one.as_str().is_some_and(|one| known.contains(&one));
-                    if !is_known {
-                        let all: Vec<_> = std::iter::once("None".to_owned())
-                            .chain(known.iter().map(|known| repr_text(known)))
-                            .collect();
-                        let detail =
-                            format!("{} is not one of [{}] - '{name}.{at}'", repr(one), all.join(", "));
-                        return Err(Fault::bad_request(detail));
-                    }
+                let is_known =
+                    |one: &Value| one.is_null() || one.as_str().is_some_and(|one| known.contains(&one));
+                if let Some((at, odd)) = list.iter().enumerate().find(|(_, one)| !is_known(one)) {
+                    let (odd, known) = (repr(odd), words(known));
+                    return refused(format!("{odd} is not one of [None, {known}] - '{name}.{at}'"));
                 }
                 let states = list.iter().map(|one| if one == "none" { Value::Null } else { one.clone() });
-                sent = Value::Array(states.collect()).to_string().into();
+                return Ok(Value::Array(states.collect()).to_string().into());
             }
             (Type::Among(known), Value::String(text)) => {
                 if !known.contains(&&**text) {
-                    let all: Vec<_> = known.iter().map(|known| repr_text(known)).collect();
-                    let detail = format!("{} is not one of [{}] - '{name}'", repr(&value), all.join(", "));
-                    return Err(Fault::bad_request(detail));
+                    let (odd, known) = (repr(&value), words(known));
+                    return refused(format!("{odd} is not one of [{known}] - '{name}'"));
                 }
             }
             (Type::Date, Value::String(text)) => {
                 if value::Date::parse(text).is_none() {
-                    let detail = format!("{} is not a 'date-time' - '{name}'", repr(&value));
-                    return Err(Fault::bad_request(detail));
+                    return refused(format!("{} is not a 'date-time' - '{name}'", repr(&value)));
                 }
             }
             (Type::PageLimit, Value::Number(_)) if !raw.contains(['.', 'e', 'E']) => {
-                match limit.rows(Some(raw)) {
+                return match limit.rows(Some(raw)) {
                     Rows::Page { rows, lowered } if value.as_f64() != Some(0.0) => {
-                        sent = rows.to_string().into();
                         self.lowered |= lowered;
+                        Ok(rows.to_string().into())
                     }
                     Rows::Page { .. } | Rows::Negative | Rows::NoNumber => {
-                        let detail = format!("{raw} is less than the minimum of 1 - '{name}'");
-                        return Err(Fault::bad_request(detail));
+                        refused(format!("{raw} is less than the minimum of 1 - '{name}'"))
                     }
-                }
+                };
             }
             (Type::Order(columns), Value::String(text)) => {
                 let (sign, column) = text.strip_prefix('-').map_or(("", &**text), |column| ("-", column));
-                match columns.iter().find(|(then, _)| *then == column) {
-                    Some((_, today)) => sent = value::json(&format!("{sign}{today}")).into(),
-                    None => {
-                        let detail = format!(
-                            "Ordering with '{column}' is disallowed or the attribute does not exist on the model"
-                        );
-                        return Err(Fault::bad_request(detail));
-                    }
-                }
+                return match columns.iter().find(|(then, _)| *then == column) {
+                    Some((_, today)) => Ok(value::json(&format!("{sign}{today}")).into()),
+                    None => refused(format!(
+                        "Ordering with '{column}' is disallowed or the attribute does not exist on the model"
+                    )),
+                };
             }
             (kind, _) => return not_of(kind.name()),
         }
-        if !property.today.is_empty() {
-            self.today.set(property.today, sent);
-        }
-        Ok(())
+        Ok(raw.clone())
+    }
+}
+
+fn invalid() -> Fault {
+    Fault::bad_request("Request body is not valid JSON")
+}
+
+/// As Python writes a list of texts, without its brackets.
+fn words(texts: &[&str]) -> String {
+    texts.iter().map(|text| repr_text(text)).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a value is sent on unread: what users keep, however much it is.
+fn is_kept(kind: Type, raw: &str) -> bool {
+    match kind {
+        Type::Any => true,
+        Type::Object => raw.starts_with('{'),
+        Type::Text => raw.starts_with('"'),
+        Type::Texts => raw.len() > MAX_READ && are_texts(raw),
+        Type::Whole
+        | Type::Number
+        | Type::Flag
+        | Type::States(_)
+        | Type::Among(_)
+        | Type::Date
+        | Type::PageLimit
+        | Type::Order(_)
+        | Type::ReadOnly => false,
     }
 }
 
@@ -329,130 +341,4 @@ impl Type {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::num::NonZeroU32;
-
-    const PROPERTIES: &[Property] = &[
-        must("name", Type::Text, Need::Code),
-        must("uri", Type::Text, Need::Document).today("asset"),
-        must("conn_type", Type::Text, Need::Model),
-        may("slots", Type::Whole),
-        may("ids", Type::Texts),
-        may("conf", Type::Object).or_null(),
-        may("extra", Type::Object).null_in_model(),
-        may("page_limit", Type::PageLimit),
-        may("state", Type::States(&["success", "none"])),
-        held("dry_run", Type::Flag),
-        read_only("open_slots"),
-    ];
-
-    fn read(body: &str) -> Result<Read, String> {
-        let limit = PageLimit::new(NonZeroU32::new(7).unwrap(), NonZeroU32::new(5).unwrap());
-        Read::new(PROPERTIES, &body.to_owned().into(), &limit).map_err(|fault| match fault {
-            Fault::Refused(refusal) => refusal.detail.unwrap_or_default(),
-            other => panic!("{other:?}"),
-        })
-    }
-
-    #[test]
-    fn what_is_sent() {
-        for (more, expected) in [
-            ("", r#""page_limit":7"#),
-            (r#","page_limit":9"#, r#""page_limit":7"#),
-            (r#","page_limit":2,"page\u005flimit":99999999999999999999999"#, r#""page_limit":7"#),
-            (r#","page_limit":3"#, r#""page_limit":3"#),
-            (
-                r#","conf":{"b": 1.50, "a":12345678901234567890},"dry_run":true"#,
-                r#""conf":{"b": 1.50, "a":12345678901234567890},"page_limit":7"#,
-            ),
-            (r#","state":["none",null,"success"]"#, r#""page_limit":7,"state":[null,null,"success"]"#),
-            (r#","conf":null"#, r#""conf":null,"page_limit":7"#),
-        ] {
-            let read = read(&format!(r#"{{"name":"n","uri":"u","conn_type":"t"{more}}}"#)).unwrap();
-            let expected = format!(r#"{{"name":"n","asset":"u","conn_type":"t",{expected}}}"#);
-            assert_eq!(read.today.json(), expected, "{more}");
-        }
-    }
-
-    #[test]
-    fn of_members_of_one_name_the_last_counts() {
-        let members = Members::parse(&r#"{"a":1,"b":2,"a":3,"c":4,"b":5}"#.into()).unwrap();
-        assert_eq!(members.json(), r#"{"a":3,"c":4,"b":5}"#);
-    }
-
-    /// Each would be named in the answer, and take many times what it is.
-    #[test]
-    fn many_members_are_refused() {
-        let body = |count| {
-            let many: Vec<_> = (0..count).map(|name| format!("\"m{name}\":{name}")).collect();
-            Members::parse(&format!("{{{}}}", many.join(",")).into())
-        };
-        assert_eq!(body(Members::MOST).unwrap().names().count(), Members::MOST);
-        assert!(matches!(body(Members::MOST + 1), Err(Fault::Refused(_))));
-        let named =
-            |length| Members::parse(&format!("{{\"name\":1,\"{}\":2}}", "\u{7f}".repeat(length)).into());
-        assert!(named(Members::LONGEST_NAME).is_ok());
-        let Err(Fault::Refused(refusal)) = named(Members::LONGEST_NAME + 1) else { panic!("it is read") };
-        let detail = "Request body has a member whose name is longer than 256 bytes";
-        assert_eq!(refusal.detail.as_deref(), Some(detail));
-    }
-
-    /// Each element takes many times what is written.
-    #[test]
-    fn what_is_read_is_not_too_long() {
-        let list = |of: &str| format!("[{of}{}]", format!(",{of}").repeat(MAX_READ / of.len()));
-        assert!(matches!(Members::parse(&list("1").into()), Err(Fault::Refused(_))));
-        for (name, value, expected) in [
-            ("slots", list("1"), Err("'slots' is too long")),
-            ("slots", list(r#"{"":0}"#), Err("'slots' is too long")),
-            ("ids", list(r#"{"":0}"#), Err("'ids' is too long")),
-            ("ids", format!("[{},1]", list(r#""a""#).trim_matches(['[', ']'])), Err("'ids' is too long")),
-            ("ids", list(r#""a""#), Ok(())),
-        ] {
-            let body = format!(r#"{{"name":"n","uri":"u","conn_type":"t","{name}":{value}}}"#);
-            let sent = read(&body).map(|read| read.today.raw(name).map(str::to_owned));
-            assert_eq!(sent, expected.map(|()| Some(value)).map_err(str::to_owned), "{name}");
-        }
-    }
-
-    /// What is sent on lies where it came, and not once more beside it.
-    #[test]
-    fn values_are_parts_of_the_body() {
-        let body =
-            Bytes::from(format!("{{\"name\":\"n\",\"uri\":\"u\",\"conn_type\":\"{}\"}}", "t".repeat(9000)));
-        let limit = PageLimit::new(NonZeroU32::new(7).unwrap(), NonZeroU32::new(5).unwrap());
-        let read = Read::new(PROPERTIES, &body, &limit).unwrap();
-        for members in [&read.came, &read.today] {
-            assert!(body.as_ptr_range().contains(&members.raw("conn_type").unwrap().as_ptr()));
-        }
-    }
-
-    #[test]
-    fn what_is_refused() {
-        let whole = |more: &str| format!(r#"{{"name":"n","uri":"u","conn_type":"t",{more}}}"#);
-        for (body, expected) in [
-            (String::new(), "Request body must not be empty"),
-            ("x".into(), "Request body is not valid JSON"),
-            ("null".into(), "Request body is not valid JSON"),
-            ("[]".into(), "[] is not of type 'object'"),
-            ("{}".into(), "'uri' is a required property"),
-            (r#"{"uri":"u"}"#.into(), "{'conn_type': ['Missing data for required field.']}"),
-            (r#"{"uri":"u","conn_type":"t"}"#.into(), "Missing required property(ies): ['name']"),
-            (whole(r#""nope":1"#), "{'nope': ['Unknown field.']}"),
-            (whole(r#""dry_run":"\ud800""#), "Request body is not valid JSON"),
-            (r#"{"name":"\ud800","uri":"u","conn_type":"t"}"#.into(), "Request body is not valid JSON"),
-            (whole(r#""slots":"x""#), "'x' is not of type 'integer' - 'slots'"),
-            (whole(r#""slots":1.0"#), "1.0 is not of type 'integer' - 'slots'"),
-            (whole(r#""slots":null"#), "None is not of type 'integer' - 'slots'"),
-            (whole(r#""extra":null"#), "{'extra': ['Field may not be null.']}"),
-            (whole(r#""open_slots":1"#), "Property is read-only - 'open_slots'"),
-            (whole(r#""page_limit":0"#), "0 is less than the minimum of 1 - 'page_limit'"),
-            (whole(r#""page_limit":-0"#), "-0 is less than the minimum of 1 - 'page_limit'"),
-            (whole(r#""page_limit":1e9"#), "1000000000.0 is not of type 'integer' - 'page_limit'"),
-            (whole(r#""state":["nope"]"#), "'nope' is not one of [None, 'success', 'none'] - 'state.0'"),
-        ] {
-            assert_eq!(read(&body).map(|_| ()), Err(expected.into()), "{body}");
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::invalid;
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::python::repr;
 use crate::gate::translate::shape::Object;
@@ -36,7 +37,6 @@ impl Members {
         if body.is_empty() {
             return Err(Fault::bad_request("Request body must not be empty"));
         }
-        let invalid = || Fault::bad_request("Request body is not valid JSON");
         let text = ByteString::try_from(body.clone()).map_err(|_| invalid())?;
         match Object::read_first(&text, Self::MOST + 1) {
             Ok(object) if object.members().len() > Self::MOST => {
