@@ -250,7 +250,6 @@ impl HealthCheck for Check {
             }
             Err(error) => {
                 self.releases.forget(&target.addr);
-                self.troubles.forget_doubt(&target.addr);
                 self.troubles.note(&target.addr, format!("GET {route}: {error}"));
                 Error::e_because(ErrorType::ConnectError, "no answer", error)
             }

@@ -30,9 +30,11 @@ impl Troubles {
         self.known().names.clone().into_iter().collect()
     }
 
-    /// An address does not answer.
+    /// An address does not answer: what was doubted of it does not count any more.
     pub(super) fn note(&self, address: &SocketAddr, cause: String) {
-        self.known().addresses.insert(address.clone(), cause.into());
+        let mut known = self.known();
+        known.doubts.remove(address);
+        known.addresses.insert(address.clone(), cause.into());
     }
 
     /// An address answers.
@@ -60,11 +62,6 @@ impl Troubles {
                 }
             }
         }
-    }
-
-    /// An address does not answer: what it was does not count any more.
-    pub(super) fn forget_doubt(&self, address: &SocketAddr) {
-        self.known().doubts.remove(address);
     }
 
     /// Forgets the addresses that are not these any more.
