@@ -82,10 +82,7 @@ impl Drop for SocketFile {
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.at {
-            Listen::Tcp(address) => write!(f, "{address}"),
-            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
+        self.at.fmt(f)
     }
 }
 
@@ -112,10 +109,12 @@ pub fn all<'a>(
 ) -> Result<Vec<Bound>, BindError> {
     let one = |place: &Listen| {
         let name = format!("{option} {place}");
-        let (at, socket) = match inherited.socket(&name) {
-            Some(socket) => taken_over(place, socket).map_err(|e| failed(option, place.to_string(), e)),
-            None => bind(option, place),
-        }?;
+        let bound = match (inherited.socket(&name), place) {
+            (Some(socket), _) => taken_over(place, socket),
+            (None, Listen::Tcp(address)) => tcp(*address),
+            (None, Listen::Unix(path)) => unix(path),
+        };
+        let (at, socket) = bound.map_err(|error| failed(option, place, error))?;
         files.extend(SocketFile::of(&at));
         Ok(Bound { at, name, socket })
     };
@@ -143,25 +142,18 @@ pub fn hand_over(bound: Vec<Bound>) -> ListenFds {
 }
 
 /// The name under which Pingora looks a listener up.
-pub fn key(at: &Listen) -> String {
+fn key(at: &Listen) -> String {
     match at {
         Listen::Tcp(address) => address.to_string(),
         Listen::Unix(path) => path.display().to_string(),
     }
 }
 
-fn bind(option: &'static str, place: &Listen) -> Result<(Listen, OwnedFd), BindError> {
-    match place {
-        Listen::Tcp(address) => tcp(*address).map_err(|e| failed(option, address.to_string(), e)),
-        Listen::Unix(path) => unix(path).map_err(|e| failed(option, format!("unix:{}", path.display()), e)),
-    }
-}
-
-fn failed(option: &'static str, place: String, error: std::io::Error) -> BindError {
+fn failed(option: &'static str, place: &Listen, error: std::io::Error) -> BindError {
     if error.kind() == std::io::ErrorKind::AddrInUse {
-        BindError::InUse(option, place)
+        BindError::InUse(option, place.to_string())
     } else {
-        BindError::Other(option, place, error)
+        BindError::Other(option, place.to_string(), error)
     }
 }
 
