@@ -5,12 +5,12 @@ mod convert;
 mod failure;
 pub mod front;
 pub mod room;
+mod snapshot;
 pub mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
@@ -21,69 +21,17 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _};
 use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use crate::auth::database::AirflowDatabase;
-use crate::auth::jwt::KeyTrial;
-use crate::auth::keycloak::Realm;
-use crate::drain::{Drain, Guard};
+use crate::drain::Guard;
 use crate::exchange::Exchange;
-use crate::gate::Gate;
 use crate::gate::decision::{Edits, Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
 use crate::gate::translate::Resumed;
-use crate::metrics::{InFlight, Metrics};
-use crate::ports::redis::Redis;
-use crate::ports::upstream::Upstreams;
+use crate::metrics::InFlight;
 use crate::request::{Peer, Request, RequestId};
-use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit;
 pub use convert::TrustedProxies;
-use room::{Place, Room};
-
-/// Settings in force, with all that was built from them. Replaced whole on reload; a request keeps
-/// the one that it began with.
-pub struct Snapshot {
-    /// What decides.
-    pub gate: Gate,
-    /// Where requests go.
-    pub upstreams: Arc<Upstreams>,
-    /// What replicas share, where they do.
-    pub redis: Option<Arc<Redis>>,
-    /// The realm of `[keycloak_auth_manager]`, if anything asks it.
-    pub keycloak: Option<Arc<Realm>>,
-    /// Airflow's metadata database, if it is used.
-    pub database: Option<Arc<AirflowDatabase>>,
-    /// Whether Airflow takes what is signed here, if anything is, and it is an Airflow 3.
-    pub trial: Option<Arc<KeyTrial>>,
-    /// Whose `X-Forwarded-*` are believed.
-    pub trusted_proxies: TrustedProxies,
-    /// TLS with clients, where there is any.
-    pub tls: Option<Arc<tls::Tls>>,
-    /// Most header lines of a request.
-    pub max_headers: usize,
-    /// Most bytes of a body that is read here.
-    pub max_body: usize,
-    /// `[limits] max_translated_body`.
-    pub max_translated_body: usize,
-    /// Room for the bodies of all users, and of everybody else.
-    pub room: usize,
-}
-
-/// What outlives every snapshot.
-#[derive(Clone)]
-pub struct Shared {
-    /// The snapshot in force.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Where requests are counted.
-    pub metrics: Arc<Metrics>,
-    /// Where requests are written down, if they are.
-    pub access: Option<Arc<AccessLog>>,
-    /// Who is still served when we leave.
-    pub drain: Arc<Drain>,
-    /// Room for the bodies that are read here.
-    pub room: Room,
-    /// Longest time for a body that is read here: as for a head, what the start has found.
-    pub body_timeout: Duration,
-}
+use room::Place;
+pub use snapshot::{Shared, Snapshot};
 
 /// The proxy.
 pub struct Proxy {
@@ -100,6 +48,9 @@ const CLIENT_STALL: Duration = Duration::from_secs(60);
 const SENT_AGAIN: usize = 64 * 1024;
 /// Longest time for the rest of a body that nobody needs, once its request is answered.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// What is told of a request that failed and whose client gets no answer to that.
+const UNANSWERED: FailToProxy = FailToProxy { error_code: 0, can_reuse_downstream: false };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -215,7 +166,7 @@ impl Proxy {
     }
 
     fn problem(&self, session: &Session, ctx: &mut Ctx, problem: &Problem) -> Reply {
-        ctx.in_doubt |= leaves_doubt(problem);
+        ctx.in_doubt |= failure::leaves_doubt(problem);
         let request = request(session.req_header(), &ctx.peer, ctx.now, &ctx.id);
         ctx.snapshot.gate.fail(&request, problem, &mut ctx.outcome)
     }
@@ -448,22 +399,22 @@ impl ProxyHttp for Proxy {
         let Some(problem) = failure::problem(error) else {
             // The client is gone: there is nobody to answer.
             ctx.outcome.refused = Some("client_gone");
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+            return UNANSWERED;
         };
-        ctx.outcome.cause = Some(failure::cause(error));
+        ctx.outcome.cause = Some(error.to_string());
         if session.response_written().is_some() {
             ctx.outcome.refused = Some(problem.label());
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+            return UNANSWERED;
         }
         let reply = match ctx.refusal.take() {
             Some(refusal) => refusal,
             None => self.problem(session, ctx, &problem),
         };
         let code = reply.status.as_u16();
-        if self.reply(session, ctx, reply).await.is_err() {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        match self.reply(session, ctx, reply).await {
+            Ok(()) => FailToProxy { error_code: code, ..UNANSWERED },
+            Err(_) => UNANSWERED,
         }
-        FailToProxy { error_code: code, can_reuse_downstream: false }
     }
 
     /// Ours is written with the request's own line, once.
@@ -507,26 +458,4 @@ impl ProxyHttp for Proxy {
 
 fn request<'a>(head: &'a RequestHeader, peer: &'a Peer, now: SystemTime, id: &'a RequestId) -> Request<'a> {
     Request { head, target: head.raw_path(), peer, now, id }
-}
-
-/// Whether a problem leaves it in doubt where the next request on the connection begins.
-fn leaves_doubt(problem: &Problem) -> bool {
-    match problem {
-        Problem::Framing | Problem::Head | Problem::SlowBody | Problem::BrokenBody | Problem::Internal => {
-            true
-        }
-        Problem::Target(_)
-        | Problem::Credentials(_)
-        | Problem::TooManyHeaders
-        | Problem::NoRoute
-        | Problem::ExperimentalOff
-        | Problem::Refused(_)
-        | Problem::CrossSite(_)
-        | Problem::UnknownToAirflow
-        | Problem::TooManyRequests(_)
-        | Problem::LargeBody
-        | Problem::NoRoom(_)
-        | Problem::UpstreamDown
-        | Problem::UpstreamSlow => false,
-    }
 }

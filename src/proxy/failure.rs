@@ -1,4 +1,4 @@
-//! Pingora's errors → the gate's problems.
+//! Pingora's errors → the gate's problems, and what these leave of a connection.
 
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -26,7 +26,24 @@ pub fn problem(error: &Error) -> Option<Problem> {
     }
 }
 
-/// The cause, for the log: never sent.
-pub fn cause(error: &Error) -> String {
-    error.to_string()
+/// Whether a problem leaves it in doubt where the next request on the connection begins.
+pub fn leaves_doubt(problem: &Problem) -> bool {
+    match problem {
+        Problem::Framing | Problem::Head | Problem::SlowBody | Problem::BrokenBody | Problem::Internal => {
+            true
+        }
+        Problem::Target(_)
+        | Problem::Credentials(_)
+        | Problem::TooManyHeaders
+        | Problem::NoRoute
+        | Problem::ExperimentalOff
+        | Problem::Refused(_)
+        | Problem::CrossSite(_)
+        | Problem::UnknownToAirflow
+        | Problem::TooManyRequests(_)
+        | Problem::LargeBody
+        | Problem::NoRoom(_)
+        | Problem::UpstreamDown
+        | Problem::UpstreamSlow => false,
+    }
 }
