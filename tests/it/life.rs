@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::airgate::Setup;
 use crate::support::token::{self, Issuer, SECRET};
 use crate::support::upstream::{Seen, answer};
 use crate::support::{Airgate, Ask, Closed, Connection, Upstream, get, head, options, post, put};
@@ -26,12 +25,9 @@ fn good() -> Ask {
     get("/api/v2/config").bearer(&token::good("admin"))
 }
 
-/// Has a line of bash run before airgate, whose arguments are `$@`.
-fn after(line: &str, setup: Setup) -> Setup {
-    let (program, airgate) = (setup.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
-    std::fs::write(&program, format!("#!/bin/bash\n{line}\nexec -a \"$0\" {airgate} \"$@\"\n")).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    setup.program(program)
+fn upgrade_fails(airgate: &Airgate) {
+    airgate.signal("USR2");
+    airgate.logs("the upgrade failed; this process goes on");
 }
 
 /// An upstream whose answers are held back until the test lets them go.
@@ -77,8 +73,7 @@ fn a_file_that_nobody_named_is_missed_when_it_is_gone() {
     let refused = airgate.logs("airflow.cfg: is gone, and the configuration in force was read from it");
     assert!(refused.contains("the old one stays in force"), "{refused}");
     assert_eq!(airgate.send(good()).status, 200);
-    airgate.signal("USR2");
-    airgate.logs("the upgrade failed; this process goes on");
+    upgrade_fails(&airgate);
     assert_eq!(airgate.send(good()).status, 200);
     std::fs::write(&cfg, &text).unwrap();
     let reloaded = airgate.logs("configuration reloaded");
@@ -93,7 +88,8 @@ fn a_file_that_goes_during_the_start_is_missed() {
     let setup = Airgate::with("[api]\nauth_backends = \"deny_all\"\n");
     let secret = format!("/bin/sh -c 'rm -f airgate.toml; echo {SECRET}'");
     let unnamed = "[ \"$2\" != --conf ] || set -- run \"${@:4}\"";
-    let airgate = after(unnamed, setup)
+    let airgate = setup
+        .after(unnamed)
         .env("AIRGATE__API_AUTH__JWT_SECRET_CMD", &secret)
         .arg("--set")
         .arg(&format!("upstream.url={}", upstream.url()))
@@ -101,8 +97,7 @@ fn a_file_that_goes_during_the_start_is_missed() {
     let refused = airgate.logs("the configuration is refused for the Airflow that it is");
     assert!(refused.contains("airgate.toml: is gone"), "{refused}");
     assert_eq!(airgate.send(good()).status, 403);
-    airgate.signal("USR2");
-    airgate.logs("the upgrade failed; this process goes on");
+    upgrade_fails(&airgate);
     assert_eq!(airgate.send(good()).status, 403);
 }
 
@@ -119,7 +114,7 @@ fn a_reload_does_not_make_it_its_own_upstream() {
     };
     let setup = Airgate::with(written(&format!("127.0.0.1:0,{socket}"), &upstream.url()));
     // Without the place that tests set, which would go before the file's.
-    let airgate = after("set -- \"${@:1:3}\" \"${@:6}\"", setup).start();
+    let airgate = setup.after("set -- \"${@:1:3}\" \"${@:6}\"").start();
     assert_eq!(airgate.send(good()).status, 200);
     std::fs::write(airgate.config(), written("127.0.0.1:0", &socket)).unwrap();
     airgate.signal("HUP");
@@ -481,9 +476,8 @@ fn what_does_not_serve_leaves_no_socket_file() {
         "[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || set -- \"$@\" --set {taken} --set {listen},unix:{}",
         new.display()
     );
-    let airgate = after(&next, Airgate::with(config(&upstream, ""))).arg("--set").arg(&listen).start();
-    airgate.signal("USR2");
-    airgate.logs("the upgrade failed; this process goes on");
+    let airgate = Airgate::with(config(&upstream, "")).after(&next).arg("--set").arg(&listen).start();
+    upgrade_fails(&airgate);
     assert!(airgate.log().contains("is in use"), "{}", airgate.log());
     assert!(!new.exists());
     assert!(std::os::unix::net::UnixStream::connect(&kept).is_ok());

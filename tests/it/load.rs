@@ -243,15 +243,9 @@ fn a_socket_file_outlives_an_upgrade_that_keeps_it_and_no_stop() {
     let (upstream, folder) = (Upstream::start(), tempfile::tempdir().unwrap());
     let [kept, left] = ["kept.sock", "left.sock"].map(|name| folder.path().join(name));
     let setup = Airgate::with(config(&upstream.url(), "")).file("secret", SECRET);
-    let (program, airgate) = (setup.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
     let listen = format!("server.listen=127.0.0.1:0,unix:{}", kept.display());
-    let script = format!(
-        "#!/bin/bash\n[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || set -- \"$@\" --set {listen}\nexec -a \"$0\" {airgate} \"$@\"\n"
-    );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let setup = setup.program(program).arg("--set").arg(&format!("{listen},unix:{}", left.display()));
-    let mut airgate = setup.start();
+    let setup = setup.after(&format!("[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || set -- \"$@\" --set {listen}"));
+    let mut airgate = setup.arg("--set").arg(&format!("{listen},unix:{}", left.display())).start();
     assert!(left.exists());
     airgate.signal("USR2");
     let line = airgate.logs("another process serves; draining");
@@ -301,14 +295,9 @@ fn a_stop_during_an_upgrade_leaves_nobody() {
     let upstream = Upstream::start();
     let setup = Airgate::with(config(&upstream.url(), "")).file("secret", SECRET);
     // Its successor notes who it is, and goes on when it may.
-    let (program, airgate) = (setup.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
-    let script = format!(
-        "#!/bin/bash\n[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || {{ echo $$ >new; mv new successor; until [ -e go ]; do sleep 0.1; \
-         done; }}\nexec -a \"$0\" {airgate} \"$@\"\n"
-    );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut airgate = setup.program(program).start();
+    let waits = "[ -z \"$AIRGATE_INHERIT_SOCKETS\" ] || \
+                 { echo $$ >new; mv new successor; until [ -e go ]; do sleep 0.1; done; }";
+    let mut airgate = setup.after(waits).start();
     let note = airgate.home().join("successor");
     airgate.signal("USR2");
     airgate.until("its successor is there", |_| note.exists());

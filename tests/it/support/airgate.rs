@@ -124,6 +124,15 @@ impl Setup {
         self
     }
 
+    /// Has a line of bash run before airgate, whose arguments are `$@`.
+    pub fn after(self, line: &str) -> Self {
+        let (program, airgate) = (self.home().join("program"), env!("CARGO_BIN_EXE_airgate"));
+        let script = format!("#!/bin/bash\n{line}\nexec -a \"$0\" {airgate} \"$@\"\n");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        self.program(program)
+    }
+
     /// The folder that airgate is started in.
     pub fn home(&self) -> &Path {
         self.home.path()
