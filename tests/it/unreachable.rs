@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -111,17 +111,19 @@ fn a_name_that_does_not_resolve() {
     assert_eq!(gate.log().matches("cannot resolve an upstream").count(), 1, "{}", gate.log());
 }
 
-/// A port where HTTP is spoken.
-fn no_tls() -> u16 {
+/// A port where this is done with each connection.
+fn port(serve: impl FnMut(TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut wire in listener.incoming().flatten() {
-            let _ = wire.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-            let _ = wire.read(&mut [0; 4096]);
-        }
-    });
+    std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
     port
+}
+
+/// Whether what comes begins a TLS handshake.
+fn is_hello(wire: &mut TcpStream) -> bool {
+    let mut first = [0; 4096];
+    let read = wire.read(&mut first).unwrap_or_default();
+    first[..read].starts_with(b"\x16\x03")
 }
 
 /// What is wrong with the certificate, and the option to look at; also where a password was to be asked of Airflow.
@@ -137,7 +139,10 @@ fn certificates() {
     };
     let (good, expired, authority) = (secured("airflow"), secured("expired"), secured("ca"));
     let [good, expired, authority] = [&good, &expired, &authority].map(|gate| gate.address().port());
-    let plain = no_tls();
+    let plain = port(|mut wire| {
+        let _ = wire.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = wire.read(&mut [0; 4096]);
+    });
     for (name, port, more, told, advice) in [
         ("self-signed, or of an unknown authority", good, "", "UnknownIssuer", "see [upstream] ca_file"),
         (
@@ -172,41 +177,28 @@ fn certificates() {
 
 /// A port where something speaks TLS: what it answers to a plain request, if anything.
 fn tls_with(plain: &'static [u8]) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut wire in listener.incoming().flatten() {
-            let mut first = [0; 4096];
-            let read = wire.read(&mut first).unwrap_or_default();
-            let is_hello = first[..read].starts_with(b"\x16\x03");
-            // A fatal alert: internal_error.
-            let _ = wire.write_all(if is_hello { b"\x15\x03\x03\x00\x02\x02\x50" } else { plain });
-        }
-    });
-    port
+    port(move |mut wire| {
+        // A fatal alert: internal_error.
+        let said = if is_hello(&mut wire) { b"\x15\x03\x03\x00\x02\x02\x50" } else { plain };
+        let _ = wire.write_all(said);
+    })
 }
 
 const ADVICE: &str = "TLS is spoken there: should [upstream] url begin with https://?";
 
 /// A port where what begins a TLS handshake waits for ever. Then how many of those there were, and how many others.
 fn hanging(plain: &'static [u8]) -> (u16, Arc<[AtomicUsize; 2]>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let counts = Arc::<[AtomicUsize; 2]>::default();
     let its_counts = counts.clone();
-    std::thread::spawn(move || {
-        let mut waiting = Vec::new();
-        for mut wire in listener.incoming().flatten() {
-            let mut first = [0; 4096];
-            let read = wire.read(&mut first).unwrap_or_default();
-            let is_hello = first[..read].starts_with(b"\x16\x03");
-            if is_hello {
-                waiting.push(wire);
-            } else {
-                let _ = wire.write_all(plain);
-            }
-            its_counts[usize::from(!is_hello)].fetch_add(1, Ordering::SeqCst);
+    let mut waiting = Vec::new();
+    let port = port(move |mut wire| {
+        let is_hello = is_hello(&mut wire);
+        if is_hello {
+            waiting.push(wire);
+        } else {
+            let _ = wire.write_all(plain);
         }
+        its_counts[usize::from(!is_hello)].fetch_add(1, Ordering::SeqCst);
     });
     (port, counts)
 }
@@ -538,25 +530,27 @@ fn a_key_that_becomes_airflows() {
     assert_eq!(gate.log().matches("Airflow refuses what is signed here").count(), 1, "{}", gate.log());
 }
 
+/// An Airflow that answers so to what is signed here, and how often it was asked.
+fn judge(status: u16, body: &'static str) -> (Upstream, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let its_asked = asked.clone();
+    let upstream = Upstream::answering(move |seen: &Seen| match &*seen.target {
+        "/api/v2/importErrors?limit=1" => {
+            its_asked.fetch_add(1, Ordering::SeqCst);
+            answer(status, &[], body)
+        }
+        _ => answer(200, &[], r#"{"version":"3.3.2"}"#),
+    });
+    upstream.says(None);
+    (upstream, asked)
+}
+
 /// Each address is asked for itself, and what another thing answers in between says nothing of the key.
 #[test]
 fn a_key_that_one_of_several_has_not() {
-    let scripted = |status: u16, body: &'static str| {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let its_asked = asked.clone();
-        let upstream = Upstream::answering(move |seen: &Seen| match &*seen.target {
-            "/api/v2/importErrors?limit=1" => {
-                its_asked.fetch_add(1, Ordering::SeqCst);
-                answer(status, &[], body)
-            }
-            _ => answer(200, &[], r#"{"version":"3.3.2"}"#),
-        });
-        upstream.says(None);
-        (upstream, asked)
-    };
-    let (good, asked_good) = scripted(401, r#"{"detail":"Token Expired"}"#);
-    let (other, asked_other) = scripted(404, r#"{"detail":"Not Found"}"#);
-    let (bad, asked_bad) = scripted(403, r#"{"detail":"Invalid JWT token"}"#);
+    let (good, asked_good) = judge(401, r#"{"detail":"Token Expired"}"#);
+    let (other, asked_other) = judge(404, r#"{"detail":"Not Found"}"#);
+    let (bad, asked_bad) = judge(403, r#"{"detail":"Invalid JWT token"}"#);
     let gate = Airgate::with(format!(
         "[upstream]\nurl = [\"{}\", \"{}\", \"{}\"]\n[api_auth]\njwt_secret = \"{SECRET}\"\n",
         good.url(),
@@ -576,16 +570,8 @@ fn a_key_that_one_of_several_has_not() {
 /// What an address said counts while requests go there: one that is down keeps nobody's tokens down.
 #[test]
 fn a_key_that_an_address_refused_that_is_down_now() {
-    let scripted = |status: u16, body: &'static str| {
-        let upstream = Upstream::answering(move |seen: &Seen| match &*seen.target {
-            "/api/v2/importErrors?limit=1" => answer(status, &[], body),
-            _ => answer(200, &[], r#"{"version":"3.3.2"}"#),
-        });
-        upstream.says(None);
-        upstream
-    };
-    let good = scripted(401, r#"{"detail":"Token Expired"}"#);
-    let bad = scripted(403, r#"{"detail":"Invalid JWT token"}"#);
+    let (good, _) = judge(401, r#"{"detail":"Token Expired"}"#);
+    let (bad, _) = judge(403, r#"{"detail":"Invalid JWT token"}"#);
     let (url, other) = (good.url(), bad.url());
     let gate = Airgate::with(format!(
         "[upstream]\nurl = [\"{url}\", \"{other}\"]\n[api_auth]\njwt_secret = \"{SECRET}\"\n"
