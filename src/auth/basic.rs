@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use super::credentials::{Authorization, Credentials};
 use super::{Attempt, Backend, Health, Reason, Rejection, Verdict};
@@ -77,12 +77,10 @@ impl Backend for BasicAuth {
     }
 }
 
-/// Room for decoded credentials. Stays where it was made, so that the password is not copied about,
-/// and is overwritten when dropped.
-pub struct Scratch {
-    bytes: [u8; Scratch::MAX],
-    used: usize,
-}
+/// Room for decoded credentials: on the heap, so that the password is not copied about, and overwritten when
+/// dropped.
+#[derive(Default)]
+pub struct Scratch(Zeroizing<Vec<u8>>);
 
 /// Why a header cannot be read. Airflow answers all of these as it answers a wrong password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +99,8 @@ impl Scratch {
     const MAX: usize = Login::MAX;
 
     /// Room for one log-in.
-    #[expect(clippy::new_without_default, reason = "made on the stack, where it stays")]
     pub fn new() -> Self {
-        Self { bytes: [0; Self::MAX], used: 0 }
+        Self::default()
     }
 
     /// The log-in in an `Authorization` header, if it is one that can be read.
@@ -125,18 +122,12 @@ impl Scratch {
         if encoded.len() > Self::MAX / 3 * 4 {
             return Err(Malformed::TooLong);
         }
-        // Something may have been decoded before a fault was met.
-        self.used = Self::MAX.min(encoded.len());
-        let length = STANDARD.decode_slice(encoded, &mut self.bytes).map_err(|_| Malformed::NotBase64)?;
-        let text = str::from_utf8(&self.bytes[..length]).map_err(|_| Malformed::NotUtf8)?;
+        // All of it at once: a vector that grows leaves what was in it behind.
+        self.0 = Zeroizing::new(vec![0; base64::decoded_len_estimate(encoded.len())]);
+        let length = STANDARD.decode_slice(encoded, &mut self.0).map_err(|_| Malformed::NotBase64)?;
+        let text = str::from_utf8(&self.0[..length]).map_err(|_| Malformed::NotUtf8)?;
         let (username, password) = text.split_once(':').ok_or(Malformed::NoColon)?;
         Ok(Login::new(username, password)?)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.bytes[..self.used].zeroize();
     }
 }
 
