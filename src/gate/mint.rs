@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ahash::RandomState;
 use http::HeaderValue;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{Equivalent, UnitWeighter};
 
 use crate::auth::database::directory::{Found, UserDirectory};
 use crate::auth::jwt::{Principal, SignError, Signer};
@@ -26,7 +28,7 @@ const CACHED: usize = 10_000;
 pub enum Directory {
     /// The simple auth manager's users: a name, its role and teams. No match is nobody, never a
     /// default role.
-    Simple(HashMap<Box<str>, Member>),
+    Simple(HashMap<Box<str>, Member, RandomState>),
     /// FAB's users: a name, and the id of the one active user who has it in Airflow's database.
     Fab(Arc<UserDirectory>),
     /// Nobody can be looked up: tokens for others than the upstream's own cannot be minted.
@@ -127,11 +129,25 @@ pub struct Mint {
 }
 
 /// Tokens that were minted, each for whom it names.
-pub struct MintedTokens(Cache<(Identity, Option<Box<str>>), Arc<Minted>>);
+pub struct MintedTokens(Cache<Whose, Arc<Minted>, UnitWeighter, RandomState>);
 
 impl Default for MintedTokens {
     fn default() -> Self {
-        Self(Cache::new(CACHED))
+        let (hash, lifecycle) = (RandomState::new(), DefaultLifecycle::default());
+        Self(Cache::with(CACHED, CACHED as u64, UnitWeighter, hash, lifecycle))
+    }
+}
+
+/// Whose token it is: of whom, and with which `jti`.
+type Whose = (Identity, Option<Box<str>>);
+
+/// The same, to look it up without a copy.
+#[derive(Hash)]
+struct WhoseRef<'a>(&'a Identity, Option<&'a str>);
+
+impl Equivalent<Whose> for WhoseRef<'_> {
+    fn equivalent(&self, (identity, jti): &Whose) -> bool {
+        self.0 == identity && self.1 == jti.as_deref()
     }
 }
 
@@ -286,15 +302,16 @@ impl Mint {
     ) -> Result<HeaderValue, MintError> {
         // Looked up each time, though mostly in memory: a name may be another's by now.
         let principal = self.principal(identity, now).await?;
-        let key = (identity.clone(), jti.map(Box::from));
-        if let Some(minted) = self.minted.0.get(&key).filter(|m| now < m.renew && m.of.is(&principal)) {
+        let known = self.minted.0.get(&WhoseRef(identity, jti));
+        if let Some(minted) = known.filter(|m| now < m.renew && m.of.is(&principal)) {
             return Ok(minted.header.clone());
         }
         let of = Of::new(&principal);
         let token = self.sign(identity, principal, jti, MINTED_FOR, now)?;
         let header = bearer(&token)?;
         let renew = now + (MINTED_FOR - RENEW_BEFORE);
-        self.minted.0.insert(key, Arc::new(Minted { of, header: header.clone(), renew }));
+        let whose = (identity.clone(), jti.map(Box::from));
+        self.minted.0.insert(whose, Arc::new(Minted { of, header: header.clone(), renew }));
         Ok(header)
     }
 

@@ -13,7 +13,6 @@ use crate::gate::token::AuthManager;
 use crate::request::{Peer, RequestId};
 use crate::secret::Secret;
 
-use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -88,7 +87,7 @@ fn gate(airflow: &Arc<Airflow>, mode: Mode, signer: Option<Signer>) -> Gate {
         cors: None,
         limit: PageLimit::new(page, page),
         chain: Chain::new(vec![Arc::new(BasicAuth::new(passwords.clone()))]),
-        mint: Mint::new(mode, signer, Directory::Simple(HashMap::from([("admin".into(), admin)]))),
+        mint: Mint::new(mode, signer, Directory::Simple([("admin".into(), admin)].into_iter().collect())),
         log_in: LogIn {
             auth_manager: AuthManager::Simple,
             passwords,

@@ -122,7 +122,7 @@ impl From<&Metadata> for Stamp {
 
 /// The users of a file.
 pub struct Table {
-    records: HashMap<Box<str>, Arc<Record>>,
+    records: Records,
     /// The same records, to pick one for a user who is not there.
     order: Vec<Arc<Record>>,
     pick: RandomState,
@@ -161,7 +161,7 @@ impl Record {
 }
 
 impl Table {
-    fn new(records: HashMap<Box<str>, Arc<Record>>) -> Self {
+    fn new(records: Records) -> Self {
         let order = records.values().cloned().collect();
         Self { records, order, pick: RandomState::new() }
     }
@@ -205,7 +205,7 @@ pub fn load(path: &Path, format: &Format) -> Result<(Table, Stamp), FileError> {
     Ok((Table::new(records), stamp))
 }
 
-type Records = HashMap<Box<str>, Arc<Record>>;
+type Records = HashMap<Box<str>, Arc<Record>, ahash::RandomState>;
 type Faults = Vec<(usize, LineFault)>;
 
 fn text(path: &Path) -> Result<(Secret, Stamp), FileError> {
@@ -229,7 +229,7 @@ fn text(path: &Path) -> Result<(Secret, Stamp), FileError> {
 fn simple(text: &Secret) -> Result<Records, Faults> {
     let text = text.expose().trim();
     if text.is_empty() {
-        return Ok(Records::new());
+        return Ok(Records::default());
     }
     // The parser's own message would quote what it met, which may be a password.
     let passwords: HashMap<Box<str>, Secret> = serde_json::from_str::<HashMap<Box<str>, Box<str>>>(text)
@@ -300,7 +300,7 @@ type Entry = Result<(Box<str>, Box<str>), LineFault>;
 
 /// Takes names and hashes together, or says everything that is wrong with them.
 fn collect(entries: impl Iterator<Item = (usize, Entry)>) -> Result<Records, Faults> {
-    let mut records = Records::new();
+    let mut records = Records::default();
     let mut faults = Faults::new();
     for (line, entry) in entries {
         match entry.and_then(|(name, hash)| record(&records, name, &hash)) {
