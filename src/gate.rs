@@ -213,7 +213,7 @@ impl Gate {
             RouteKind::Experimental(effect) => (Scope::Experimental, effect),
         };
         let credentials = Credentials::read(&head.headers).map_err(Problem::Credentials)?;
-        let forwarded = forwarded(&target, request)?;
+        let forwarded = forwarded(&target)?;
         let attempt = Attempt { request, credentials, target: &forwarded, scope };
         let grant = self.authenticate(&attempt, effect, outcome).await?;
         if let Some(ticket) = self.ticket(request, &target, &route, Some(&grant), outcome).await? {
@@ -351,11 +351,11 @@ impl Gate {
 }
 
 /// Path and query as they are forwarded, page sizes aside.
-fn forwarded<'a>(target: &Target<'_>, request: &Request<'a>) -> Result<Cow<'a, str>, Problem> {
-    if target.is_verbatim() {
-        return Ok(String::from_utf8_lossy(request.target));
+fn forwarded<'a>(target: &Target<'a>) -> Result<Cow<'a, str>, Problem> {
+    match target.verbatim() {
+        Some(verbatim) => Ok(verbatim.into()),
+        None => Ok(target.uri(target.query()).map_err(Problem::Target)?.to_string().into()),
     }
-    Ok(target.uri(target.query()).map_err(Problem::Target)?.to_string().into())
 }
 
 /// How an API tells errors.

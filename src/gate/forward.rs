@@ -2,7 +2,7 @@
 //!
 //! First everything goes that the client may not say; then ours is set.
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::decision::Edits;
@@ -39,9 +39,6 @@ pub fn request(request: &Request<'_>, kind: &RouteKind, presented: Option<&Prese
         Some(Presented::Cookies) | None => {}
     }
     vouch(request, &mut edits);
-    if sent.contains_key(CONNECTION) {
-        edits.remove.push(CONNECTION);
-    }
     edits
 }
 

@@ -1,5 +1,6 @@
 //! Headers by which a client could claim to be somebody else.
 
+use http::header::{AUTHORIZATION, CONNECTION};
 use http::{HeaderMap, HeaderName};
 
 use super::route::{Access, RouteKind};
@@ -38,7 +39,8 @@ pub fn is_identity_header(name: &HeaderName) -> bool {
 ///
 /// Beyond [`is_identity_header`] that is `Authorization` on API routes: what the upstream is to see is
 /// set afterwards. It stays on open routes, where nobody reads it here and Airflow's logout revokes the
-/// token in it, and on other routes, where workers and browsers authenticate to Airflow with it.
+/// token in it, and on other routes, where workers and browsers authenticate to Airflow with it. And
+/// `Connection`, which is for this hop alone.
 ///
 /// `X-Forwarded-*` of a trusted peer stays, but only where it is spelled like that: the peer sets that
 /// spelling itself, and passes on the others from its client.
@@ -50,10 +52,10 @@ pub fn removed<'a>(
     let authorization = replaces_authorization(kind);
     let trusted = peer.trusted;
     headers.keys().filter(move |name| {
-        if *name == http::header::AUTHORIZATION {
+        if *name == AUTHORIZATION {
             authorization
         } else {
-            is_identity_header(name) && !(trusted && is_forwarded(name))
+            *name == CONNECTION || is_identity_header(name) && !(trusted && is_forwarded(name))
         }
     })
 }
@@ -151,6 +153,7 @@ mod tests {
     fn removed_by_route_and_peer() {
         let sent = [
             "authorization",
+            "connection",
             "x-forwarded-for",
             "x_forwarded_for",
             "x-forwarded-client_ip",

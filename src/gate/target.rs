@@ -27,8 +27,8 @@ pub struct Target<'a> {
     plain: usize,
     /// What follows the first `?`.
     query: Option<&'a str>,
-    /// Whether path and query, joined, are byte for byte what came.
-    verbatim: bool,
+    /// The target as it came, if path and query, joined, are that byte for byte.
+    verbatim: Option<&'a str>,
 }
 
 /// A request target that is refused with 400, because the gate and the upstream might read it in
@@ -99,12 +99,12 @@ impl<'a> Target<'a> {
             }
         };
         query.map_or(Ok(()), check_query)?;
-        let verbatim = slashes == 1 && origin.len() == target.len();
+        let verbatim = (slashes == 1 && origin.len() == target.len()).then_some(target);
         Ok(match check_path(path)? {
             None => Self { path: Cow::Borrowed(path), decoded: None, plain: path.len(), query, verbatim },
             Some(plain) => {
                 let Decoded { text, canonical } = decode(path, plain)?;
-                let verbatim = verbatim && canonical.is_none();
+                let verbatim = verbatim.filter(|_| canonical.is_none());
                 let path = canonical.map_or(Cow::Borrowed(path), Cow::Owned);
                 Self { path, decoded: Some(text), plain, query, verbatim }
             }
@@ -139,6 +139,11 @@ impl<'a> Target<'a> {
 
     /// Whether the target as it came is what is to be forwarded, so that nothing needs rewriting.
     pub fn is_verbatim(&self) -> bool {
+        self.verbatim.is_some()
+    }
+
+    /// The target as it came, if that is what is to be forwarded.
+    pub fn verbatim(&self) -> Option<&'a str> {
         self.verbatim
     }
 

@@ -106,6 +106,9 @@ pub fn end_hop(request: &mut RequestHeader) {
 /// `Content-Length` where there is `Transfer-Encoding` too, so the head is looked at as it came.
 pub fn is_framed_once(session: &Session) -> bool {
     let head = session.req_header();
+    if !is_framed(head) {
+        return true;
+    }
     let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
     let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
     match (lengths.next(), encodings.next()) {
@@ -121,6 +124,12 @@ pub fn is_framed_once(session: &Session) -> bool {
     }
 }
 
+/// Whether a head says anything of a body. Most do not, and to walk through their few names takes less time than to
+/// look two up.
+fn is_framed(head: &RequestHeader) -> bool {
+    head.headers.keys().any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING)
+}
+
 fn has_raw_length(session: &Session) -> bool {
     let raw = session.as_http1().map(|h1| h1.get_headers_raw_bytes()).unwrap_or_default();
     let name = CONTENT_LENGTH.as_str().as_bytes();
@@ -131,9 +140,11 @@ fn has_raw_length(session: &Session) -> bool {
 /// How many bytes a request's body has, by its head. `None` where its end alone says so: in chunks, and in HTTP/2, which
 /// need not even say that there is one.
 pub fn body_length(head: &RequestHeader) -> Option<u64> {
+    if head.version < http::Version::HTTP_2 && !is_framed(head) {
+        return Some(0);
+    }
     match (head.headers.get(TRANSFER_ENCODING), head.headers.get(CONTENT_LENGTH)) {
         (None, Some(length)) => length.to_str().ok()?.parse().ok(),
-        (None, None) if head.version < http::Version::HTTP_2 => Some(0),
         (None, None) | (Some(_), _) => None,
     }
 }
