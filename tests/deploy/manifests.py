@@ -1,26 +1,40 @@
 """Checks the manifests in deploy/, and builds from values of the Helm chart what the chart makes of them.
 
-    manifests.py check               every manifest against Kubernetes' schemas, Pod Security and its own references
+    manifests.py check               every manifest against its schema, Pod Security, its own references, and what the
+                                     gate's configuration says of ports, files and times
+    manifests.py self-test           whether `check` finds what mutations.py breaks, each by itself
     manifests.py render FILE...      the Deployment and Service that the chart makes of these values, as JSON
-    manifests.py config              airgate.toml of the ConfigMap
-
-The chart itself is not here. What is modelled of it is what decides whether a sidecar fits: that lists in values are
-replaced and tables merged, that ports have a name and a number and no target port, which volumes a pod has, which
-probes Airflow's container has, that the texts are templates, and which templates there are for names.
+    manifests.py show FILE           a manifest of one document, as JSON
 """
 
+import functools
 import json
 import pathlib
 import re
+import shutil
 import sys
+import tempfile
+import tomllib
+import urllib.parse
 
 import kubernetes_validate
 import yaml
 
+import chart
+import foreign
+import mutations
+
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
-# No schema: other projects' kinds.
-FOREIGN = {"Kustomization", "Component", "PodMonitor"}
 VERSIONS = ["1.30", kubernetes_validate.latest_version()]
+# What the gate answers with 200 (tests/it/deploy.rs asks a real one).
+PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+# What docs/operations.md adds up.
+MEMORY = "512Mi"
+SIDECARS = [
+    ["airflow-sidecar.yaml"],
+    ["airflow-sidecar.yaml", "airflow-sidecar-public-port.yaml"],
+    ["airflow2-sidecar.yaml"],
+]
 
 failures = []
 
@@ -29,107 +43,23 @@ def complain(where, what):
     failures.append(f"{where}: {what}")
 
 
-# --- the chart ------------------------------------------------------------------------------------------------------
-
-CHART = {
-    "ports": {"apiServer": 8080, "airflowUI": 8080},
-    "jwtSecretName": None,
-}
-TEMPLATES = {
-    'include "jwt_secret" .': lambda values: values["jwtSecretName"] or "airflow-jwt-secret",
-    'include "airflow_metadata_secret" .': lambda values: "airflow-metadata",
-    ".Values.ports.apiServer": lambda values: str(values["ports"]["apiServer"]),
-    ".Values.ports.airflowUI": lambda values: str(values["ports"]["airflowUI"]),
-}
-# Older charts fill in nothing in webserver.extraContainers.
-COMPONENTS = {
-    "apiServer": {"name": "api-server", "port": "apiServer", "templates": True, "probe": "/api/v2/monitor/health"},
-    "webserver": {"name": "webserver", "port": "airflowUI", "templates": False, "probe": "/health"},
-}
-
-
-def merged(lower, upper):
-    """As Helm merges values: tables key by key, anything else is replaced."""
-    if not (isinstance(lower, dict) and isinstance(upper, dict)):
-        return upper
-    return {key: merged(lower.get(key), upper.get(key, lower.get(key))) if key in upper else lower[key]
-            for key in {**lower, **upper}}
-
-
-def filled_in(value, values):
-    if isinstance(value, dict):
-        return {key: filled_in(item, values) for key, item in value.items()}
-    if isinstance(value, list):
-        return [filled_in(item, values) for item in value]
-    if not isinstance(value, str):
-        return value
-    return re.sub(r"\{\{-? *(.*?) *-?\}\}", lambda found: TEMPLATES[found[1]](values), value)
-
-
-def render(files):
-    values = CHART
-    for file in files:
-        values = merged(values, yaml.safe_load(pathlib.Path(file).read_text()))
-    [key] = [key for key in COMPONENTS if key in values]
-    component, own = COMPONENTS[key], values[key]
-    unknown = set(own) - {
-        "containerLifecycleHooks", "env", "extraContainers", "extraVolumes", "securityContexts", "service",
-    }
-    assert not unknown, f"not modelled: {unknown}"
-    port = values["ports"][component["port"]]
-    labels = {"tier": "airflow", "component": component["name"], "release": "airflow"}
-    probe = {"httpGet": {"path": component["probe"], "port": port}}
-    security = own["securityContexts"]["container"]
-    image = "apache/airflow:3"
-    extra = own["extraContainers"]
-    if component["templates"]:
-        extra = filled_in(extra, values)
-    elif "{{" in json.dumps(extra):
-        complain(files, "a template in extraContainers, which older charts do not fill in")
-    airflow = {
-        "name": component["name"],
-        "image": image,
-        "securityContext": security,
-        "lifecycle": filled_in(own["containerLifecycleHooks"], values),
-        "ports": [{"name": component["name"], "containerPort": port}],
-        "livenessProbe": probe,
-        "readinessProbe": probe,
-        "env": own.get("env", []),
-        "volumeMounts": [{"name": "config", "mountPath": "/opt/airflow/airflow.cfg", "subPath": "airflow.cfg"}],
-    }
-    init = {"name": "wait-for-airflow-migrations", "image": image, "securityContext": security}
-    pod = {
-        "securityContext": own["securityContexts"]["pod"],
-        "initContainers": [init],
-        "containers": [airflow, *extra],
-        "volumes": [{"name": "config", "configMap": {"name": "airflow-config"}}, *own["extraVolumes"]],
-    }
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": f"airflow-{component['name']}"},
-        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
-    }
-    ports = [{"name": port["name"], "port": int(filled_in(str(port["port"]), values))}
-             for port in own["service"]["ports"]]
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": f"airflow-{component['name']}"},
-        "spec": {"selector": labels, "ports": ports},
-    }
-    return {"deployment": deployment, "service": service}
-
-
-# --- checks ---------------------------------------------------------------------------------------------------------
-
-
 def valid(where, manifest):
+    for fault in faults(json.dumps(manifest)):
+        complain(where, fault)
+
+
+@functools.cache
+def faults(manifest):
+    manifest = json.loads(manifest)
+    if manifest["kind"] in foreign.KINDS:
+        return foreign.faults(manifest)
+    found = []
     for version in VERSIONS:
         try:
             kubernetes_validate.validate(manifest, version, strict=True)
         except kubernetes_validate.ValidationError as error:
-            complain(where, f"Kubernetes {version}: {'.'.join(map(str, error.path))}: {error.message}")
+            found.append(f"Kubernetes {version}: {'.'.join(map(str, error.path))}: {error.message}")
+    return found
 
 
 def restricted(where, pod):
@@ -165,6 +95,8 @@ def restricted(where, pod):
             resources = container.get("resources", {})
             if not {"cpu", "memory"} <= set(resources.get("requests", {})) or "memory" not in resources.get("limits", {}):
                 complain(at, "no requests, or no limit of memory")
+            elif resources["limits"]["memory"] != MEMORY:
+                complain(at, f"{resources['limits']['memory']} of memory, and docs/operations.md says {MEMORY}")
 
 
 def consistent(where, pod):
@@ -193,95 +125,276 @@ def consistent(where, pod):
             complain(where, f"one {kind} of a port twice: {twice}")
 
 
-def check_kubernetes():
-    folder = DEPLOY / "kubernetes"
+def port_of(address):
+    return int(address.rsplit(":", 1)[1])
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m|h)", text).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]
+
+
+def ports_of(container):
+    return {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+
+
+def selects(selector, labels):
+    """Whether a LabelSelector takes these labels."""
+    def holds(rule):
+        match rule["operator"]:
+            case "In":
+                return labels.get(rule["key"]) in rule["values"]
+            case "NotIn":
+                return labels.get(rule["key"]) not in rule["values"]
+            case "Exists":
+                return rule["key"] in labels
+            case "DoesNotExist":
+                return rule["key"] not in labels
+    by_name = selector.get("matchLabels", {})
+    rules = selector.get("matchExpressions", [])
+    return bool(by_name or rules) and by_name.items() <= labels.items() and all(map(holds, rules))
+
+
+def probed(where, gate, admin):
+    """Each probe asks the admin port for a page that it has."""
+    for name, path in PROBES.items():
+        probe = gate.get(name, {}).get("httpGet")
+        if probe is None:
+            complain(where, f"there is no {name}")
+            continue
+        if probe["path"] != path:
+            complain(where, f"{name} asks for {probe['path']}, not {path}")
+        port = ports_of(gate).get(probe["port"], probe["port"])
+        if port != admin:
+            complain(where, f"{name} asks port {port}, and the admin port is {admin}")
+
+
+def ends_in_time(where, pod, drain_delay, grace_period):
+    """The gate has left by itself before it is killed."""
+    wanted, given = seconds(drain_delay) + seconds(grace_period), pod.get("terminationGracePeriodSeconds", 30)
+    if wanted >= given:
+        complain(where, f"drain_delay and grace_period are {wanted} s, terminationGracePeriodSeconds is {given} s")
+    return wanted, given
+
+
+def files_of(where, pod, container, manifests):
+    """The paths of files that a container sees, of Secrets and ConfigMaps."""
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    files = set()
+    for mount in container["volumeMounts"]:
+        volume = volumes.get(mount["name"], {})
+        if "configMap" in volume:
+            config = manifests.get(("ConfigMap", volume["configMap"]["name"]))
+            if config is None:
+                complain(where, f"there is no ConfigMap {volume['configMap']['name']}")
+                continue
+            files |= {f"{mount['mountPath']}/{name}" for name in config["data"]}
+        for source in volume.get("projected", {}).get("sources", []):
+            for item in source["secret"]["items"]:
+                if (source["secret"]["name"], item["key"]) not in chart.SECRETS:
+                    complain(where, f"the chart has no Secret {source['secret']['name']} with key {item['key']}")
+                files.add(f"{mount['mountPath']}/{item['path']}")
+    return files
+
+
+def named_files(value):
+    """Each `{ file = ... }` of a configuration."""
+    if isinstance(value, list):
+        return [file for item in value for file in named_files(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["file"]] if set(value) == {"file"} else []
+    return own + [file for item in value.values() for file in named_files(item)]
+
+
+def check_kustomization(file):
+    kustomization = yaml.safe_load(file.read_text())
+    where = f"{file.parent.name}/{file.name}"
+    named = set(kustomization.get("resources", []))
+    there = {other.name for other in file.parent.glob("*.yaml")} - {file.name}
+    if named != there:
+        complain(where, f"names {named ^ there} and the folder differs")
+    return kustomization
+
+
+def check_policies(policies, labels, config, ports, serving, admin):
+    where = "kubernetes/networkpolicy.yaml"
+    upstream = urllib.parse.urlsplit(config["upstream"]["url"])
+    component = "webserver" if str(config["upstream"].get("airflow", "3")) == "2" else "api-server"
+    if upstream.hostname != f"airflow-{component}":
+        complain("kubernetes/configmap.yaml", f"the upstream {upstream.hostname} is not the chart's Service")
+    behind, own = policies["airflow-api-server-behind-airgate"], policies["airgate"]
+    airflow = {"tier": "airflow", "component": component}
+    if behind["podSelector"] != {"matchLabels": airflow}:
+        complain(where, f"selects {behind['podSelector']}, and Airflow's pods have {airflow}")
+    rules = [(sorted(map(json.dumps, rule.get("from", []))), rule.get("ports")) for rule in behind["ingress"]]
+    let_in = sorted(json.dumps({"podSelector": {"matchLabels": one}}) for one in (labels, {"tier": "airflow"}))
+    if rules != [(let_in, [{"port": upstream.port}])]:
+        complain(where, f"lets {rules} reach Airflow, and not the gate and Airflow's own pods on {upstream.port} alone")
+    for name, policy in policies.items():
+        if policy["policyTypes"] != ["Ingress"]:
+            complain(where, f"{name} is for {policy['policyTypes']}")
+    open_to_all, open_to_some = set(), set()
+    for rule in own["ingress"]:
+        (open_to_some if rule.get("from") else open_to_all).update(port["port"] for port in rule["ports"])
+    if (open_to_all, open_to_some) != (serving, {admin}):
+        complain(where, f"{open_to_all} are open to all and {open_to_some} to some, and the pods have {ports}")
+
+
+def check_kubernetes(folder):
     manifests = {}
     for file in sorted(folder.rglob("*.yaml")):
         for manifest in yaml.safe_load_all(file.read_text()):
-            where = f"{file.relative_to(DEPLOY)}: {manifest['kind']}"
-            if manifest["kind"] not in FOREIGN:
-                valid(where, manifest)
-            name = manifest.get("metadata", {}).get("name")
-            manifests[manifest["kind"], name] = manifest
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    named = set(kustomization["resources"])
-    there = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
-    if named != there:
-        complain("kustomization.yaml", f"names {named ^ there} and the folder differs")
+            valid(f"{file.relative_to(folder.parent)}: {manifest['kind']}", manifest)
+            manifests[manifest["kind"], manifest.get("metadata", {}).get("name")] = manifest
+    kustomization = check_kustomization(folder / "kustomization.yaml")
+    check_kustomization(folder / "components/podmonitor/kustomization.yaml")
     deployment = manifests["Deployment", "airgate"]
     pod = deployment["spec"]["template"]["spec"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
-    restricted("kubernetes/deployment.yaml", pod)
-    consistent("kubernetes/deployment.yaml", pod)
+    where = "kubernetes/deployment.yaml"
+    restricted(where, pod)
+    consistent(where, pod)
+    [gate] = pod["containers"]
+    if [image["name"] for image in kustomization["images"]] != [gate["image"]]:
+        complain("kubernetes/kustomization.yaml", f"names another image than {gate['image']}")
+    spread = pod["topologySpreadConstraints"]
     selectors = {
-        "Service": manifests["Service", "airgate"]["spec"]["selector"],
-        "PodDisruptionBudget": manifests["PodDisruptionBudget", "airgate"]["spec"]["selector"]["matchLabels"],
-        "NetworkPolicy": manifests["NetworkPolicy", "airgate"]["spec"]["podSelector"]["matchLabels"],
-        "Deployment": deployment["spec"]["selector"]["matchLabels"],
+        "service.yaml": {"matchLabels": manifests["Service", "airgate"]["spec"]["selector"]},
+        "pdb.yaml": manifests["PodDisruptionBudget", "airgate"]["spec"]["selector"],
+        "networkpolicy.yaml": manifests["NetworkPolicy", "airgate"]["spec"]["podSelector"],
+        "deployment.yaml": deployment["spec"]["selector"],
+        "deployment.yaml: topologySpreadConstraints": spread[0]["labelSelector"],
     }
-    for kind, selector in selectors.items():
-        if not selector.items() <= labels.items():
-            complain(kind, f"selects {selector}, and the pods have {labels}")
-    ports = {port["name"]: port["containerPort"] for container in pod["containers"] for port in container["ports"]}
-    for port in manifests["Service", "airgate"]["spec"]["ports"]:
-        if port["targetPort"] not in ports:
-            complain("Service", f"there is no port {port['targetPort']}")
-    open_ports = {port["port"] for rule in manifests["NetworkPolicy", "airgate"]["spec"]["ingress"] for port in rule["ports"]}
-    if open_ports != set(ports.values()):
-        complain("NetworkPolicy", f"{open_ports} are open, and the pods have {ports}")
+    for file, selector in selectors.items():
+        if not selects(selector, labels):
+            complain(f"kubernetes/{file}", f"selects {selector}, and the pods have {labels}")
+
+    config = tomllib.loads(manifests["ConfigMap", "airgate"]["data"]["airgate.toml"])
+    server, ports = config["server"], ports_of(gate)
+    serving, admin = set(map(port_of, server["listen"])), port_of(config["admin"]["listen"])
+    if serving | {admin} != set(ports.values()):
+        complain("kubernetes/configmap.yaml", f"listens on {serving} and {admin}, and the pods have {ports}")
+    probed(where, gate, admin)
+    ends_in_time(where, pod, server["drain_delay"], server["grace_period"])
+    files = files_of(where, pod, gate, manifests)
+    for file in [gate["args"][gate["args"].index("--conf") + 1], *named_files(config)]:
+        if file not in files:
+            complain(where, f"{file} is named, and not mounted: {sorted(files)}")
+    targets = {ports.get(port["targetPort"], port["targetPort"]) for port in manifests["Service", "airgate"]["spec"]["ports"]}
+    if targets != serving:
+        complain("kubernetes/service.yaml", f"leads to {targets}, and the gate listens on {serving}")
+    policies = {name: manifest["spec"] for (kind, name), manifest in manifests.items() if kind == "NetworkPolicy"}
+    check_policies(policies, deployment["spec"]["selector"]["matchLabels"], config, ports, serving, admin)
+
     scale = manifests["HorizontalPodAutoscaler", "airgate"]["spec"]
     if (scale["scaleTargetRef"]["name"], "replicas" in deployment["spec"]) != ("airgate", False):
-        complain("HorizontalPodAutoscaler", "scales something else, or against the Deployment's own number")
-    budget = manifests["PodDisruptionBudget", "airgate"]["spec"]["minAvailable"]
-    if budget >= scale["minReplicas"]:
-        complain("PodDisruptionBudget", "no pod may ever go")
+        complain("kubernetes/hpa.yaml", "scales something else, or against the Deployment's own number")
+    if manifests["PodDisruptionBudget", "airgate"]["spec"]["minAvailable"] >= scale["minReplicas"]:
+        complain("kubernetes/pdb.yaml", "no pod may ever go")
     if pod["serviceAccountName"] != manifests["ServiceAccount", "airgate"]["metadata"]["name"]:
-        complain("Deployment", "its service account is not there")
-    for monitor, pods in (("airgate", set(ports)), ("airgate-sidecar", {"airgate-admin"})):
-        for endpoint in manifests["PodMonitor", monitor]["spec"]["podMetricsEndpoints"]:
-            if endpoint["port"] not in pods:
-                complain("PodMonitor", f"there is no port {endpoint['port']}")
+        complain(where, "its service account is not there")
+    monitored(manifests["PodMonitor", "airgate"], labels, ports, admin)
+    return manifests["PodMonitor", "airgate-sidecar"]
 
 
-def check_helm():
-    helm = DEPLOY / "helm"
-    for files in (
-        ["airflow-sidecar.yaml"],
-        ["airflow-sidecar.yaml", "airflow-sidecar-public-port.yaml"],
-        ["airflow2-sidecar.yaml"],
-    ):
+def monitored(monitor, labels, ports, admin):
+    where = f"kubernetes/components/podmonitor/podmonitor.yaml: {monitor['metadata']['name']}"
+    if not selects(monitor["spec"]["selector"], labels):
+        complain(where, f"selects {monitor['spec']['selector']}, and the pods have {labels}")
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        if ports.get(endpoint["port"]) != admin or endpoint.get("path", "/metrics") != "/metrics":
+            complain(where, f"asks {endpoint['port']} for {endpoint.get('path')}, and the admin port is {admin} of {ports}")
+
+
+def check_helm(folder, monitor):
+    for files in SIDECARS:
         where = "helm/" + " + ".join(files)
-        rendered = render([helm / file for file in files])
+        try:
+            rendered = chart.render([folder / file for file in files])
+        except (AssertionError, KeyError, ValueError) as error:
+            complain(where, f"the chart makes nothing of it: {error!r}")
+            continue
         deployment, service = rendered["deployment"], rendered["service"]
         pod = deployment["spec"]["template"]["spec"]
         valid(where, deployment)
         valid(where, service)
         restricted(where, pod)
         consistent(where, pod)
-        gate = next(container for container in pod["containers"] if container["name"] == "airgate")
-        airflow = pod["containers"][0]
+        airflow, gate = pod["containers"]
         env = {variable["name"]: variable.get("value") for variable in gate["env"]}
-        listens = {8080} if "AIRFLOW__API__PORT" not in {variable["name"] for variable in airflow["env"]} else set()
-        listens |= {int(env["AIRGATE__SERVER__LISTEN"].rsplit(":", 1)[1])}
+        own_env = {variable["name"]: variable.get("value") for variable in airflow["env"]}
+        own_port = int(own_env.get("AIRFLOW__API__PORT", 8080))
+        serving, admin = port_of(env["AIRGATE__SERVER__LISTEN"]), port_of(env["AIRGATE__ADMIN__LISTEN"])
+        # Airflow's port is one of the pod only as long as it does not listen on 127.0.0.1.
+        listens = {serving} if "AIRFLOW__API__HOST" in own_env else {serving, own_port}
         public = {port["port"] for port in service["spec"]["ports"]}
-        if public != listens:
-            complain(where, f"the Service has {public}, and the pod listens on {listens}")
+        declared = {*ports_of(airflow).values(), *ports_of(gate).values()}
+        if public != listens or not listens | {admin} <= declared:
+            complain(where, f"the Service has {public}, the pod {declared}, and listens on {listens} and {admin}")
+        if env["AIRGATE__UPSTREAM__URL"] != f"http://127.0.0.1:{own_port}":
+            complain(where, f"asks {env['AIRGATE__UPSTREAM__URL']}, and Airflow listens on {own_port}")
+        if env["AIRGATE__GATE__AIRFLOW_CFG"] not in {mount["mountPath"] for mount in gate["volumeMounts"]}:
+            complain(where, f"{env['AIRGATE__GATE__AIRFLOW_CFG']} is not mounted")
+        for variable in gate["env"]:
+            secret = variable.get("valueFrom", {}).get("secretKeyRef")
+            if secret and (secret["name"], secret["key"]) not in chart.SECRETS:
+                complain(where, f"{variable['name']}: the chart has no such Secret and key: {secret}")
+        probed(where, gate, admin)
+        monitored(monitor, deployment["spec"]["template"]["metadata"]["labels"], ports_of(gate), admin)
+        wanted, given = ends_in_time(where, pod, env["AIRGATE__SERVER__DRAIN_DELAY"], env["AIRGATE__SERVER__GRACE_PERIOD"])
+        waits = airflow["lifecycle"]["preStop"]["exec"]["command"][-1]
+        found = re.search(r"\{1\.\.(\d+)\}; do \(: </dev/tcp/127\.0\.0\.1/(\d+)\) .*; sleep ([\d.]+)", waits)
+        if not found or int(found[2]) != admin:
+            complain(where, f"preStop does not wait for the admin port {admin}: {waits}")
+        elif not wanted <= int(found[1]) * float(found[3]) < given:
+            complain(where, f"preStop waits for {int(found[1]) * float(found[3])} s: not from {wanted} s to {given} s")
+
+
+def check(deploy):
+    """What is wrong with a folder like deploy/."""
+    failures.clear()
+    try:
+        check_helm(deploy / "helm", check_kubernetes(deploy / "kubernetes"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        complain(deploy.name, f"something is not there, or not as it should be: {error!r}")
+    return list(failures)
+
+
+def self_test():
+    """Breaks a copy of deploy/ in each way of mutations.py, and says which of them `check` does not find."""
+    missed = check(DEPLOY)
+    for name, changes, expected in mutations.MUTATIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder, "deploy")
+            for part in ("kubernetes", "helm"):
+                shutil.copytree(DEPLOY / part, copy / part)
+            for file, before, after in changes:
+                text = (copy / file).read_text()
+                if before not in text:
+                    missed.append(f"{name}: {file} has no {before!r}")
+                (copy / file).write_text(text.replace(before, after))
+            found = check(copy)
+            if not any(all(word in failure for word in expected) for failure in found):
+                missed.append(f"{name}: none of these has {expected}: {found}")
+    return missed
 
 
 def main():
+    found = []
     match sys.argv[1:]:
         case ["check"]:
-            check_kubernetes()
-            check_helm()
+            found = check(DEPLOY)
+        case ["self-test"]:
+            found = self_test()
         case ["render", *files]:
-            print(json.dumps(render(files)))
-        case ["config"]:
-            config = yaml.safe_load((DEPLOY / "kubernetes/configmap.yaml").read_text())
-            print(config["data"]["airgate.toml"], end="")
+            print(json.dumps(chart.render(files)))
+        case ["show", file]:
+            print(json.dumps(yaml.safe_load(pathlib.Path(file).read_text())))
         case _:
             sys.exit(__doc__)
-    if failures:
-        sys.exit("\n".join(failures))
+    if found:
+        sys.exit("\n".join(found))
 
 
 main()

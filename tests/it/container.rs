@@ -75,6 +75,84 @@ fn status(gate: &Airgate, field: &str) -> String {
     line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Stage `build` of the Containerfile, in a folder that has what it copies and nothing else: its own commands run there,
+/// with cargo only looking at the manifest, and every file that the program includes is there in the end.
+#[test]
+fn the_build_stage_has_all_it_needs() {
+    let text = std::fs::read_to_string(here("deploy/Containerfile")).unwrap();
+    let text: String =
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let text = text.replace("\\\n", " ");
+    let after = text.lines().skip_while(|line| !line.ends_with(" AS build")).skip(1);
+    let stage: Vec<&str> = after.take_while(|line| !line.starts_with("FROM ")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let look =
+        format!("'{}' metadata --locked --offline --no-deps --format-version 1 >looked", env!("CARGO"));
+    let mut looks = 0;
+    for line in stage {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("COPY", what) => copy(what, folder.path()),
+            ("RUN", command) if !command.contains("apt-get") => {
+                let steps = command.split("&&").map(str::trim);
+                let steps = steps.map(|step| if step.contains("cargo build") { &*look } else { step });
+                let steps = steps.collect::<Vec<_>>().join(" && ");
+                let ran = Command::new("sh").args(["-c", &steps]).current_dir(&folder).output().unwrap();
+                assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+                assert!(folder.path().join("looked").metadata().unwrap().len() > 0, "{line}");
+                std::fs::remove_file(folder.path().join("looked")).unwrap();
+                looks += 1;
+            }
+            ("RUN" | "WORKDIR" | "ARG" | "", _) => {}
+            (other, _) => panic!("{other} is not known here"),
+        }
+    }
+    assert_eq!(looks, 2, "the dependencies, and the program");
+    let mut included = 0;
+    let mut places = vec![folder.path().join("src"), folder.path().join("build.rs")];
+    while let Some(place) = places.pop() {
+        if place.is_dir() {
+            places.extend(std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()));
+        } else if place.extension().is_some_and(|end| end == "rs") && !place.ends_with("tests.rs") {
+            let text = std::fs::read_to_string(&place).unwrap();
+            // Tests are last in a file, and not of the program.
+            let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            for file in included_by(program) {
+                assert!(place.with_file_name(&file).is_file(), "{}: no COPY brings {file}", place.display());
+                included += 1;
+            }
+        }
+    }
+    assert!(included > 0);
+}
+
+/// As COPY does: sources of this repository, and last where they go.
+fn copy(what: &str, folder: &Path) {
+    let words: Vec<&str> = what.split_whitespace().collect();
+    let (to, sources) = words.split_last().unwrap();
+    for source in sources {
+        let mut target = folder.join(to);
+        if to.ends_with('/') {
+            target.push(Path::new(source).file_name().unwrap());
+        }
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let copied = Command::new("cp").args(["-r", "-T"]).arg(here(source)).arg(&target).status().unwrap();
+        assert!(copied.success(), "{source}");
+    }
+}
+
+/// What `include_str!` and `include_bytes!` name.
+fn included_by(program: &str) -> Vec<String> {
+    let of = |word: &str| {
+        let places = program.split(word).skip(1).map(|rest| {
+            let rest = rest.trim_start();
+            assert!(rest.starts_with('"'), "not a path: {}", rest.lines().next().unwrap_or_default());
+            rest.split('"').nth(1).unwrap().to_owned()
+        });
+        places.collect::<Vec<_>>()
+    };
+    [of("include_str!("), of("include_bytes!(")].concat()
+}
+
 #[test]
 fn it_serves_as_nobody_in_particular() {
     let upstream = Upstream::start();

@@ -12,7 +12,7 @@ use crate::support::airgate::Setup;
 use crate::support::database::{Database, Kind};
 use crate::support::token::{self, Issuer, SECRET};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Ask, Upstream, airflow, get, post, prometheus, redis, tls};
+use crate::support::{Airgate, Ask, Upstream, airflow, ask, get, post, prometheus, redis, tls};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,6 +39,42 @@ fn manifests(arguments: &[&str]) -> String {
 #[test]
 fn manifests_are_valid_restricted_and_fit_together() {
     manifests(&["check"]);
+}
+
+/// What breaks a manifest in one way is found, by its file and its fault: tests/deploy/mutations.py has the ways.
+#[test]
+fn a_manifest_that_is_wrong_is_found() {
+    manifests(&["self-test"]);
+}
+
+/// kustomize takes the folder, and the overlay of docs/edge.md, with what that changes.
+#[test]
+fn kustomize_takes_the_folder_and_the_overlay_of_the_manual() {
+    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
+        eprintln!("skipped: no kubectl here");
+        return;
+    }
+    let plain = run("kubectl", &["kustomize", "deploy/kubernetes"]);
+    assert!(plain.contains("image: airgate:0.1.0") && plain.contains("namespace: airflow"), "{plain}");
+    assert!(plain.contains("app.kubernetes.io/part-of: airgate"), "{plain}");
+
+    let manual = std::fs::read_to_string(root().join("docs/edge.md")).unwrap();
+    let blocks = manual.split("```yaml\n").skip(1);
+    let mut blocks = blocks.filter_map(|block| block.split("```").next());
+    let overlay = blocks.find(|block| block.starts_with("# kustomization.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::os::unix::fs::symlink(root(), folder.path().join("airgate")).unwrap();
+    std::fs::write(own.join("kustomization.yaml"), overlay).unwrap();
+    let patch =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: airgate\ndata:\n  airgate.toml: our own\n";
+    std::fs::write(own.join("airgate.yaml"), patch).unwrap();
+    let ours = run("kubectl", &["kustomize", own.to_str().unwrap()]);
+    for changed in ["image: registry.example.com/airgate:0.1.0", "airgate.toml: our own", "kind: PodMonitor"]
+    {
+        assert!(ours.contains(changed) && !plain.contains(changed), "{changed}: {ours}");
+    }
 }
 
 #[test]
@@ -86,7 +122,8 @@ fn alerts_are_right_and_each_is_tested() {
 /// What the ConfigMap has passes `check`, with the Secrets where the Deployment puts them.
 #[test]
 fn the_configuration_of_the_edge_is_right() {
-    let config = manifests(&["config"]).replace("/etc/airgate-secrets/", "");
+    let config = manifest("deploy/kubernetes/configmap.yaml");
+    let config = config["data"]["airgate.toml"].as_str().unwrap().replace("/etc/airgate-secrets/", "");
     let setup = Airgate::with(config)
         .file("jwt-secret", SECRET)
         .file("connection", "postgresql://u:p@airflow-postgresql.airflow:5432/postgres?sslmode=disable");
@@ -95,6 +132,18 @@ fn the_configuration_of_the_edge_is_right() {
     assert!(!said.contains("warning"), "{said}");
 }
 
+/// A manifest as it is in the file.
+fn manifest(file: &str) -> Value {
+    serde_json::from_str(&manifests(&["show", file])).unwrap()
+}
+
+/// The values of each sidecar.
+const SIDECARS: [&[&str]; 3] = [
+    &["airflow-sidecar.yaml"],
+    &["airflow-sidecar.yaml", "airflow-sidecar-public-port.yaml"],
+    &["airflow2-sidecar.yaml"],
+];
+
 /// What the chart makes of our values.
 fn rendered(files: &[&str]) -> Value {
     let files: Vec<_> = files.iter().map(|file| format!("deploy/helm/{file}")).collect();
@@ -102,8 +151,8 @@ fn rendered(files: &[&str]) -> Value {
     serde_json::from_str(&manifests(&arguments)).unwrap()
 }
 
-fn container<'a>(rendered: &'a Value, name: &str) -> &'a Value {
-    let containers = rendered["deployment"]["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+fn container<'a>(deployment: &'a Value, name: &str) -> &'a Value {
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap();
     containers.iter().find(|container| container["name"] == name).unwrap()
 }
 
@@ -114,7 +163,7 @@ fn sidecar(files: &[&str], airflow: &airflow::Airflow, connection: &str) -> Setu
     let secret =
         secret.lines().find_map(|line| line.strip_prefix("jwt_secret = ")).unwrap_or_default().to_owned();
     let mut setup = Airgate::with("");
-    for variable in container(&rendered, "airgate")["env"].as_array().unwrap() {
+    for variable in container(&rendered["deployment"], "airgate")["env"].as_array().unwrap() {
         let name = variable["name"].as_str().unwrap();
         let value = match (name, variable["value"].as_str()) {
             ("AIRGATE__UPSTREAM__URL", Some(_)) => airflow.url.clone(),
@@ -131,11 +180,28 @@ fn sidecar(files: &[&str], airflow: &airflow::Airflow, connection: &str) -> Setu
     setup
 }
 
+/// What the probes of each manifest ask for, a gate that is ready answers with 200.
+#[test]
+fn probes_ask_for_pages_that_there_are() {
+    let upstream = Upstream::start();
+    let gate = Airgate::before(&upstream.url(), "");
+    gate.until("ready", Airgate::is_ready);
+    let edge = ("edge".to_owned(), manifest("deploy/kubernetes/deployment.yaml"));
+    let sidecars = SIDECARS.map(|files| (files.join(" + "), rendered(files)["deployment"].clone()));
+    for (name, deployment) in [edge].into_iter().chain(sidecars) {
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            let path = container(&deployment, "airgate")[probe]["httpGet"]["path"].as_str().unwrap();
+            let answer = gate.admin(path);
+            assert_eq!(answer.status, 200, "{name}: {probe}: {path}: {}", answer.text());
+        }
+    }
+}
+
 #[test]
 fn a_sidecar_of_airflow_3() {
     let airflow = airflow::fab();
     let database = Database::copy_of(&airflow.home.join("airflow.db"));
-    let gate = sidecar(&["airflow-sidecar.yaml"], airflow, &database.url).start();
+    let gate = sidecar(SIDECARS[0], airflow, &database.url).start();
     gate.until("ready", Airgate::is_ready);
     let ok = gate.send(get("/api/v2/pools").basic("admin", "admin-pw"));
     assert_eq!(ok.status, 200, "{}", ok.text());
@@ -143,14 +209,41 @@ fn a_sidecar_of_airflow_3() {
     assert_eq!(gate.send(get("/api/v2/pools").bearer(&token.token())).status, 200);
     // The rest stays with Airflow's own port.
     assert_eq!(gate.send(get("/execution/health")).status, 404);
+
+    // Below the path of Airflow's own [api] base_url, too.
+    let log_in = || post("/airflow/auth/token").json(json!({"username": "admin", "password": "admin-pw"}));
+    assert_eq!(gate.send(log_in()).status, 404, "without one");
+    let upstream = below_a_path(airflow);
+    let below = sidecar(SIDECARS[0], airflow, &database.url)
+        .env("AIRFLOW__API__BASE_URL", "https://example.com/airflow")
+        .env("AIRGATE__UPSTREAM__URL", &upstream.url())
+        .start();
+    below.until("ready", Airgate::is_ready);
+    let created = below.send(log_in());
+    assert_eq!(created.status, 201, "{}", created.text());
+    assert_eq!(below.send(get("/airflow/api/v2/pools").bearer(&created.token())).status, 200);
+}
+
+/// An Airflow whose `[api] base_url` has the path `/airflow`: below it is what there is without it.
+fn below_a_path(airflow: &'static airflow::Airflow) -> Upstream {
+    Upstream::answering(|seen| {
+        let target = seen.target.strip_prefix("/airflow").unwrap_or(&seen.target);
+        let mut passed_on = ask(&seen.method, target).body(&seen.body);
+        for name in ["authorization", "content-type"] {
+            if let Some(value) = seen.header(name) {
+                passed_on = passed_on.with(name, value);
+            }
+        }
+        let got = passed_on.send(airflow.address());
+        answer(got.status, &[], &got.text())
+    })
 }
 
 #[test]
 fn a_sidecar_that_takes_over_the_public_port() {
     let airflow = airflow::fab();
     let database = Database::copy_of(&airflow.home.join("airflow.db"));
-    let files = ["airflow-sidecar.yaml", "airflow-sidecar-public-port.yaml"];
-    let gate = sidecar(&files, airflow, &database.url).start();
+    let gate = sidecar(SIDECARS[1], airflow, &database.url).start();
     gate.until("ready", Airgate::is_ready);
     assert_eq!(gate.send(get("/api/v2/pools").basic("admin", "admin-pw")).status, 200);
     // Workers, browsers, and the probes of Airflow's container.
@@ -164,7 +257,7 @@ fn a_sidecar_that_takes_over_the_public_port() {
 #[ignore = "needs Airflow 2: make test-all"]
 fn a_sidecar_of_airflow_2() {
     let airflow = airflow::airflow_2();
-    let gate = sidecar(&["airflow2-sidecar.yaml"], airflow, "").start();
+    let gate = sidecar(SIDECARS[2], airflow, "").start();
     gate.until("ready", Airgate::is_ready);
     assert_eq!(gate.send(get("/api/v1/pools").basic("admin", "admin-pw")).status, 200);
 }
@@ -172,8 +265,14 @@ fn a_sidecar_of_airflow_2() {
 /// Airflow's container waits until the gate has gone, and no longer.
 #[test]
 fn airflow_leaves_after_the_gate() {
-    let rendered = rendered(&["airflow-sidecar.yaml"]);
-    let command = &container(&rendered, "api-server")["lifecycle"]["preStop"]["exec"]["command"];
+    for files in SIDECARS {
+        leaves_after_the_gate(&rendered(files)["deployment"]["spec"]["template"]["spec"]["containers"][0]);
+    }
+}
+
+#[track_caller]
+fn leaves_after_the_gate(airflow: &Value) {
+    let command = &airflow["lifecycle"]["preStop"]["exec"]["command"];
     let wait_for = |port: u16| {
         let words = command.as_array().unwrap().iter();
         let words: Vec<String> =
