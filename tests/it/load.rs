@@ -150,7 +150,7 @@ impl Generator {
 fn does_not_block(airgate: &Airgate, is_alone: bool) {
     let longest = airgate.metric("airgate_longest_poll_seconds");
     eprintln!("longest poll {longest} s");
-    assert!(!is_alone || longest < 0.1, "{longest} s");
+    assert!(!is_alone || longest < 0.25, "{longest} s");
 }
 
 #[test]
