@@ -10,6 +10,9 @@ use super::{Attempt, Backend, Grant, Identity, Onward, Origin, Reason, Rejection
 /// `default`: lets anonymous requests through as `[api] anonymous_user`, on the experimental API
 /// alone, as Airflow documents it. A request that presents any credential is not anonymous: a
 /// wrong password still fails.
+///
+/// To send nothing is what a browser does for every page, so that it counts as a credential that
+/// browsers send by themselves: no foreign page can have one change something.
 pub struct AllowAnonymous {
     grant: Arc<Grant>,
 }
@@ -18,7 +21,7 @@ impl AllowAnonymous {
     /// Anonymous requests act as this user of the upstream.
     pub fn new(anonymous_user: &str) -> Self {
         let identity = Identity { origin: Origin::Anonymous, name: anonymous_user.into() };
-        let grant = Grant { identity, ambient: false, expires: None, onward: Onward::Minted { jti: None } };
+        let grant = Grant { identity, ambient: true, expires: None, onward: Onward::Minted { jti: None } };
         Self { grant: Arc::new(grant) }
     }
 }
@@ -94,7 +97,7 @@ mod tests {
                     assert!(accepted, "{name}");
                     assert_eq!(grant.identity, Identity { origin: Origin::Anonymous, name: "robot".into() });
                     assert_eq!(grant.onward, Onward::Minted { jti: None });
-                    assert!(!grant.ambient);
+                    assert!(grant.ambient);
                 }
                 other => assert!(!accepted && matches!(other, Verdict::NotMine), "{name}: {other:?}"),
             }
