@@ -94,9 +94,23 @@ fn url(run: &Object<'_>) -> String {
 
 /// Airflow 2 had no run without a date.
 fn execution_date(run: &Object<'_>) -> String {
-    let date = |name| run.raw(name).filter(|raw| *raw != "null");
-    date("logical_date").or_else(|| date("run_after")).map_or_else(|| "null".into(), value::date)
+    dated(run).map_or_else(|| "null".into(), value::date)
 }
+
+fn dated<'a>(run: &Object<'a>) -> Option<&'a str> {
+    let date = |name| run.raw(name).filter(|raw| *raw != "null");
+    date("logical_date").or_else(|| date("run_after"))
+}
+
+/// The date of a run, to sort by. Airflow 3 cannot sort by it: of a run without `logical_date` it is `run_after`.
+fn moment(run: &str) -> Option<i64> {
+    let run = Object::read(run)?;
+    let date: String = serde_json::from_str(dated(&run)?).ok()?;
+    Date::parse(&date).map(|date| date.micros)
+}
+
+/// Airflow 3's order of runs, latest first. Every run has this date, and no other has every run.
+const LATEST_FIRST: (&str, &str) = ("order_by", "-run_after");
 
 fn trigger(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
@@ -163,7 +177,7 @@ fn all(asked: &Asked) -> Working<'_> {
         let mut call = asked
             .call()?
             .with("limit", asked.calls.limit().maximum().to_string())
-            .with("order_by", "-logical_date");
+            .with(LATEST_FIRST.0, LATEST_FIRST.1);
         if let Some(state) = asked.query.get("state").filter(|state| !state.is_empty()) {
             let state = state.to_lowercase();
             if !STATES.contains(&&*state) {
@@ -177,6 +191,7 @@ fn all(asked: &Asked) -> Working<'_> {
             let mut runs = list(&answered, "dag_runs")?;
             let whole = runs.len() >= total(&answered);
             runs.reverse();
+            runs.sort_by_cached_key(|run| moment(run));
             Ok::<_, Fault>((written(&RUN, &runs)?, whole))
         };
         let (runs, whole) = asked.calls.work(size, oldest_first).await??;
@@ -207,7 +222,7 @@ fn latest(asked: &Asked) -> Working<'_> {
             left.extend(dag["dag_id"].as_str().filter(|_| has_runs).map(str::to_owned));
         }
         let rows = asked.calls.limit().maximum().to_string();
-        let newest = get("/api/v2/dags/~/dagRuns").with("order_by", "-logical_date");
+        let newest = get("/api/v2/dags/~/dagRuns").with(LATEST_FIRST.0, LATEST_FIRST.1);
         let mut found = Vec::new();
         let mut take = |run: String, left: &mut BTreeSet<String>| {
             let dag = Object::read(&run).and_then(|run| run.text("dag_id")).unwrap_or_default();
