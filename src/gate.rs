@@ -198,7 +198,7 @@ impl Gate {
             }
             RouteKind::Other(Passage::Denied) => return Err(Problem::NoRoute),
             RouteKind::Other(Passage::Off) => return Err(Problem::ExperimentalOff),
-            RouteKind::Other(Passage::Allowed | Passage::Paged) => {
+            RouteKind::Other(Passage::Allowed | Passage::Paged(_)) => {
                 return self.forward(request, &target, &route, None, outcome).await;
             }
             RouteKind::Api(operation) => match operation.access {
@@ -366,7 +366,7 @@ fn error_form(kind: &RouteKind, release: Release) -> ErrorForm {
             (Api::Public, _) | (Api::Fab, Release::Airflow3 | Release::Unknown) => ErrorForm::Detail,
         },
         RouteKind::Experimental(_) | RouteKind::Other(Passage::Off) => ErrorForm::Error,
-        RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Paged | Passage::Denied) => {
+        RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Paged(_) | Passage::Denied) => {
             ErrorForm::Detail
         }
     }
@@ -382,15 +382,19 @@ fn paging(kind: &RouteKind, release: Release) -> Option<(Dialect, ListEndpoint)>
                 (Api::Fab, Release::Unknown) => Dialect::AnyFab,
                 (Api::Fab, Release::Airflow2) | (Api::Stable, _) => Dialect::Airflow2,
             };
-            let endpoint = match operation.paging {
-                Paging::Limit => ListEndpoint::Yes,
-                Paging::None | Paging::PageLimit => ListEndpoint::No,
-            };
-            Some((dialect, endpoint))
+            Some((dialect, list_endpoint(operation.paging)))
         }
         RouteKind::Experimental(_) => Some((Dialect::Airflow2, ListEndpoint::No)),
-        RouteKind::Other(Passage::Paged) => Some((Dialect::Airflow3, ListEndpoint::No)),
+        RouteKind::Other(Passage::Paged(paging)) => Some((Dialect::Airflow3, list_endpoint(*paging))),
         RouteKind::Token(_) | RouteKind::Other(Passage::Allowed | Passage::Denied | Passage::Off) => None,
+    }
+}
+
+fn list_endpoint(paging: Paging) -> ListEndpoint {
+    match paging {
+        Paging::Limit => ListEndpoint::Yes,
+        Paging::LimitAndRuns => ListEndpoint::WithRuns,
+        Paging::None | Paging::PageLimit => ListEndpoint::No,
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Dialect {
 pub enum ListEndpoint {
     /// It answers with a page, and knows `limit`.
     Yes,
+    /// Likewise, with runs to each row, and knows `dag_runs_limit`: `/ui/dags` of Airflow 3.
+    WithRuns,
     /// It does not.
     No,
 }
@@ -103,7 +105,8 @@ impl PageLimit {
     /// it is more. All of them are, although Airflow takes the last. What the upstream will refuse
     /// is passed on, for the upstream to refuse. A list endpoint without any `limit` gets the
     /// page that an upstream of that dialect and with these two settings would give: the
-    /// upstream's own settings are not known here.
+    /// upstream's own settings are not known here. Likewise the runs to each row, where the upstream
+    /// would give more than the maximum.
     ///
     /// Allocates only where it rewrites, or where a page size is spelled unusually.
     pub fn clamp(&self, query: Option<&str>, dialect: Dialect, endpoint: ListEndpoint) -> Clamped {
@@ -122,8 +125,16 @@ impl PageLimit {
             }
         }
         match (rows, endpoint) {
-            (Occurrence::Absent, ListEndpoint::Yes) => edits.append("limit", self.unasked(dialect)),
+            (Occurrence::Absent, ListEndpoint::Yes | ListEndpoint::WithRuns) => {
+                edits.append("limit", self.unasked(dialect));
+            }
             (Occurrence::Absent, ListEndpoint::No) | (Occurrence::Kept | Occurrence::Lowered, _) => {}
+        }
+        match (runs, endpoint) {
+            (Occurrence::Absent, ListEndpoint::WithRuns) if self.maximum < RUNS_IN_CODE => {
+                edits.append("dag_runs_limit", self.maximum);
+            }
+            (Occurrence::Absent | Occurrence::Kept | Occurrence::Lowered, _) => {}
         }
         edits.finish(rows == Occurrence::Lowered || runs == Occurrence::Lowered)
     }
@@ -216,6 +227,9 @@ impl PageLimit {
         }
     }
 }
+
+/// The runs to each DAG where `dag_runs_limit` is absent, in the code of Airflow 3.
+const RUNS_IN_CODE: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// What carries a page size. These are all that Airflow 3.3 has, in its public
 /// API, its UI's and the FAB provider's, and all that Airflow 2.11 has.

@@ -22,6 +22,7 @@ pub struct Routes {
     fab: Tree,
     stable: Tree,
     experimental: Tree,
+    ui: Tree,
 }
 
 /// What decides about routes in the configuration.
@@ -148,6 +149,8 @@ pub enum Paging {
     None,
     /// By the query parameter `limit`.
     Limit,
+    /// Likewise, and of the runs to each row by `dag_runs_limit`.
+    LimitAndRuns,
     /// By `page_limit` in the JSON body.
     PageLimit,
 }
@@ -158,7 +161,7 @@ pub enum Passage {
     /// Forwarded with its credentials: Airflow judges them itself.
     Allowed,
     /// Likewise, and clamped: the API of Airflow 3's own user interface, below `/ui`.
-    Paged,
+    Paged(Paging),
     /// 404.
     Denied,
     /// 404 too: the experimental API, which `[api] enable_experimental_api` turns on.
@@ -174,6 +177,7 @@ impl Routes {
             fab: Tree::new(FAB, airflow3::FAB),
             stable: Tree::new(STABLE, airflow2::STABLE),
             experimental: Tree::new(EXPERIMENTAL, airflow2::EXPERIMENTAL),
+            ui: Tree::new(UI_API, airflow3::UI),
         }
     }
 
@@ -268,8 +272,8 @@ impl Routes {
             Place::Other(Reach::Execution)
         } else if below(path, EXPERIMENTAL).is_some() {
             Place::Other(Reach::Experimental)
-        } else if below(path, UI_API).is_some() {
-            Place::Other(Reach::UiApi)
+        } else if let Some(rest) = below(path, UI_API) {
+            Place::Other(Reach::UiApi(self.ui_paging(rest)))
         } else {
             Place::Other(Reach::Ui)
         }
@@ -312,17 +316,23 @@ impl Routes {
         }
     }
 
+    /// How a list of the user interface's API is told the size of a page. It has lists by `GET` alone.
+    fn ui_paging(&self, rest: &str) -> Paging {
+        let found = self.ui.find(rest, Some(Verb::Get));
+        found.and_then(|found| found.entry).map_or(Paging::None, |entry| entry.paging)
+    }
+
     fn other(&self, reach: Reach) -> Route {
         let passage = match (self.settings.other_routes, reach) {
-            (OtherRoutes::Deny, Reach::Ui | Reach::UiApi | Reach::Execution) => Passage::Denied,
+            (OtherRoutes::Deny, Reach::Ui | Reach::UiApi(_) | Reach::Execution) => Passage::Denied,
             (OtherRoutes::Deny, Reach::Experimental) => Passage::Off,
             (OtherRoutes::Ui, Reach::Execution) => Passage::Denied,
-            (OtherRoutes::Ui | OtherRoutes::All, Reach::UiApi) => Passage::Paged,
+            (OtherRoutes::Ui | OtherRoutes::All, Reach::UiApi(paging)) => Passage::Paged(paging),
             (OtherRoutes::Ui, Reach::Ui | Reach::Experimental) => Passage::Allowed,
             (OtherRoutes::All, Reach::Ui | Reach::Experimental | Reach::Execution) => Passage::Allowed,
         };
         let template = match reach {
-            Reach::Ui | Reach::UiApi | Reach::Experimental => "/{path}",
+            Reach::Ui | Reach::UiApi(_) | Reach::Experimental => "/{path}",
             Reach::Execution => "/execution/{path}",
         };
         Route { kind: RouteKind::Other(passage), template }
@@ -369,7 +379,7 @@ enum Place<'p> {
 #[derive(Clone, Copy)]
 enum Reach {
     Ui,
-    UiApi,
+    UiApi(Paging),
     /// The experimental API where it is not enabled.
     Experimental,
     Execution,

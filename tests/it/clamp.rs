@@ -224,11 +224,20 @@ fn the_user_interfaces_pages_are_clamped() {
     let upstream = Upstream::answering(|seen: &Seen| answer(200, &[], &format!("{:?}", seen.target)));
     let airgate = before(&upstream, "[gate]\nother_routes = \"ui\"\n");
     for (name, target, expected, told) in [
-        ("runs to each DAG", "/ui/dags?dag_runs_limit=1000", "/ui/dags?dag_runs_limit=5", Some("5")),
-        ("no limit at all", "/ui/dags?dag_runs_limit=-1", "/ui/dags?dag_runs_limit=5", Some("5")),
+        ("runs to each DAG", "/ui/dags?dag_runs_limit=1000", "/ui/dags?dag_runs_limit=5&limit=3", Some("5")),
+        ("no limit at all", "/ui/dags?dag_runs_limit=-1", "/ui/dags?dag_runs_limit=5&limit=3", Some("5")),
+        (
+            "encoded digits",
+            "/ui/dags?dag_runs_limit=%31000&limit=1",
+            "/ui/dags?dag_runs_limit=5&limit=1",
+            Some("5"),
+        ),
         ("limit", "/ui/grid/runs/a?limit=1_000", "/ui/grid/runs/a?limit=5", Some("5")),
-        ("absent", "/ui/dags", "/ui/dags", None),
-        ("encoded", "/%75i/dags?%6cimit=9", "/ui/dags?%6cimit=5", Some("5")),
+        ("absent", "/ui/dags", "/ui/dags?limit=3&dag_runs_limit=5", None),
+        ("of a list without runs", "/ui/grid/runs/a?order_by=b", "/ui/grid/runs/a?order_by=b&limit=3", None),
+        ("encoded", "/%75i/dags?%6cimit=9", "/ui/dags?%6cimit=5&dag_runs_limit=5", Some("5")),
+        ("no list", "/ui/config", "/ui/config", None),
+        ("no list, and a limit", "/ui/config?limit=9", "/ui/config?limit=5", Some("5")),
         ("of something else", "/static/a.js?limit=9", "/static/a.js?limit=9", None),
         ("of a name that begins likewise", "/uix?limit=9", "/uix?limit=9", None),
     ] {

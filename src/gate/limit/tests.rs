@@ -64,7 +64,7 @@ type Row = (&'static str, Option<&'static str>, Dialect, ListEndpoint, Option<(&
 #[test]
 fn queries_are_clamped() {
     use Dialect::{Airflow2, Airflow3, Airflow3Fab};
-    use ListEndpoint::{No, Yes};
+    use ListEndpoint::{No, WithRuns, Yes};
     // with a maximum of 100 and a fallback of 50
     #[rustfmt::skip]
     let rows: &[Row] = &[
@@ -119,6 +119,7 @@ fn queries_are_clamped() {
         ("runs to each DAG, none", Some("dag_runs_limit=0&limit=5"), Airflow3, Yes, None),
         ("runs to each DAG, encoded", Some("dag%5Fruns_limit=1000&limit=5"), Airflow3, Yes,
             Some(("dag%5Fruns_limit=100&limit=5", true))),
+        ("runs to each DAG, absent: 10 are in the code", None, Airflow3, WithRuns, Some(("limit=50", false))),
         ("2: ordinary", Some("limit=7"), Airflow2, Yes, None),
         ("2: large", Some("limit=1000"), Airflow2, Yes, Some(("limit=100", true))),
         ("2: zero", Some("limit=0"), Airflow2, Yes, Some(("limit=50", false))),
@@ -137,6 +138,16 @@ fn queries_are_clamped() {
             lowered,
         });
         assert_eq!(limits(100, 50).clamp(*query, *dialect, *list), expected, "{name}");
+    }
+    for (maximum, query, sent) in [
+        (9, None, "limit=9&dag_runs_limit=9"),
+        (9, Some("limit=2"), "limit=2&dag_runs_limit=9"),
+        (9, Some("a&dag_runs_limit=-1"), "a&dag_runs_limit=9&limit=9"),
+        (10, None, "limit=10"),
+    ] {
+        let clamped = limits(maximum, 50).clamp(query, Airflow3, WithRuns);
+        let lowered = query.is_some_and(|query| query.contains("-1"));
+        assert_eq!(clamped, Clamped::Rewritten { query: sent.to_owned(), lowered }, "{maximum}: {query:?}");
     }
 }
 

@@ -139,6 +139,18 @@ pub(super) const FAB: &[Row] = &[
     row("/auth/fab/v1/users/{username}", &[GET, PATCH, DELETE]),
 ];
 
+/// The lists of the user interface's API, which is otherwise forwarded as it comes: `_private_ui.yaml` of
+/// Airflow has `limit` on these.
+pub(super) const UI: &[Row] = &[
+    row("/ui/dags", &[PAGE_WITH_RUNS]),
+    row("/ui/dags/{dag_id}/dagRuns/{dag_run_id}/deadlines", &[PAGE]),
+    row("/ui/dags/{dag_id}/deadlineAlerts", &[PAGE]),
+    row("/ui/backfills", &[PAGE]),
+    row("/ui/grid/structure/{dag_id}", &[PAGE]),
+    row("/ui/grid/runs/{dag_id}", &[PAGE]),
+    row("/ui/teams", &[PAGE]),
+];
+
 pub(super) const GET: Entry = Entry { verb: Verb::Get, effect: Effect::Reads, paging: Paging::None };
 pub(super) const POST: Entry = changes(Verb::Post);
 pub(super) const PUT: Entry = changes(Verb::Put);
@@ -147,6 +159,8 @@ pub(super) const DELETE: Entry = changes(Verb::Delete);
 
 /// A list that takes `limit`.
 pub(super) const PAGE: Entry = Entry { paging: Paging::Limit, ..GET };
+/// A list that takes `limit`, and `dag_runs_limit` for the runs to each row.
+const PAGE_WITH_RUNS: Entry = Entry { paging: Paging::LimitAndRuns, ..GET };
 /// A bulk change of what a filter finds, page by page: it takes `limit` too.
 pub(super) const PATCH_PAGE: Entry = Entry { paging: Paging::Limit, ..PATCH };
 /// A list whose filter, with `page_limit`, is a JSON body.

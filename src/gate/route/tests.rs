@@ -402,13 +402,12 @@ fn the_experimental_api_where_enabled() {
 fn the_user_interfaces_api_by_every_spelling() {
     for (other_routes, expected) in [
         (OtherRoutes::Deny, Passage::Denied),
-        (OtherRoutes::Ui, Passage::Paged),
-        (OtherRoutes::All, Passage::Paged),
+        (OtherRoutes::Ui, Passage::Paged(Paging::LimitAndRuns)),
+        (OtherRoutes::All, Passage::Paged(Paging::LimitAndRuns)),
     ] {
         let routes = routes("/airflow", other_routes, false);
         for raw in [
             "/ui/dags",
-            "/ui",
             "/%75i/dags",
             "/ui%2Fdags",
             "/%2Fui/dags",
@@ -418,6 +417,20 @@ fn the_user_interfaces_api_by_every_spelling() {
             let route = find(&routes, "GET", raw).unwrap();
             assert_eq!(route.kind, RouteKind::Other(expected), "{other_routes:?} {raw}");
         }
+    }
+    let ui = routes("/airflow", OtherRoutes::Ui, false);
+    for (raw, paging) in [
+        ("/ui", Paging::None),
+        ("/ui/", Paging::None),
+        ("/ui/config", Paging::None),
+        ("/ui/dags/a", Paging::None),
+        ("/ui/backfills", Paging::Limit),
+        ("/ui/grid/runs/a", Paging::Limit),
+        ("/airflow/ui/grid/structure/%61", Paging::Limit),
+        ("/ui/dags/a%2FdagRuns/b/deadlines", Paging::Limit),
+    ] {
+        let route = find(&ui, "GET", raw).unwrap();
+        assert_eq!(route.kind, RouteKind::Other(Passage::Paged(paging)), "{raw}");
     }
 }
 
@@ -453,7 +466,7 @@ fn execution_by_no_spelling_but_with_all() {
     for raw in ["/executions", "/Execution/x", "/x%2Fexecution"] {
         assert_eq!(words(find(&ui, "GET", raw)), "Allowed /{path}", "{raw}");
     }
-    assert_eq!(words(find(&ui, "GET", "/ui/execution")), "Paged /{path}");
+    assert_eq!(words(find(&ui, "GET", "/ui/execution")), "Paged(None) /{path}");
 }
 
 #[test]

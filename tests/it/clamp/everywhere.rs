@@ -9,7 +9,7 @@ use super::before;
 use crate::support::client::ask;
 use crate::support::token;
 use crate::support::upstream::{Seen, answer};
-use crate::support::{Airgate, Ask, Upstream};
+use crate::support::{Airgate, Ask, Upstream, get};
 
 /// An operation of Airflow's.
 struct Operation {
@@ -142,6 +142,32 @@ fn every_spelling_on_every_operation() {
             }
         }
         assert!(lists >= 20, "{lists}");
+    }
+}
+
+/// The lists of the user interface's own API, of `_private_ui.yaml` in Airflow 3.3.2.
+#[test]
+fn every_list_of_the_user_interface() {
+    let upstream = Upstream::start();
+    let gate = before(&upstream, "[gate]\nother_routes = \"ui\"\n");
+    for path in [
+        "/ui/dags",
+        "/ui/dags/a/dagRuns/b/deadlines",
+        "/ui/dags/a/deadlineAlerts",
+        "/ui/backfills",
+        "/ui/grid/structure/a",
+        "/ui/grid/runs/a",
+        "/ui/teams",
+    ] {
+        let runs = if path == "/ui/dags" { "&dag_runs_limit=5" } else { "" };
+        let spellings = SPELLINGS.iter().map(|[query, three, _]| (*query, *three));
+        for (query, expected) in spellings.chain([("", "limit=3")]) {
+            upstream.forget();
+            let separator = if query.is_empty() { "" } else { "?" };
+            assert_eq!(gate.send(get(format!("{path}{separator}{query}"))).status, 200);
+            let runs = if expected.contains("dag_runs_limit") { "" } else { runs };
+            assert_eq!(upstream.only().target, format!("{path}?{expected}{runs}"), "{path}?{query}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub fn holds(input: &[u8]) {
     let Ok(query) = std::str::from_utf8(input) else { return };
     let limit = PageLimit::new(NonZeroU32::new(MAXIMUM).unwrap(), NonZeroU32::new(3).unwrap());
     for dialect in [Dialect::Airflow3, Dialect::Airflow3Fab, Dialect::Airflow2, Dialect::AnyFab] {
-        for endpoint in [ListEndpoint::Yes, ListEndpoint::No] {
+        for endpoint in [ListEndpoint::Yes, ListEndpoint::WithRuns, ListEndpoint::No] {
             let clamped = match limit.clamp(Some(query), dialect, endpoint) {
                 Clamped::Unchanged => query.to_owned(),
                 Clamped::Rewritten { query, .. } => query,
@@ -39,6 +39,8 @@ pub fn holds(input: &[u8]) {
             }
             let asks = sizes.iter().any(|(name, _)| name == "limit");
             assert!(asks || endpoint == ListEndpoint::No, "{dialect:?}: {query:?} became {clamped:?}");
+            let bounds = sizes.iter().any(|(name, _)| name == "dag_runs_limit");
+            assert!(bounds || endpoint != ListEndpoint::WithRuns, "{query:?} became {clamped:?}");
             let again = limit.clamp(Some(&clamped), dialect, endpoint);
             assert_eq!(again, Clamped::Unchanged, "{dialect:?} {endpoint:?}: {query:?} became {clamped:?}");
             let before = other_parameters(query);
