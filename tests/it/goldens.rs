@@ -7,8 +7,8 @@
 mod airflow2;
 mod keycloak;
 mod live;
-mod parity;
-mod reason;
+pub mod parity;
+pub mod reason;
 pub mod row;
 mod v1;
 mod variants;
@@ -25,8 +25,8 @@ use row::Row;
 use Reason::{
     AmbiguousTarget, AuthenticationFirst, Basic, Clamped, ControlCharacter, CrossSite, Denied, Directory,
     Ended, ExactName, ExperimentalError, Framework, HtmlPage, LeadingSlashes, MissingChallenge, NoPolicy,
-    Origins, Outlived, OwnHeaders, OwnKey, PublicRole, RepeatedAuthorization, ServerError, Unending,
-    UnjudgedCookie, Unlimited, Vary, WholeChain,
+    Origins, Outlived, OwnHeaders, OwnKey, PublicRole, RepeatedAuthorization, Rights, ServerError,
+    Translated, Unending, UnjudgedCookie, Unlimited, Vary, WholeChain,
 };
 
 /// Rows that deviate for a reason, with the status that they get here.
@@ -503,8 +503,8 @@ fn fits(reason: Reason, row: &Row, answer: &Answer, recorded: &Recorded<'_>) -> 
         Directory => row.status() == 500 && answer.status == 201,
         OwnKey => row.differences(answer) == ["body"],
         WholeChain => row.status() == 401 && answer.status == 200,
-        // Told by the verdict alone: see `verdicts`.
-        ExactName => false,
+        // Told by the verdict alone (see `verdicts`), and of the experimental API (see `experimental`).
+        ExactName | Translated | Rights => false,
         Denied => row.status() == 401 && answer.status == 403 && answer.header("www-authenticate").is_none(),
         HtmlPage => {
             row.status() == u64::from(answer.status)

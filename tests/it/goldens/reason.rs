@@ -41,5 +41,7 @@ reasons! {
     NoPolicy: "With methods alone, and no origins, Airflow says on each answer that credentials are allowed, which means nothing to a browser without an origin. airgate has no policy then, and its own answers do not say it.",
     CrossSite: "A change that a page of a foreign origin asks for, with a credential that browsers send by themselves, is refused before Airflow looks at what is asked for.",
     Directory: "For a name with spaces around it that the directory takes, Airflow fails with 500. Here it is the user whom the directory names.",
+    Translated: "Airflow 3 answers here for Airflow 2: it tells no ids, fewer attributes of a task, and no lineage; a run has another page, and a file is no page to a browser.",
+    Rights: "Airflow 2's experimental API does not look at what a user may do. Here it is what the user may do in Airflow 3.",
     OwnKey: "The key of the tokens is another one than it was when Airflow answered, and so is its id.",
 }
