@@ -43,7 +43,7 @@ fn before(upstream: &Upstream, origins: &str) -> Airgate {
     let config = format!(
         "[upstream]\nurl = \"{}\"\n[gate]\nother_routes = \"ui\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n[basic]\nsources = [\"file\"]\n[core]\n\
              simple_auth_manager_users = \"admin:admin\"\nsimple_auth_manager_passwords_file = \"passwords.json\"\n\
-             [api]\naccess_control_allow_origins = {origins}\naccess_control_allow_methods = \"GET,POST\"\n\
+             [api]\naccess_control_allow_origins = {origins}\naccess_control_allow_methods = \"GET,POST,PATCH\"\n\
              access_control_allow_headers = \"authorization, content-type\"\n[limits]\nmax_body = 1000\n",
         upstream.url()
     );
@@ -84,6 +84,13 @@ fn rows() -> Vec<Row> {
             "200, a change",
             "/api/v2/pools/post-200",
             posts(typed.clone(), "{}"),
+            Some((200, "Airflow's")),
+            true,
+        ),
+        row(
+            "200, a method that needs asking for",
+            "/api/v2/pools/patch-200",
+            json!({"method": "PATCH", "credentials": "include"}),
             Some((200, "Airflow's")),
             true,
         ),
@@ -150,7 +157,7 @@ fn rows() -> Vec<Row> {
         row(
             "a type that needs asking for, on a method that is not allowed",
             "/api/v2/pools/h-200",
-            json!({"method": "PATCH", "headers": {"Content-Type": "application/json"}}),
+            json!({"method": "PUT", "headers": {"Content-Type": "application/json"}}),
             None,
             true,
         ),
@@ -228,13 +235,14 @@ fn a_page_reads_of_airgate_what_it_reads_of_airflow() {
     let (allowed, foreign) = (site(), site());
     let options = [
         ("AIRFLOW__API__ACCESS_CONTROL_ALLOW_ORIGINS", allowed.url()),
-        ("AIRFLOW__API__ACCESS_CONTROL_ALLOW_METHODS", "GET,POST".into()),
+        ("AIRFLOW__API__ACCESS_CONTROL_ALLOW_METHODS", "GET,POST,PATCH".into()),
         ("AIRFLOW__API__ACCESS_CONTROL_ALLOW_HEADERS", "authorization,content-type".into()),
     ];
     let given = options.clone().map(|(name, value)| format!("{name}={value}"));
     let airflow = Variant::start("simple-browser", &given.each_ref().map(String::as_str));
     let config = format!(
-        "[upstream]\nurl = \"{}\"\n[gate]\nairflow_cfg = \"{}\"\n[basic]\nsources = [\"file\"]\n[lockout]\nattempts = 0\n",
+        "[upstream]\nurl = \"{}\"\n[gate]\nairflow_cfg = \"{}\"\n[basic]\nsources = [\"file\"]\n[lockout]\nattempts = 0\n\
+         [api]\nenable_experimental_api = true\n",
         airflow.url,
         airflow.config().display()
     );
@@ -259,6 +267,11 @@ fn a_page_reads_of_airgate_what_it_reads_of_airflow() {
         ("401", "/api/v2/pools?limit=1", json!({"credentials": "omit"})),
         ("403", "/api/v2/pools?limit=1", json!({"headers": {"Authorization": "Bearer x"}})),
         ("404", "/api/v2/pools/nope", bearer(json!({}))),
+        (
+            "a method that needs asking for",
+            "/api/v2/pools/nope",
+            bearer(json!({"method": "PATCH", "body": "{}"})),
+        ),
         ("422", "/api/v2/dags?limit=abc", bearer(json!({}))),
         ("a list", "/api/v2/dags/~/dagRuns/list", posts(json!({"page_limit": 2}))),
         ("a wrong password", "/auth/token", posts(json!({"username": "admin", "password": "x"}))),
@@ -284,4 +297,24 @@ fn a_page_reads_of_airgate_what_it_reads_of_airflow() {
         }
     }
     assert_eq!(read, rows.len() - 2, "an allowed page reads all that it may ask, and a foreign one nothing");
+    // Airflow 2's APIs, which Airflow 3 does not have: by the same rules, whoever answers.
+    for (page, site) in [("allowed", &allowed), ("foreign", &foreign)] {
+        browser.open(&format!("{}/", site.url()));
+        for (path, how, status) in [
+            ("/api/v1/pools?limit=1", bearer(json!({})), 200),
+            ("/api/v1/pools?limot=1", bearer(json!({})), 400),
+            ("/api/v1/pools/nope", bearer(json!({})), 404),
+            ("/api/v1/pools", json!({"credentials": "omit"}), 401),
+            ("/api/experimental/pools", bearer(json!({})), 200),
+            ("/api/experimental/pools/nope", bearer(json!({})), 404),
+            ("/api/experimental/pools", json!({"credentials": "omit"}), 401),
+        ] {
+            let told = fetch(&mut browser, &format!("{}{path}", gate.url()), &how);
+            if page == "allowed" {
+                assert_eq!(told["status"], status, "{path}: {told}");
+            } else {
+                assert_eq!(told, "TypeError: Failed to fetch", "{path}");
+            }
+        }
+    }
 }
