@@ -266,28 +266,28 @@ const SESSION_FIRST: &[Deviation] = &[
 ];
 
 #[track_caller]
-fn without_a_public_role(variant: &str, deviations: &[Deviation]) {
+fn without_a_public_role(variant: &str, more: &[&str], deviations: &[Deviation]) {
     let gate = gate(airflow::airflow_2_without_public_role(), "");
-    let groups = ["basic", "basic-exp", "session", "unauth", "viewer-post-403"];
+    let groups = [&["basic", "basic-exp", "session", "unauth", "viewer-post-403"], more].concat();
     compare_all(&gate, recorded("Airflow 2, nobody without a role", variant, &groups, deviations));
 }
 
 #[test]
 #[ignore = "needs Airflow 2: make test-all"]
 fn basic_and_session() {
-    without_a_public_role("no-public-role", NO_PUBLIC_ROLE);
+    without_a_public_role("no-public-role", &["cors"], NO_PUBLIC_ROLE);
 }
 
 #[test]
 #[ignore = "needs Airflow 2: make test-all"]
 fn basic_alone() {
-    without_a_public_role("no-public-role-basic-only", BASIC_ALONE);
+    without_a_public_role("no-public-role-basic-only", &[], BASIC_ALONE);
 }
 
 #[test]
 #[ignore = "needs Airflow 2: make test-all"]
 fn session_and_basic() {
-    without_a_public_role("no-public-role-session-basic", SESSION_FIRST);
+    without_a_public_role("no-public-role-session-basic", &["cors"], SESSION_FIRST);
 }
 
 const DENY_ALL: &[Deviation] = &[rows(
@@ -315,6 +315,7 @@ const DENY_ALL: &[Deviation] = &[rows(
         "basic-exp.non-utf8",
         "basic-exp.header-empty",
         "unauth.GET /auth/fab/v1/users",
+        "cors.401.allowed",
     ],
 )];
 
@@ -324,6 +325,11 @@ fn nobody() {
     let gate = gate(airflow::airflow_2_without_public_role(), "auth_backends = \"deny_all\"\n");
     compare_all(
         &gate,
-        recorded("Airflow 2, `deny_all`", "backend-deny-all", &["basic", "basic-exp", "unauth"], DENY_ALL),
+        recorded(
+            "Airflow 2, `deny_all`",
+            "backend-deny-all",
+            &["basic", "basic-exp", "unauth", "cors"],
+            DENY_ALL,
+        ),
     );
 }
