@@ -60,15 +60,8 @@ pub fn cores() -> usize {
 
 /// `[log]`, as the logs read it.
 pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
-    let level = match log.level {
-        settings::LogLevel::Error => "error",
-        settings::LogLevel::Warn => "warn",
-        settings::LogLevel::Info => "info",
-        settings::LogLevel::Debug => "debug",
-        settings::LogLevel::Trace => "trace",
-    };
     telemetry::Settings {
-        level: level.parse().unwrap_or_default(),
+        level: telemetry::Level::new(log.level.general, &log.level.modules),
         file: log.file.as_ref().map(|file| file.value.clone()),
     }
 }

@@ -22,7 +22,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -52,19 +51,14 @@ pub struct Settings {
     pub file: Option<PathBuf>,
 }
 
-/// What the application log says: `error`, `warn`, `info` (the default), `debug`, `trace` or `off`
-/// for airgate's own modules, or a list such as `info,airgate::auth=debug,pingora_core=info`.
+/// What the application log says: a level for airgate's own modules, by default `info`, and levels of single
+/// modules, of whatever crate.
 ///
 /// Other crates speak from `warn` on unless they are named, and never below `info`: at `trace`
 /// Pingora prints whole request heads, credentials included. The audit log is not part of this,
 /// unless `airgate::audit` is named.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level(Targets);
-
-/// Why a level cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither error, warn, info, debug, trace or off nor of the form module=level")]
-pub struct InvalidLevel(String);
 
 /// Why the logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -207,52 +201,20 @@ fn open(file: Option<&Path>) -> Result<File, Failure> {
 
 impl Default for Level {
     fn default() -> Self {
-        Self::of(LevelFilter::INFO)
+        Self::new(LevelFilter::INFO, &[])
     }
 }
 
 impl Level {
-    /// `level` for airgate, `warn` at most for everything else, and the audit log.
-    pub fn of(level: LevelFilter) -> Self {
-        Self(
-            Targets::new()
-                .with_default(level.min(LevelFilter::WARN))
-                .with_target("airgate", level)
-                .with_target(audit::TARGET, LevelFilter::INFO),
-        )
+    /// `general` for airgate, `warn` at most for everything else, and the audit log; but for these modules what
+    /// is said of them.
+    pub fn new(general: LevelFilter, modules: &[(String, LevelFilter)]) -> Self {
+        let targets = Targets::new()
+            .with_default(general.min(LevelFilter::WARN))
+            .with_target("airgate", general)
+            .with_target(audit::TARGET, LevelFilter::INFO);
+        Self(modules.iter().fold(targets, |targets, (module, level)| targets.with_target(module, *level)))
     }
-}
-
-impl FromStr for Level {
-    type Err = InvalidLevel;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLevel> {
-        let mut general = LevelFilter::INFO;
-        let mut named = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let invalid = || InvalidLevel(part.to_owned());
-            match part.split_once('=') {
-                None => general = word(part).ok_or_else(invalid)?,
-                Some((module, level)) => {
-                    let module = module.trim();
-                    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
-                    if module.is_empty() || !module.chars().all(plain) {
-                        return Err(invalid());
-                    }
-                    named.push((module, word(level.trim()).ok_or_else(invalid)?));
-                }
-            }
-        }
-        let targets = Self::of(general).0;
-        Ok(Self(
-            named.into_iter().fold(targets, |targets, (module, level)| targets.with_target(module, level)),
-        ))
-    }
-}
-
-/// A level by its name. Numbers, which `tracing` would read too, are not names.
-fn word(text: &str) -> Option<LevelFilter> {
-    text.chars().all(|c| c.is_ascii_alphabetic()).then(|| text.parse().ok()).flatten()
 }
 
 /// Timestamps as in the access log.
@@ -301,33 +263,25 @@ mod tests {
 
     #[test]
     fn levels() {
-        // (name, text, target, most detailed level that is let through)
-        for (name, text, target, expected) in [
-            ("default", "", "airgate::reload", Some(L::INFO)),
-            ("a word", "debug", "airgate::reload", Some(L::DEBUG)),
-            ("in any case", "DEBUG", "airgate", Some(L::DEBUG)),
-            ("others stay at warn", "debug", "pingora_core::apps", Some(L::WARN)),
-            ("but not above the word", "error", "pingora_core::apps", Some(L::ERROR)),
-            ("a module", "warn,airgate::auth=debug", "airgate::auth::jwt", Some(L::DEBUG)),
-            ("beside it", "warn,airgate::auth=debug", "airgate::gate", Some(L::WARN)),
-            ("another crate", "info, pingora_core = info", "pingora_core", Some(L::INFO)),
-            ("off", "off", "airgate", None),
-            ("off is not for the audit log", "off", audit::TARGET, Some(L::INFO)),
-            ("unless it is named", "info,airgate::audit=off", audit::TARGET, None),
+        use LevelFilter as F;
+        let auth = ("airgate::auth", F::DEBUG);
+        // (name, of airgate, of a module, target, most detailed level that is let through)
+        for (name, general, module, target, expected) in [
+            ("a word", F::DEBUG, None, "airgate::reload", Some(L::DEBUG)),
+            ("others stay at warn", F::DEBUG, None, "pingora_core::apps", Some(L::WARN)),
+            ("but not above the word", F::ERROR, None, "pingora_core::apps", Some(L::ERROR)),
+            ("a module", F::WARN, Some(auth), "airgate::auth::jwt", Some(L::DEBUG)),
+            ("beside it", F::WARN, Some(auth), "airgate::gate", Some(L::WARN)),
+            ("another crate", F::INFO, Some(("pingora_core", F::INFO)), "pingora_core", Some(L::INFO)),
+            ("off", F::OFF, None, "airgate", None),
+            ("off is not for the audit log", F::OFF, None, audit::TARGET, Some(L::INFO)),
+            ("unless it is named", F::INFO, Some((audit::TARGET, F::OFF)), audit::TARGET, None),
         ] {
-            let level = text.parse::<Level>().unwrap();
+            let modules: Vec<_> = module.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
+            let level = Level::new(general, &modules);
             let all = [L::ERROR, L::WARN, L::INFO, L::DEBUG, L::TRACE];
             let most = all.into_iter().rfind(|l| level.0.would_enable(target, l));
             assert_eq!(most, expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_a_level_is_refused() {
-        for text in
-            ["inof", "info,deb", "airgate=loud", "=info", "a b=info", "airgate[span]=info", "3", "airgate=3"]
-        {
-            assert!(text.parse::<Level>().is_err(), "{text}");
         }
     }
 
@@ -341,7 +295,7 @@ mod tests {
     }
 
     /// Lines written while `act` runs with this level.
-    fn logged(level: &str, act: impl FnOnce(&reload::Handle<Targets, Registry>)) -> Vec<Value> {
+    fn logged(level: LevelFilter, act: impl FnOnce(&reload::Handle<Targets, Registry>)) -> Vec<Value> {
         #[derive(Clone, Default)]
         struct Text(Arc<Mutex<Vec<u8>>>);
         impl io::Write for Text {
@@ -356,7 +310,7 @@ mod tests {
         let text = Text::default();
         let log = LogWriter::start("test", Box::new(text.clone()), Duration::ZERO, |_| {}).unwrap();
         let log = Arc::new(log);
-        let (subscriber, handle) = subscriber(Arc::clone(&log), level.parse().unwrap(), &[]);
+        let (subscriber, handle) = subscriber(Arc::clone(&log), Level::new(level, &[]), &[]);
         tracing::subscriber::with_default(subscriber, || act(&handle));
         assert!(log.flush(Duration::from_secs(60)));
         let text = text.0.lock().unwrap();
@@ -374,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_application_log() {
-        let lines = logged("info", |_| {
+        let lines = logged(LevelFilter::INFO, |_| {
             tracing::warn!(target: "airgate::reload", file = "a\"b\n", "refused");
             tracing::debug!(target: "airgate::reload", "not said");
             tracing::info!(target: "pingora_core::server", "not said");
@@ -393,7 +347,7 @@ mod tests {
         issued.outcome.issued = Some("/auth/token");
         let bad = Said::Rejected(Reason::TokenInvalid("bad signature"));
         let refused = Sample::refused(403, "token_invalid", &[("jwt", bad)]);
-        let lines = logged("off", |_| {
+        let lines = logged(LevelFilter::OFF, |_| {
             audit::write(&issued.exchange());
             audit::write(&refused.exchange());
             audit::write(&Sample::accepted().exchange());
@@ -416,10 +370,10 @@ mod tests {
 
     #[test]
     fn a_reload_changes_the_level() {
-        let lines = logged("warn", |level| {
+        let lines = logged(LevelFilter::WARN, |level| {
             let say = |text: &str| tracing::info!(target: "airgate::reload", "{text}");
             say("before");
-            level.reload("info".parse::<Level>().unwrap().0).unwrap();
+            level.reload(Level::default().0).unwrap();
             say("after");
         });
         assert_eq!(lines, [json!({ "level": "INFO", "target": "airgate::reload", "message": "after" })]);

@@ -169,7 +169,7 @@ fn nothing_configured_is_the_documented_default() {
             requests_per_user: None,
         }
     );
-    assert_eq!(s.log.level, LogLevel::Info);
+    assert_eq!(s.log.level, LogLevel { general: LevelFilter::INFO, modules: Vec::new() });
     assert_eq!(s.log.file, None);
     assert_eq!(s.log.access, AccessLog::On);
 }
@@ -460,7 +460,7 @@ fn files_that_were_read_are_known_for_the_next_reload() {
     let loaded = case.loaded();
     let files: Vec<_> = loaded.files.iter().map(|f| self::base(f)).collect();
     assert_eq!(files, ["airgate.toml", "airflow.cfg", "s", "l"]);
-    assert_eq!(loaded.settings.log.level, LogLevel::Debug);
+    assert_eq!(loaded.settings.log.level.general, LevelFilter::DEBUG);
     std::fs::write(case.folder.path().join("s"), "b").unwrap();
     assert_eq!(case.settings().api_auth.jwt_secrets[0].expose(), "b");
 }

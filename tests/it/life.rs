@@ -715,6 +715,30 @@ fn the_access_log_is_opened_anew_so_that_it_can_be_rotated() {
     assert_eq!(lines(&before), 1);
 }
 
+#[test]
+fn levels_are_by_target() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "[log]\nlevel = \"warn,airgate::reload=info\"\n");
+    let infos = |airgate: &Airgate| {
+        let text = airgate.log();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let others = lines.filter(|line| line["level"] == "INFO" && line["target"] != "airgate::audit");
+        others.map(|line| line["target"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    airgate.signal("HUP");
+    airgate.logs("configuration reloaded");
+    assert_eq!(infos(&airgate), BTreeSet::from(["airgate::reload".to_owned()]));
+
+    // A reload changes them: what follows the next line is not said.
+    std::fs::write(airgate.config(), config(&upstream, "[log]\nlevel = \"off,airgate::proxy=DEBUG\"\n")).unwrap();
+    let before = airgate.log().len();
+    airgate.signal("HUP");
+    airgate.counts("airgate_config_reloads_total{result=\"success\"}", 2.0);
+    airgate.signal("HUP");
+    airgate.counts("airgate_config_reloads_total{result=\"success\"}", 3.0);
+    assert!(!airgate.log()[before..].contains("configuration reloaded"), "{}", airgate.log());
+}
+
 // --- What is never written down
 
 /// Every secret of this test has this in it.

@@ -4,8 +4,9 @@ use super::{BLANK, Opt, Shape};
 
 options! {
     LOG_LEVEL {
-        section: "log", key: "level", allowed: "error, warn, info, debug or trace", default: "info",
-        help: "What is logged: error, warn, info, debug or trace"
+        section: "log", key: "level", default: "info",
+        allowed: "error, warn, info, debug, trace or off, or a list such as warn,airgate::auth=debug",
+        help: "What is logged: a level for airgate, and levels of single modules, such as `warn,airgate::auth=debug`. Other crates speak at warn and above, unless they are named. The audit log is not part of it, unless `airgate::audit` is named"
     }
     LOG_FILE {
         section: "log", key: "file", allowed: "a path", example: "/var/log/airgate.log",

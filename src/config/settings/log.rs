@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tracing::level_filters::LevelFilter;
+
 use crate::config::location::Located;
 
 /// `[log]`.
@@ -15,15 +17,13 @@ pub struct Log {
     pub access: AccessLog,
 }
 
-/// `[log] level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the usual five")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
+/// `[log] level`: a word, and words for single modules, as in `warn,airgate::auth=debug`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel {
+    /// For airgate's own modules. Default info.
+    pub general: LevelFilter,
+    /// For these modules and what is in them, of whatever crate. Of two the longer name counts.
+    pub modules: Vec<(String, LevelFilter)>,
 }
 
 /// `[log] access`.

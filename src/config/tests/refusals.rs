@@ -126,17 +126,17 @@ fn every_refusal_says_why() {
         (
             "a date",
             "[log]\nlevel = 1979-05-27",
-            "airgate.toml:2:9: [log] level: expected error, warn, info, debug or trace, found a date",
+            "airgate.toml:2:9: [log] level: expected error, warn, info, debug, trace or off, or a list such as warn,airgate::auth=debug, found a date",
         ),
         (
             "a flag for a text",
             "[log]\nlevel = true",
-            "airgate.toml:2:9: [log] level: expected error, warn, info, debug or trace, found true",
+            "airgate.toml:2:9: [log] level: expected error, warn, info, debug, trace or off, or a list such as warn,airgate::auth=debug, found true",
         ),
         (
             "an array for a text",
             "[log]\nlevel = [\"info\"]",
-            "airgate.toml:2:9: [log] level: expected error, warn, info, debug or trace, found an array",
+            "airgate.toml:2:9: [log] level: expected error, warn, info, debug, trace or off, or a list such as warn,airgate::auth=debug, found an array",
         ),
         (
             "a number for a flag",
