@@ -21,6 +21,7 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The changes to a request's headers. `presented` is `None` where the gate knows nobody: routes that
 /// are open, and those that are not the API's.
@@ -72,6 +73,10 @@ fn vouch(request: &Request<'_>, edits: &mut Edits) {
     edits.set.push((REQUEST_ID.clone(), request.id.header().clone()));
     if !sent.get(&TRACEPARENT).is_some_and(|v| is_traceparent(v.as_bytes())) {
         edits.set.push((TRACEPARENT.clone(), request.id.traceparent()));
+        // It belongs to the trace that was replaced (W3C Trace Context, section 3.3.1.1).
+        if sent.contains_key(&TRACESTATE) {
+            edits.remove.push(TRACESTATE.clone());
+        }
     }
 }
 

@@ -128,7 +128,8 @@ fn request_id_and_traceparent_are_kept_or_made() {
         ("long", Some(&*long), false),
     ] {
         upstream.forget();
-        let ask = get("/api/v2/config").bearer(&token::good("admin")).with("traceparent", trace);
+        let ask = get("/api/v2/config").bearer(&token::good("admin"));
+        let ask = ask.with("traceparent", trace).with("tracestate", "congo=t61rcWkgMzE");
         let ask = id.iter().fold(ask, |ask, id| ask.with("X-Request-ID", id));
         let answer = airgate.send(ask);
         let seen = forwarded(&upstream);
@@ -137,6 +138,7 @@ fn request_id_and_traceparent_are_kept_or_made() {
         assert_eq!(id.is_some_and(|id| id == said), kept, "{name}: {said}");
         assert_eq!(airgate.access(said)["id"], said, "{name}: and the access log");
         assert_eq!(seen.all("traceparent"), [trace], "{name}");
+        assert_eq!(seen.all("tracestate"), ["congo=t61rcWkgMzE"], "{name}: it belongs to this trace");
     }
     for (name, sent) in [
         ("none", None),
@@ -144,9 +146,11 @@ fn request_id_and_traceparent_are_kept_or_made() {
         ("zero", Some("00-00000000000000000000000000000000-b7ad6b7169203331-01")),
     ] {
         upstream.forget();
-        let ask = get("/api/v2/config").bearer(&token::good("admin"));
+        let ask = get("/api/v2/config").bearer(&token::good("admin")).with("tracestate", "congo=t61rcWkgMzE");
         let answer = airgate.send(sent.iter().fold(ask, |ask, sent| ask.with("traceparent", sent)));
-        let made = forwarded(&upstream).all("traceparent").join(", ");
+        let seen = forwarded(&upstream);
+        let made = seen.all("traceparent").join(", ");
+        assert_eq!(seen.header("tracestate"), None, "{name}: it belongs to another trace");
         let id = answer.header("x-request-id").unwrap();
         assert!(made.starts_with(&format!("00-{id}-")) && made.len() == 55, "{name}: {made}, {id}");
     }
