@@ -22,7 +22,7 @@ use crate::gate::quota::Spent;
 use crate::gate::route::Release;
 use crate::ports::HttpClient;
 use crate::ports::database::{DatabaseUrl, Pools};
-use crate::ports::http::Client;
+use crate::ports::http::{Client, root_cause};
 use crate::ports::keycloak::{self, HttpKeycloak, InvalidKeycloak};
 use crate::ports::redis::{self, Redis};
 use crate::ports::upstream::{self, Major, Upstreams};
@@ -95,7 +95,7 @@ pub enum KeptError {
     #[error("the system gives no random numbers")]
     Randomness(#[from] NoRandomness),
     /// The client for key sets cannot be made.
-    #[error("cannot make an HTTP client: {0}")]
+    #[error("cannot make an HTTP client: {}", root_cause(.0))]
     Client(#[from] reqwest::Error),
 }
 

@@ -11,6 +11,16 @@ use super::{HttpClient, SendError};
 pub struct Client {
     inner: reqwest::Client,
     max_body: usize,
+    roots: Roots,
+}
+
+/// Whether anybody can vouch for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Roots {
+    /// There are authorities, or nobody needs them.
+    Some,
+    /// The system has none: `https` fails, and the client is there for all that is `http`.
+    None,
 }
 
 /// Who may vouch for a server.
@@ -41,19 +51,29 @@ impl Client {
     /// # Errors
     /// The certificates cannot be read.
     pub fn trusting(timeout: Duration, max_body: usize, trust: Trust<'_>) -> Result<Self, reqwest::Error> {
-        let mut builder = reqwest::Client::builder()
-            .timeout(timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("airgate/", env!("CARGO_PKG_VERSION")));
-        builder = match trust {
-            Trust::System => builder,
-            Trust::Also(pem) => builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?),
-            Trust::Only(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
-            Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
+        let builder = || {
+            reqwest::Client::builder()
+                .timeout(timeout)
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .pool_idle_timeout(Duration::from_secs(30))
+                .user_agent(concat!("airgate/", env!("CARGO_PKG_VERSION")))
         };
-        Ok(Self { inner: builder.build()?, max_body })
+        let built = match trust {
+            Trust::System => builder(),
+            Trust::Also(pem) => builder().tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?),
+            Trust::Only(pem) => builder().tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
+            Trust::Anybody => builder().tls_danger_accept_invalid_certs(true),
+        }
+        .build();
+        let (inner, roots) = match (built, trust) {
+            // A client of the system's authorities is refused where there are none.
+            (Err(_), Trust::System) => (builder().tls_certs_only([]).build()?, Roots::None),
+            (built, Trust::System | Trust::Also(_) | Trust::Only(_) | Trust::Anybody) => {
+                (built?, Roots::Some)
+            }
+        };
+        Ok(Self { inner, max_body, roots })
     }
 }
 
@@ -61,7 +81,7 @@ impl Client {
 impl HttpClient for Client {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
         let request = request.try_into().map_err(|e| failed(&e))?;
-        let mut response = self.inner.execute(request).await.map_err(|e| failed(&e))?;
+        let mut response = self.inner.execute(request).await.map_err(|e| self.failed(&e))?;
         let mut head = http::Response::new(());
         *head.status_mut() = response.status();
         *head.headers_mut() = std::mem::take(response.headers_mut());
@@ -76,6 +96,18 @@ impl HttpClient for Client {
     }
 }
 
+impl Client {
+    /// Why there is no answer; and that nobody vouches for anybody here, where that is the cause.
+    fn failed(&self, error: &reqwest::Error) -> SendError {
+        match (failed(error), self.roots) {
+            (SendError::Connect(cause), Roots::None) if cause.contains("certificate") => {
+                SendError::Connect(format!("{cause}: this system has no certificate authorities"))
+            }
+            (other, Roots::Some | Roots::None) => other,
+        }
+    }
+}
+
 fn failed(error: &reqwest::Error) -> SendError {
     if error.is_timeout() {
         SendError::Timeout
@@ -87,7 +119,7 @@ fn failed(error: &reqwest::Error) -> SendError {
 }
 
 /// The innermost cause: the outer ones repeat the URL, which may hold what should not be logged.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
