@@ -613,12 +613,14 @@ fn at_random(airgate: &Airgate, number: usize) {
             _ => methods[usize::try_from(random(10)).unwrap()].to_owned(),
         };
         let n = random(u64::MAX);
-        let path = match random(6) {
+        let path = match random(8) {
             0 => format!("/api/v2/dags/{n}"),
             1 => format!("/api/v2/{n}"),
             2 => format!("/{n}"),
             3 => format!("/api/v2/dags?limit={n}&x={n}"),
             4 => "/auth/token".to_owned(),
+            5 => format!("/api/v1/dags/{n}"),
+            6 => format!("/api/v1/{n}?limit={n}"),
             _ => format!("/api/experimental/{n}"),
         };
         let ask = crate::support::client::ask(&method, path)
@@ -663,6 +665,8 @@ fn at_random(airgate: &Airgate, number: usize) {
     let (known, now) = (values(&before), values(&after));
     let new: Vec<_> = now.difference(&known).collect();
     assert!(new.is_empty(), "{new:?}");
+    let counted = |name: &str| after.iter().any(|series| series.starts_with(name));
+    assert!(counted("airgate_translations_total{"), "translations are among them: {after:#?}");
     // Of a few requests not every combination of these has come up.
     if number >= 100_000 {
         let new: Vec<_> = after.difference(&before).collect();

@@ -226,6 +226,19 @@ fn in_a_browser() {
          ? done(true) : setTimeout(look, 50); look() })",
     );
     assert_eq!(renewed, true);
+    // How long it takes, as numbers of this machine.
+    for name in ["in airgate, p50", "in airgate, p99", "in Airflow, p50", "in Airflow, p99"] {
+        let shown = browser.run(&format!(
+            "new Promise(done => {{ const look = () => {{ \
+             const fact = [...document.querySelectorAll('#traffic dl div')].find(div => div.innerText.includes('{name}')); \
+             const value = fact?.querySelector('dd').innerText ?? ''; \
+             /[0-9] m?s$/.test(value) ? done(value) : setTimeout(look, 50) }}; look() }})"
+        ));
+        let shown = shown.as_str().unwrap();
+        let milliseconds: f64 =
+            shown.strip_suffix(" ms").unwrap_or_else(|| panic!("{name}: {shown}")).parse().unwrap();
+        assert!(milliseconds > 0.0, "{name}: {shown}");
+    }
     assert_eq!(browser.run("complaints"), json!([]));
 
     for (name, width, scheme) in [
