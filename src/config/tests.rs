@@ -9,6 +9,8 @@ mod refusals;
 
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use super::settings::*;
 use super::*;
 

@@ -218,7 +218,14 @@ fn check() {
             &["error: nowhere.toml: cannot be read"],
         ),
         ("a wrong --set", "", &["check", "--set", "log.level=loud"], 1, &[], &["error: --set log.level"]),
-        ("a module's level", "[log]\nlevel = 'off,airgate::auth=loud'\n", &["check"], 1, &[], &["airgate.toml:2:9: [log] level: "]),
+        (
+            "a module's level",
+            "[log]\nlevel = 'off,airgate::auth=loud'\n",
+            &["check"],
+            1,
+            &[],
+            &["airgate.toml:2:9: [log] level: "],
+        ),
         (
             "a missing users file",
             "[basic]\nsources = 'file'\nusers_file = 'none'\n[api_auth]\njwt_secret = 's'\n[core]\nsimple_auth_manager_users = 'a:admin'\n",

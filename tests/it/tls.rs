@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::support::tls::{Client, certificate, read};
 use crate::support::token::{self, SECRET};
 use crate::support::upstream::{Seen, answer, body};
-use crate::support::{Airgate, Answer, Ask, Connection, Upstream, delete, get, head, options, post, put};
+use crate::support::{
+    Airgate, Answer, Ask, Connection, Upstream, delete, get, head, options, post, put, swap_volume,
+};
 
 const ONE: &str = "[server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n";
 
@@ -116,14 +118,8 @@ fn a_renewed_certificate_is_shown_and_no_connection_is_dropped() {
     ));
     let home = setup.home().to_owned();
     let issue = |version: &str, name: &str| {
-        let folder = home.join(version);
-        std::fs::create_dir_all(&folder).unwrap();
-        for (file, kind) in [("tls.crt", "pem"), ("tls.key", "key")] {
-            std::fs::write(folder.join(file), read(&format!("{name}.{kind}"))).unwrap();
-        }
-        let link = home.join("link");
-        std::os::unix::fs::symlink(version, &link).unwrap();
-        std::fs::rename(&link, home.join("..data")).unwrap();
+        let (certificate, key) = (read(&format!("{name}.pem")), read(&format!("{name}.key")));
+        swap_volume(&home, version, &[("tls.crt", certificate.as_ref()), ("tls.key", key.as_ref())]);
     };
     issue("..1", "airflow");
     std::fs::create_dir(home.join("volume")).unwrap();

@@ -54,8 +54,19 @@ mod tests {
     #[test]
     fn what_is_not_a_level_is_refused() {
         for text in [
-            "", ",", "info,", "inof", "warning", "info,deb", "airgate=loud", "airgate=", "=info", "a b=info",
-            "airgate[span]=info", "3", "airgate=3",
+            "",
+            ",",
+            "info,",
+            "inof",
+            "warning",
+            "info,deb",
+            "airgate=loud",
+            "airgate=",
+            "=info",
+            "a b=info",
+            "airgate[span]=info",
+            "3",
+            "airgate=3",
         ] {
             assert_eq!(level(text), Err(Fault::Expected), "{text}");
         }
