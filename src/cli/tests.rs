@@ -123,7 +123,7 @@ fn check_says_everything_at_once() {
             &["log.level=loud", "log.access=yes"],
             Exit::Failure,
             "",
-            "error: --set log.level: [log] level: expected error, warn, info, debug or trace, found \"loud\"\n\
+            "error: --set log.level: [log] level: expected error, warn, info, debug, trace or off, or a list such as warn,airgate::auth=debug, found \"loud\"\n\
              error: --set log.access: [log] access: expected true or false, found \"yes\"\n\
              airgate: the configuration has 2 errors\n",
         ),
