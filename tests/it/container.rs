@@ -36,14 +36,15 @@ fn staged() -> &'static Path {
 
 /// This airgate in the staged root, with its folder as `/etc/airgate`. `None` where that cannot be done.
 fn contained(setup: Setup) -> Option<Setup> {
+    contained_in(staged(), setup)
+}
+
+/// Likewise, in a root of its own.
+fn contained_in(root: &Path, setup: Setup) -> Option<Setup> {
     let enter = here("tests/deploy/enter.sh");
     let folder = setup.home().to_owned();
-    let tried = Command::new(&enter)
-        .arg(staged())
-        .arg(&folder)
-        .args(["/usr/bin/airgate", "--version"])
-        .output()
-        .unwrap();
+    let tried =
+        Command::new(&enter).arg(root).arg(&folder).args(["/usr/bin/airgate", "--version"]).output().unwrap();
     if tried.status.code() == Some(77) {
         eprintln!("skipped: {}", String::from_utf8_lossy(&tried.stderr));
         return None;
@@ -60,7 +61,7 @@ fn contained(setup: Setup) -> Option<Setup> {
         "#!/bin/bash\nfor word in \"$@\"; do [ \"$word\" = airgate.toml ] && word=/etc/airgate/airgate.toml; words+=(\"$word\"); done\n\
          exec {} {} {} /usr/bin/airgate \"${{words[@]}}\"\n",
         enter.display(),
-        staged().display(),
+        root.display(),
         folder.display()
     );
     std::fs::write(&program, script).unwrap();
@@ -208,10 +209,56 @@ fn nothing_is_missing_in_it() {
     for file in ["usr/bin/airgate", "etc/passwd", "etc/nsswitch.conf"] {
         assert!(root.join(file).is_file(), "{file}");
     }
-    let Some(setup) = contained(Airgate::with("[upstream]\nurl = \"http://localhost:1\"\n")) else { return };
+    let (_upstream, secured) = airflow_by_https();
+    let config = format!("[upstream]\nurl = \"https://localhost:{}\"\n", secured.address().port());
+    let Some(setup) = contained(Airgate::with(config)) else { return };
     let gate = setup.start();
     assert!(!gate.log().contains("cannot resolve"), "{}", gate.log());
     assert_eq!(gate.send(get("/api/v2/pools").bearer("a")).status, 502);
+    // Its authorities are read, and this server's is none of them.
+    gate.until("the cause is told", |gate| gate.admin("/readyz").text().contains("UnknownIssuer"));
+}
+
+/// A server by `https` that no system's authority vouches for.
+fn airflow_by_https() -> (Upstream, Airgate) {
+    let upstream = Upstream::start();
+    let config = format!(
+        "[upstream]\nurl = \"{}\"\n[server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n",
+        upstream.url()
+    );
+    let setup = Airgate::with(config)
+        .file("tls.crt", tls::read("airflow.pem"))
+        .file("tls.key", tls::read("airflow.key"));
+    (upstream, setup.start())
+}
+
+/// Where nobody has put certificates of authorities, `http` goes all the same, and `https` says what lacks.
+#[test]
+fn it_serves_without_certificates_of_authorities() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let root = folder.path().join("root");
+    assert!(Command::new("cp").arg("-a").args([staged(), &root]).status().unwrap().success());
+    std::fs::remove_dir_all(root.join("etc/ssl")).unwrap();
+
+    let upstream = Upstream::start();
+    let (_airflow, secured) = airflow_by_https();
+    let config = format!(
+        "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n\
+         [[jwt.issuers]]\nissuer = \"https://issuer.example\"\naudience = \"airflow\"\njwks_url = \"https://{}/keys\"\n",
+        upstream.url(),
+        secured.address()
+    );
+    let Some(setup) = contained_in(&root, Airgate::with(config)) else { return };
+    let gate = setup.start();
+    assert_eq!(gate.send(get("/api/v2/pools").bearer(&token::good("admin"))).status, 200);
+    gate.logs("this system has no certificate authorities");
+
+    let config = format!("[upstream]\nurl = \"https://{}\"\n", secured.address());
+    let Some(setup) = contained_in(&root, Airgate::with(config)) else { return };
+    let gate = setup.start();
+    assert_eq!(gate.send(get("/api/v2/pools").bearer("a")).status, 502);
+    gate.until("the cause is told", |gate| gate.admin("/readyz").text().contains("the TLS handshake failed"));
 }
 
 #[cfg(feature = "kerberos")]
