@@ -29,7 +29,7 @@ use crate::auth::session::flask::FlaskSession;
 use crate::config::settings::{
     self, Airflow, BackendName, IdentityMode, Release, ServicePrincipal, Settings,
 };
-use crate::config::{Errors, Location, Warning, options};
+use crate::config::{Errors, Located, Location, Warning, options};
 use crate::gate::limit::PageLimit;
 use crate::gate::log_in::LogIn;
 use crate::gate::mint::{Directory, Member, Mint, Mode};
@@ -62,18 +62,29 @@ pub fn cores() -> usize {
 pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
     telemetry::Settings {
         level: telemetry::Level::new(log.level.general, &log.level.modules),
-        file: log.file.as_ref().map(|file| file.value.clone()),
+        access: output(&log.file),
+        audit: log.audit_file.as_ref().map(output),
     }
 }
 
-/// What is wrong with `[log] file`, with its place, where that is what keeps the logs from being set up.
+fn output(file: &Located<settings::LogFile>) -> telemetry::Output {
+    match &file.value {
+        settings::LogFile::Stdout => telemetry::Output::Stdout,
+        settings::LogFile::Path(path) => telemetry::Output::File(path.clone()),
+    }
+}
+
+/// What is wrong with `[log] file` or `audit_file`, with its place, where that is what keeps the logs from being set up.
 pub fn log_error(log: &settings::Log, failure: &telemetry::Failure) -> Option<Errors> {
-    let at = match failure {
-        telemetry::Failure::File { .. } => &log.file.as_ref()?.at,
+    let (option, at) = match failure {
+        telemetry::Failure::File { log: telemetry::Log::Access, .. } => (&options::LOG_FILE, &log.file.at),
+        telemetry::Failure::File { log: telemetry::Log::Audit, .. } => {
+            (&options::LOG_AUDIT_FILE, &log.audit_file.as_ref()?.at)
+        }
         telemetry::Failure::System(_) | telemetry::Failure::Twice => return None,
     };
     let mut errors = Errors::new();
-    errors.push(at, format!("{}: {failure}", options::LOG_FILE.title()));
+    errors.push(at, format!("{}: {failure}", option.title()));
     Some(errors)
 }
 

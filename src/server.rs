@@ -102,9 +102,7 @@ pub fn check(settings: &Settings, registry: &Registry, warnings: &mut Vec<Warnin
         Err(StartError::Config(found)) => errors.extend(found),
         Err(other) => errors.push(&Location::Default, other.to_string()),
     }
-    if let Some(file) = &settings.log.file
-        && let Err(failure) = telemetry::try_file(&file.value)
-    {
+    for failure in telemetry::try_files(&log_settings(&settings.log)) {
         errors.extend(log_error(&settings.log, &failure).unwrap_or_default());
     }
 }

@@ -4,7 +4,7 @@
 //! | log | target | goes to |
 //! |---|---|---|
 //! | application | the module, such as `airgate::reload` | standard error |
-//! | audit: authentication events | `airgate::audit` | standard error, whatever the level |
+//! | audit: authentication events | `airgate::audit` | standard error, or `[log] audit_file`, whatever the level |
 //! | access: one line a request | `airgate::access` | standard output, or `[log] file` |
 //!
 //! Nothing here makes a request wait: every log is written by a thread of its own, from a bounded
@@ -17,6 +17,7 @@ mod noise;
 pub mod redact;
 pub mod writer;
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -25,9 +26,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use rustix::fs::{Access, access};
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer as Formatter;
@@ -46,9 +48,38 @@ use writer::LogWriter;
 pub struct Settings {
     /// What the application log says.
     pub level: Level,
-    /// Where the access log goes; `None` is standard output. Opened for appending, made if it is
-    /// not there, and opened anew on reload, so that it can be rotated.
-    pub file: Option<PathBuf>,
+    /// Where the access log goes.
+    pub access: Output,
+    /// Where the audit log goes; `None` is to the application log.
+    pub audit: Option<Output>,
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// A file. Opened for appending, made if it is not there, and opened anew on reload, so that it can be rotated.
+    File(PathBuf),
+}
+
+/// A log whose place can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// One line a request.
+    Access,
+    /// Authentication events.
+    Audit,
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Access => "access log",
+            Self::Audit => "audit log",
+        })
+    }
 }
 
 /// What the application log says: a level for airgate's own modules, by default `info`, and levels of single
@@ -63,10 +94,12 @@ pub struct Level(Targets);
 /// Why the logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The access log's file cannot be opened.
-    #[error("cannot open the access log {path}: {source}")]
+    /// A log's file cannot be opened.
+    #[error("cannot open the {log} {path}: {source}")]
     File {
-        /// `[log] file`.
+        /// Of which log.
+        log: Log,
+        /// `[log] file` or `audit_file`.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
@@ -84,20 +117,47 @@ pub enum Failure {
 pub struct Telemetry {
     access: Arc<AccessLog>,
     log: Arc<LogWriter>,
+    audit: Audit,
     level: reload::Handle<Targets, Registry>,
+}
+
+/// The audit log's end of the line. Two that write to one pipe would tear each other's lines, so that it is one of
+/// another log where both go to the same place.
+struct Audit {
+    /// In use where no other log goes there.
+    own: Arc<LogWriter>,
+    /// The one in use.
+    now: Arc<ArcSwap<LogWriter>>,
 }
 
 /// What a reload is going to change, ready to be applied without a chance of failure.
 pub struct Change {
     level: Level,
-    output: File,
+    access: File,
+    audit: AuditTo,
 }
 
-/// Whether `[log] file` can be appended to, or made where it is not there. Makes nothing.
-///
-/// # Errors
-/// It cannot.
-pub fn try_file(path: &Path) -> Result<(), Failure> {
+/// Where the audit log goes.
+enum AuditTo {
+    /// To the application log.
+    Log,
+    /// To where the access log goes.
+    Access,
+    /// To a place of its own.
+    Own(File),
+}
+
+/// Which logs cannot be appended to, nor made where they are not there. Makes nothing.
+pub fn try_files(settings: &Settings) -> Vec<Failure> {
+    let outputs = [(Log::Access, Some(&settings.access)), (Log::Audit, settings.audit.as_ref())];
+    let tried = outputs.into_iter().filter_map(|(log, output)| match output {
+        Some(Output::File(path)) => try_file(log, path).err(),
+        Some(Output::Stdout) | None => None,
+    });
+    tried.collect()
+}
+
+fn try_file(log: Log, path: &Path) -> Result<(), Failure> {
     // A pipe that nobody reads is told, and not waited for.
     let there = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK).open(path);
     let could = match there {
@@ -108,7 +168,7 @@ pub fn try_file(path: &Path) -> Result<(), Failure> {
         }
         other => other.map(drop),
     };
-    could.map_err(|source| Failure::File { path: path.to_owned(), source })
+    could.map_err(|source| Failure::File { log, path: path.to_owned(), source })
 }
 
 /// How long the end of the process waits for a log that nobody reads.
@@ -124,14 +184,20 @@ impl Telemetry {
     /// # Errors
     /// See [`Failure`].
     pub fn init(settings: &Settings, quiet: &'static [Quiet]) -> Result<Self, Failure> {
-        let output = open(settings.file.as_deref())?;
+        let change = Change::new(settings)?;
         // The application log is not delayed: its last lines tell why a process died.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let log = Arc::new(LogWriter::start("log", Box::new(stderr), Duration::ZERO, |_| {})?);
-        let (subscriber, level) = subscriber(Arc::clone(&log), settings.level.clone(), quiet);
+        let report = |error: &io::Error| tracing::error!(%error, "the audit log cannot be written");
+        let own = Arc::new(LogWriter::start("audit-log", Box::new(io::sink()), Duration::ZERO, report)?);
+        let audit = Audit { own, now: Arc::new(ArcSwap::new(Arc::clone(&log))) };
+        let access = Arc::new(AccessLog::start(Box::new(io::sink()), ACCESS_DELAY)?);
+        let lines = Lines { log: Arc::clone(&log), audit: Arc::clone(&audit.now) };
+        let (subscriber, level) = subscriber(lines, settings.level.clone(), quiet);
         subscriber.try_init().map_err(|_| Failure::Twice)?;
-        let access = Arc::new(AccessLog::start(Box::new(output), ACCESS_DELAY)?);
-        Ok(Self { access, log, level })
+        let logs = Self { access, log, audit, level };
+        logs.apply(change);
+        Ok(logs)
     }
 
     /// The access log.
@@ -141,20 +207,29 @@ impl Telemetry {
 
     /// Lines of the application and audit logs that were dropped since the start.
     pub fn dropped(&self) -> u64 {
-        self.log.dropped()
+        self.log.dropped() + self.audit.own.dropped()
     }
 
     /// Opens what a reload needs, and changes nothing yet.
     ///
     /// # Errors
-    /// The access log's file cannot be opened.
+    /// A log's file cannot be opened.
     pub fn prepare(&self, settings: &Settings) -> Result<Change, Failure> {
-        Ok(Change { level: settings.level.clone(), output: open(settings.file.as_deref())? })
+        Change::new(settings)
     }
 
-    /// Puts a change in force. Lines written from now on go to the new file.
+    /// Puts a change in force. Lines written from now on go to the new files.
     pub fn apply(&self, change: Change) {
-        self.access.redirect(Box::new(change.output));
+        self.access.redirect(Box::new(change.access));
+        let audit = match change.audit {
+            AuditTo::Log => &self.log,
+            AuditTo::Access => self.access.writer(),
+            AuditTo::Own(file) => {
+                self.audit.own.redirect(Box::new(file));
+                &self.audit.own
+            }
+        };
+        self.audit.now.store(Arc::clone(audit));
         // Fails only when the subscriber is gone, and then there is no log to say so.
         if self.level.reload(change.level.0).is_ok() {
             noise::adopt_log_level(LevelFilter::current());
@@ -165,12 +240,25 @@ impl Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         self.access.flush(FLUSH_LIMIT);
+        self.audit.own.flush(FLUSH_LIMIT);
         self.log.flush(FLUSH_LIMIT);
     }
 }
 
+impl Change {
+    fn new(settings: &Settings) -> Result<Self, Failure> {
+        let access = open(Log::Access, &settings.access)?;
+        let audit = match &settings.audit {
+            None => AuditTo::Log,
+            Some(output) if *output == settings.access => AuditTo::Access,
+            Some(output) => AuditTo::Own(open(Log::Audit, output)?),
+        };
+        Ok(Self { level: settings.level.clone(), access, audit })
+    }
+}
+
 fn subscriber(
-    log: Arc<LogWriter>,
+    out: Lines,
     level: Level,
     quiet: &'static [Quiet],
 ) -> (impl Subscriber + Send + Sync, reload::Handle<Targets, Registry>) {
@@ -183,20 +271,20 @@ fn subscriber(
         .with_timer(Timestamp)
         .with_ansi(false)
         .log_internal_errors(false)
-        .with_writer(Lines(log));
+        .with_writer(out);
     (tracing_subscriber::registry().with(filter).with(NoiseFilter::new(quiet)).with(lines), handle)
 }
 
-fn open(file: Option<&Path>) -> Result<File, Failure> {
-    let Some(path) = file else {
+fn open(log: Log, output: &Output) -> Result<File, Failure> {
+    match output {
         // Not `io::stdout()` itself: it would buffer once more, and keep what it could not write.
-        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
-    };
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|source| Failure::File { path: path.to_owned(), source })
+        Output::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+        Output::File(path) => OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|source| Failure::File { log, path: path.clone(), source }),
+    }
 }
 
 impl Default for Level {
@@ -226,21 +314,28 @@ impl FormatTime for Timestamp {
     }
 }
 
-/// Hands whole lines to the writer.
-struct Lines(Arc<LogWriter>);
+/// Hands whole lines to the writer of their log.
+struct Lines {
+    log: Arc<LogWriter>,
+    audit: Arc<ArcSwap<LogWriter>>,
+}
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
+impl MakeWriter<'_> for Lines {
+    type Writer = Line;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line(&self.0)
+    fn make_writer(&self) -> Line {
+        Line(Arc::clone(&self.log))
+    }
+
+    fn make_writer_for(&self, line: &Metadata<'_>) -> Line {
+        if line.target() == audit::TARGET { Line(self.audit.load_full()) } else { self.make_writer() }
     }
 }
 
 /// One line; the formatter writes it in one piece.
-struct Line<'a>(&'a LogWriter);
+struct Line(Arc<LogWriter>);
 
-impl io::Write for Line<'_> {
+impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.append(line);
         Ok(line.len())
@@ -287,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let failure = open(Some(Path::new("/nowhere/access.log"))).unwrap_err();
+        let failure = open(Log::Access, &Output::File("/nowhere/access.log".into())).unwrap_err();
         assert!(
             failure.to_string().starts_with("cannot open the access log /nowhere/access.log: "),
             "{failure}"
@@ -310,7 +405,9 @@ mod tests {
         let text = Text::default();
         let log = LogWriter::start("test", Box::new(text.clone()), Duration::ZERO, |_| {}).unwrap();
         let log = Arc::new(log);
-        let (subscriber, handle) = subscriber(Arc::clone(&log), Level::new(level, &[]), &[]);
+        let audit = Arc::new(ArcSwap::new(Arc::clone(&log)));
+        let lines = Lines { log: Arc::clone(&log), audit };
+        let (subscriber, handle) = subscriber(lines, Level::new(level, &[]), &[]);
         tracing::subscriber::with_default(subscriber, || act(&handle));
         assert!(log.flush(Duration::from_secs(60)));
         let text = text.0.lock().unwrap();

@@ -189,10 +189,12 @@ fn get_value_prints_the_value_or_says_why_not() {
         ("upstream", "auth_manager", Kept, Ok("simple\n")),
         (
             "log",
-            "file",
+            "audit_file",
             Kept,
-            Err("airgate: [log] file is not set (default: standard output): the configuration file, \
-             AIRGATE__LOG__FILE or --set log.file=… sets it\n"),
+            Err(
+                "airgate: [log] audit_file is not set (default: standard error, among the lines of the log): the configuration file, \
+             AIRGATE__LOG__AUDIT_FILE or --set log.audit_file=… sets it\n",
+            ),
         ),
         ("database", "sql_alchemy_conn", Kept, Err(UNSET)),
         ("database", "sql_alchemy_conn", Shown, Err(UNSET)),

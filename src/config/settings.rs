@@ -34,7 +34,7 @@ pub use self::keycloak::{Keycloak, KeycloakClient, KeycloakUrl};
 pub use self::ldap::{Ldap, LdapUrl};
 pub use self::limits::{LARGEST_BODY, Limits, RequestRate};
 pub use self::lockout::{Lockout, WhenRedisIsDown};
-pub use self::log::{AccessLog, Log, LogLevel};
+pub use self::log::{AccessLog, Log, LogFile, LogLevel};
 pub use self::redis::{Redis, RedisPlace, RedisUrl};
 pub use self::server::{Admin, CertificateFiles, Listen, Server, ServerTls, StatusPage, TrustedProxy};
 pub use self::upstream::{Airflow, AuthManager, IdentityMode, Release, Scheme, Upstream, UpstreamUrl};

@@ -172,7 +172,7 @@ fn nothing_configured_is_the_documented_default() {
         }
     );
     assert_eq!(s.log.level, LogLevel { general: LevelFilter::INFO, modules: Vec::new() });
-    assert_eq!(s.log.file, None);
+    assert_eq!((s.log.file.value, s.log.audit_file), (LogFile::Stdout, None));
     assert_eq!(s.log.access, AccessLog::On);
 }
 
@@ -377,7 +377,7 @@ fn relative_paths_start_where_they_were_written() {
     let s = case.settings();
     let folder = case.folder.path();
     assert_eq!(s.upstream.ca_file.unwrap().value, folder.join("conf/ca.pem"));
-    assert_eq!(s.log.file.unwrap().value, Path::new("/var/log/x"));
+    assert_eq!(s.log.file.value, LogFile::Path("/var/log/x".into()));
     assert_eq!(s.api_auth.jwt_private_key_path.unwrap().value, Path::new("/home/x/key.pem"));
     assert_eq!(s.basic.users_file.unwrap().value, folder.join("users"));
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::json::{Object, key};
@@ -25,7 +26,7 @@ use crate::exchange::Exchange;
 /// headers, bodies.
 #[derive(Debug)]
 pub struct AccessLog {
-    writer: LogWriter,
+    writer: Arc<LogWriter>,
 }
 
 impl AccessLog {
@@ -35,7 +36,7 @@ impl AccessLog {
     /// No thread can be started.
     pub fn start(sink: Sink, delay: Duration) -> io::Result<Self> {
         let report = |error: &io::Error| tracing::error!(%error, "the access log cannot be written");
-        Ok(Self { writer: LogWriter::start("access-log", sink, delay, report)? })
+        Ok(Self { writer: Arc::new(LogWriter::start("access-log", sink, delay, report)?) })
     }
 
     /// Logs a finished request.
@@ -48,6 +49,11 @@ impl AccessLog {
             format(line, stamp, exchange);
             self.writer.append(line);
         });
+    }
+
+    /// Its end of the line, for another log that goes to the same place.
+    pub(super) fn writer(&self) -> &Arc<LogWriter> {
+        &self.writer
     }
 
     /// Lines dropped since the start.

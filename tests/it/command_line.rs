@@ -224,7 +224,7 @@ fn check() {
             &["check"],
             1,
             &[],
-            &["airgate.toml:2:9: [log] level: "],
+            &["error: airgate.toml:2:9: [log] level: "],
         ),
         (
             "a missing users file",

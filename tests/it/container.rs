@@ -245,7 +245,7 @@ fn it_serves_without_certificates_of_authorities() {
     let (_airflow, secured) = airflow_by_https();
     let config = format!(
         "[upstream]\nurl = \"{}\"\n[api_auth]\njwt_secret = \"{SECRET}\"\n\
-         [[jwt.issuers]]\nissuer = \"https://issuer.example\"\naudience = \"airflow\"\njwks_url = \"https://{}/keys\"\n",
+         [[jwt.issuers]]\nissuer = \"https://issuer.example\"\naudience = \"airflow\"\nusername_prefix = \"ci:\"\njwks_url = \"https://{}/keys\"\n",
         upstream.url(),
         secured.address()
     );

@@ -728,20 +728,60 @@ fn requests_are_counted() {
 }
 
 #[test]
-fn the_access_log_is_opened_anew_so_that_it_can_be_rotated() {
-    let upstream = Upstream::start();
-    let airgate = start(&upstream, "[log]\nfile = \"access.log\"\n");
-    let (now, before) = (airgate.home().join("access.log"), airgate.home().join("access.log.1"));
-    let lines = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
-    airgate.send(get("/one"));
-    airgate.until("the first line is written", |_| lines(&now) == 1);
-    std::fs::rename(&now, &before).unwrap();
+fn access_and_audit_log_are_opened_anew_so_that_they_can_be_rotated() {
+    let upstream = Upstream::answering(|seen| match &*seen.target {
+        "/auth/token" => answer(401, &[], "{}"),
+        _ => answer(200, &[], "{}"),
+    });
+    let airgate = start(&upstream, "[log]\nfile = \"access.log\"\naudit_file = \"audit.log\"\n");
+    let file = |name: &str| airgate.home().join(name);
+    let lines = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(file(name)).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let wrong = |id: &str| {
+        let ask = get("/api/v2/config").basic("admin", "wrong-pass-word").with("X-Request-ID", id);
+        assert_eq!(airgate.send(ask).status, 401);
+    };
+    wrong("one");
+    airgate.until("the first lines are written", |_| {
+        lines("access.log").len() == 1 && lines("audit.log").len() == 1
+    });
+    for name in ["access.log", "audit.log"] {
+        std::fs::rename(file(name), file(&format!("{name}.1"))).unwrap();
+    }
     airgate.signal("HUP");
     airgate.logs("configuration reloaded");
-    airgate.send(get("/two"));
-    airgate.until("the second line is written", |_| lines(&now) == 1);
-    assert!(std::fs::read_to_string(&now).unwrap().contains("/two"));
-    assert_eq!(lines(&before), 1);
+    wrong("two");
+    airgate.until("the second lines are written", |_| {
+        lines("access.log").len() == 1 && lines("audit.log").len() == 1
+    });
+    for (name, id) in
+        [("access.log", "two"), ("audit.log", "two"), ("access.log.1", "one"), ("audit.log.1", "one")]
+    {
+        assert_eq!((lines(name).len(), &lines(name)[0]["id"]), (1, &json!(id)), "{name}");
+    }
+    let event = &lines("audit.log")[0];
+    assert_eq!((&event["event"], &event["claimed"]), (&json!("rejected"), &json!("admin")));
+    assert!(!airgate.log().contains("airgate::audit"), "{}", airgate.log());
+    for name in ["access.log", "audit.log", "access.log.1", "audit.log.1"] {
+        assert!(!std::fs::read_to_string(file(name)).unwrap().contains("wrong-pass-word"), "{name}");
+    }
+
+    // Back to where it goes without the option, then to where the access log goes.
+    std::fs::write(airgate.config(), config(&upstream, "")).unwrap();
+    airgate.signal("HUP");
+    airgate.nth_log("configuration reloaded", 2);
+    wrong("three");
+    airgate.logs("\"id\":\"three\"");
+    std::fs::write(airgate.config(), config(&upstream, "[log]\naudit_file = \"stdout\"\n")).unwrap();
+    airgate.signal("HUP");
+    airgate.nth_log("configuration reloaded", 3);
+    wrong("four");
+    airgate.until("both lines are on standard output", |a| {
+        a.everything().matches("\"id\":\"four\"").count() == 2
+    });
+    assert!(!airgate.log().contains("\"id\":\"four\""), "{}", airgate.log());
 }
 
 #[test]

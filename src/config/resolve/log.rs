@@ -2,15 +2,29 @@
 
 use super::parse;
 use super::reader::{Reader, Resolved};
-use crate::config::options as o;
-use crate::config::settings::{AccessLog, Log};
+use crate::config::location::Located;
+use crate::config::options::{self as o, Opt};
+use crate::config::settings::{AccessLog, Log, LogFile};
 
 impl Reader<'_> {
     pub(super) fn log(&mut self) -> Resolved<Log> {
         let level = self.one(&o::LOG_LEVEL, parse::level);
-        let file = self.path(&o::LOG_FILE);
+        let file = self.log_file(&o::LOG_FILE);
+        let audit_file = self.log_file(&o::LOG_AUDIT_FILE);
         let access = self.one(&o::LOG_ACCESS, parse::boolean);
         let access = if access?.value { AccessLog::On } else { AccessLog::Off };
-        Ok(Log { level: level?.value, file: file?, access })
+        let file = file?.unwrap_or(Located::default_value(LogFile::Stdout));
+        Ok(Log { level: level?.value, file, audit_file: audit_file?, access })
+    }
+
+    fn log_file(&mut self, option: &Opt) -> Resolved<Option<Located<LogFile>>> {
+        let given = self.optional(option, parse::any)?;
+        Ok(given.map(|given| match &*given.value {
+            "stdout" => given.map(|_| LogFile::Stdout),
+            _ => {
+                let folder = self.folders.of(&given.at);
+                given.map(|text| LogFile::Path(folder.join(text)))
+            }
+        }))
     }
 }

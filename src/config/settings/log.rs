@@ -11,8 +11,10 @@ use crate::config::location::Located;
 pub struct Log {
     /// `level`. Default info.
     pub level: LogLevel,
-    /// `file` that the access log is appended to. Default: standard output.
-    pub file: Option<Located<PathBuf>>,
+    /// `file`: where the access log goes. Default: standard output.
+    pub file: Located<LogFile>,
+    /// `audit_file`: where the audit log goes. Default: standard error, among the lines of the log.
+    pub audit_file: Option<Located<LogFile>>,
     /// `access`: one line a request. Default on.
     pub access: AccessLog,
 }
@@ -24,6 +26,15 @@ pub struct LogLevel {
     pub general: LevelFilter,
     /// For these modules and what is in them, of whatever crate. Of two the longer name counts.
     pub modules: Vec<(String, LevelFilter)>,
+}
+
+/// `[log] file` and `audit_file`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogFile {
+    /// `stdout`.
+    Stdout,
+    /// A file that lines are appended to.
+    Path(PathBuf),
 }
 
 /// `[log] access`.
