@@ -39,7 +39,7 @@ use log_in::LogIn;
 use mint::{Mint, MintError, Presented};
 use quota::Quota;
 use reply::{Problem, Reply};
-use route::{Access, Api, Effect, Operation, Paging, Passage, Release, Route, RouteKind, Routes};
+use route::{Access, Api, BasePath, Effect, Operation, Paging, Passage, Release, Route, RouteKind, Routes};
 use target::Target;
 use translate::{Resumed, Translator};
 
@@ -170,6 +170,7 @@ impl Gate {
 
     async fn try_decide(&self, request: &Request<'_>, outcome: &mut Outcome) -> Result<Step, Problem> {
         let head = request.head;
+        outcome.errors = unread_error_form(request.target, self.routes.base_path());
         let target = Target::parse(request.target, request.host()).map_err(Problem::Target)?;
         let route = self.routes.find(&target, &head.method).map_err(Problem::Target)?;
         outcome.route = route.template;
@@ -355,6 +356,18 @@ fn forwarded<'a>(target: &Target<'a>) -> Result<Cow<'a, str>, Problem> {
     match target.verbatim() {
         Some(verbatim) => Ok(verbatim.into()),
         None => Ok(target.uri(target.query()).map_err(Problem::Target)?.to_string().into()),
+    }
+}
+
+/// How errors are told of a target that cannot be read: as its start says.
+fn unread_error_form(target: &[u8], base: Option<&BasePath>) -> ErrorForm {
+    let slashes = target.iter().take_while(|&&byte| byte == b'/').count();
+    let path = target.get(slashes.saturating_sub(1)..).unwrap_or_default();
+    let inner = path.strip_prefix(base.map_or("", BasePath::as_str).as_bytes());
+    if inner.is_some_and(|inner| inner.starts_with(b"/api/v1/")) {
+        ErrorForm::ProblemJson
+    } else {
+        ErrorForm::Detail
     }
 }
 

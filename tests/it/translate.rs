@@ -36,6 +36,7 @@ fn the_sample_of_the_documentation_works() {
     let refused = gate.send(get("/api/v1/pools?nope=1").basic("admin", "admin-pw"));
     assert_eq!((refused.status, refused.header("content-type")), (400, Some("application/problem+json")));
     assert_eq!(refused.json()["detail"], "Extra query parameter(s) nope not in spec");
+    assert_eq!(refused.header("x-airgate-translated"), Some("GET /api/v2/pools"));
     assert_eq!(gate.send(get("/api/v1/pools")).status, 401);
     let large = gate.send(get("/api/v1/pools?limit=1000").basic("admin", "admin-pw"));
     assert_eq!(large.header("x-airgate-page-limit"), Some("100"));

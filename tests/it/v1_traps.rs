@@ -60,6 +60,12 @@ fn a_filter_that_airflow_3_does_not_know_filters() {
             2,
         ),
         ("a variable's order", "/api/v1/variables?order_by=-value&limit=1", "variables", 1),
+        ("what is all DAGs today", "/api/v1/dags?dag_id_pattern=~", "dags", 0),
+        ("what is two DAGs today", "/api/v1/dags?dag_id_pattern=fx_work%7Cfx_fail", "dags", 0),
+        ("what is all datasets today", "/api/v1/datasets?uri_pattern=~", "datasets", 0),
+        ("a pattern", "/api/v1/datasets?uri_pattern=FX%25one", "datasets", 1),
+        ("the last of two lists", "/api/v1/datasets?dag_ids=fx_producer&dag_ids=fx_nope", "datasets", 0),
+        ("a state that no run has", "/api/v1/dags/~/dagRuns?state=failed,", "dag_runs", 1),
     ] {
         let answer = told(&admin(&gate, get(path)), 200);
         assert_eq!(answer[list].as_array().unwrap().len(), expected, "{name}: {answer}");
@@ -71,6 +77,85 @@ fn a_filter_that_airflow_3_does_not_know_filters() {
         let refused = admin(&gate, get(path));
         assert!(refused.text().contains("not in spec"), "{path}: {}", refused.text());
         assert_eq!(refused.status, 400, "{path}");
+    }
+    let either = admin(&gate, get("/api/v1/datasets?uri_pattern=one%7Ctwo"));
+    assert_eq!((either.status, either.detail().contains("'|'")), (400, true), "{}", either.text());
+    for pattern in ["fx_work%7Cfx_fail", "%7C"] {
+        let is_paused = || told(&admin(&gate, get("/api/v1/dags/fx_work")), 200)["is_paused"].clone();
+        let before = is_paused();
+        let other = json!({"is_paused": before == false});
+        let none = patch(&format!("/api/v1/dags?dag_id_pattern={pattern}")).json(other);
+        assert_eq!(told(&admin(&gate, none), 200), json!({"dags": [], "total_entries": 0}));
+        assert_eq!(is_paused(), before, "{pattern}");
+    }
+}
+
+/// Airflow 2 takes nothing, and 0, for a filter that was not given, where Airflow 3 looks for it.
+#[test]
+fn a_filter_for_nothing_is_none() {
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    for (list, filter) in [
+        ("eventLogs", "map_index=0"),
+        ("eventLogs", "try_number=0"),
+        ("eventLogs", "event=&included_events=&excluded_events="),
+        ("eventLogs", "dag_id=&task_id=&run_id=&owner="),
+        ("datasets/events", "source_map_index=0"),
+        ("datasets/events", "dataset_id=0"),
+        ("datasets/events", "source_dag_id=&source_task_id=&source_run_id="),
+        ("datasets", "dag_ids="),
+        ("dagWarnings", "warning_type=&dag_id="),
+    ] {
+        let total = |query: &str| {
+            let answer = told(&admin(&gate, get(format!("/api/v1/{list}?{query}"))), 200);
+            answer["total_entries"].as_u64().unwrap()
+        };
+        let all = total("limit=1");
+        assert!(all > 0, "{list}");
+        assert_eq!(total(&format!("limit=1&{filter}")), all, "{list}?{filter}");
+    }
+    for (path, title) in [
+        ("dags", "DAGCollectionSchema error"),
+        ("dags/fx_dag_01", "DAGSchema init error"),
+        ("dags/fx_dag_01/dagRuns", "DAGRunCollectionSchema error"),
+    ] {
+        for fields in ["", "dag_id,"] {
+            let refused = told(&admin(&gate, get(format!("/api/v1/{path}?fields={fields}"))), 400);
+            assert_eq!(refused["title"], title, "{path}?fields={fields}: {refused}");
+        }
+    }
+}
+
+/// Airflow 2 looks at no keys where an operation has none.
+#[test]
+fn an_operation_without_keys_takes_any() {
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    for (request, status) in [
+        (get("/api/v1/version?foo=1"), 200),
+        (get("/api/v1/providers?foo=1"), 200),
+        (post("/api/v1/dags/~/dagRuns/list?foo=1").json(json!({})), 200),
+        (post("/api/v1/dags/~/dagRuns/~/taskInstances/list?foo=1").json(json!({})), 200),
+        (post("/api/v1/pools?foo=1").json(json!({"name": "foo", "slots": 1})), 200),
+        (post("/api/v1/variables?foo=1").json(json!({"key": "foo", "value": "1"})), 200),
+        (post("/api/v1/connections?foo=1").json(json!({"connection_id": "foo", "conn_type": "http"})), 200),
+        // Switched off.
+        (post("/api/v1/connections/test?foo=1").json(json!({"conn_type": "http"})), 403),
+        (post("/api/v1/datasets/events?foo=1").json(json!({"dataset_uri": "s3://fx/one"})), 200),
+        (post("/api/v1/roles?foo=1").json(json!({"name": "foo", "actions": []})), 200),
+        (
+            post("/api/v1/users?foo=1").json(json!({
+                "username": "foo", "first_name": "f", "last_name": "o", "email": "f@example.com", "password": "foo",
+                "roles": [{"name": "Viewer"}],
+            })),
+            200,
+        ),
+    ] {
+        let answer = admin(&gate, request);
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    for request in [get("/api/v1/pools/foo?foo=1"), delete("/api/v1/dags/fx_dag_01?foo=1")] {
+        told(&admin(&gate, request), 400);
     }
 }
 
@@ -262,12 +347,41 @@ fn a_masked_secret_is_not_written_back() {
     let described = json!({"key": "db_password", "value": "***", "description": "new"});
     let changed = patch("/api/v1/variables/db_password?update_mask=description").json(described);
     assert_eq!(told(&admin(&gate, changed), 200)["description"], "new");
-    // Airflow 3's own command line tells what is stored.
-    let database = airflow.home.join("airflow.db");
-    let script = "import sqlite3,sys; print(*sqlite3.connect(sys.argv[1]).execute(\"select val from variable where key='db_password'\").fetchone())";
-    let mut python = std::process::Command::new(airflow::python());
-    let output = python.args(["-c", script]).arg(database).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "s3cret");
+    // Of a value that is JSON its texts are masked.
+    let nested = [
+        ("a_password", r#""s3cret""#, r#""***""#, r#""***""#),
+        (
+            "an_object",
+            r#"{"password":"s3cret","n":1}"#,
+            r#"{"password": "***", "n": 1}"#,
+            r#"{"password":"***","n":2}"#,
+        ),
+        ("a_secret", r#"["s3cret", "b"]"#, r#"["***", "***"]"#, r#"["c", "\u002a**"]"#),
+    ];
+    for (key, value, shown, written) in nested {
+        told(&admin(&gate, post("/api/v1/variables").json(json!({"key": key, "value": value}))), 200);
+        let path = format!("/api/v1/variables/{key}");
+        assert_eq!(told(&admin(&gate, get(&path)), 200)["value"], shown, "{key}");
+        for value in [shown, written] {
+            let body = json!({"key": key, "value": value});
+            for request in [patch(&path).json(body.clone()), post("/api/v1/variables").json(body)] {
+                let refused = admin(&gate, request);
+                assert_eq!((refused.status, refused.detail().contains("***")), (400, true), "{key}");
+            }
+        }
+    }
+    // Airflow 3's own database tells what is stored.
+    let stored = |key: &str| {
+        let script = "import sqlite3,sys; print(*sqlite3.connect(sys.argv[1]).execute('select val from variable where key=?', sys.argv[2:]).fetchone())";
+        let mut python = std::process::Command::new(airflow::python());
+        let output =
+            python.args(["-c", script]).arg(airflow.home.join("airflow.db")).arg(key).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(stored("db_password"), "s3cret");
+    for (key, value, ..) in nested {
+        assert_eq!(stored(key), value);
+    }
 }
 
 /// Trap 5: an URI in the path is one value, and goes into a query.
@@ -325,6 +439,8 @@ fn refusals_of_the_gate_are_problems() {
         ("no operation", get("/api/v1/nope").bearer("a.b.c"), 404),
         ("no method", delete("/api/v1/pools").bearer("a.b.c"), 405),
         ("unknown key", get("/api/v1/pools?nope=1").bearer("a.b.c"), 400),
+        ("ambiguous target", get("/api/v1/./pools").bearer("a.b.c"), 400),
+        ("another one", get("//api/v1/pools%zz").bearer("a.b.c"), 400),
     ] {
         let answer = gate.send(request);
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
@@ -359,6 +475,42 @@ fn what_users_keep_stays_as_it_is_written() {
     let events = gate.send(get("/api/v1/datasets/events").bearer("a.b.c")).text();
     assert!(events.contains(&format!("\"extra\":{CONF}")), "{events}");
     assert!(events.contains(r#""timestamp":"2024-01-01T00:00:00+00:00""#), "{events}");
+}
+
+/// Trap 7: but the value of a variable that is JSON, which Airflow 3 writes anew for each answer.
+#[test]
+fn a_variable_in_json_is_as_airflow_3_writes_it() {
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    for (key, value, shown) in [
+        ("of_json", r#"{"b":1.50,"a":"ü"}"#, r#"{"b": 1.5, "a": "\u00fc"}"#),
+        ("of_text", "1.50 ü, 2024-01-01T00:00:00Z", "1.50 ü, 2024-01-01T00:00:00Z"),
+    ] {
+        let variable = json!({"key": key, "value": value});
+        assert_eq!(told(&admin(&gate, post("/api/v1/variables").json(variable)), 200)["value"], value);
+        assert_eq!(told(&admin(&gate, get(format!("/api/v1/variables/{key}"))), 200)["value"], shown);
+    }
+}
+
+/// What Airflow 3 always tells is not told as none where it cannot be read.
+#[test]
+fn what_cannot_be_read_is_not_none() {
+    let upstream = Upstream::answering(|seen| match seen.target.split('?').next().unwrap() {
+        "/api/v2/version" => answer(200, &[], r#"{"version":"3.3.2"}"#),
+        "/api/v2/assets" => answer(
+            200,
+            &[],
+            r#"{"assets":[{"id":1,"uri":"u","scheduled_dags":{},"producing_tasks":[],"aliases":[]}],"total_entries":1}"#,
+        ),
+        "/api/v2/dagSources/d" => answer(200, &[], r#"{"dag_id":"d"}"#),
+        _ => answer(200, &[], r#"{"total_entries":0}"#),
+    });
+    let gate = recording(&upstream);
+    for path in ["datasets", "datasets/u", "dagSources/t~ZA", "dags/d/dagRuns/r/taskInstances/t/links"] {
+        let answer =
+            gate.send(get(format!("/api/v1/{path}")).bearer("a.b.c").with("Accept", "application/json"));
+        assert_eq!(answer.status, 502, "{path}: {}", answer.text());
+    }
 }
 
 /// Trap 8: whatever the upstream sends, and however it packs it.

@@ -241,7 +241,11 @@ fn fields(row: &Row, query: &Query) -> Result<Vec<&'static str>, Fault> {
     let key = row.query.iter().find_map(|key| match key.kind {
         Kind::Fields(of) => Some((key.name, of)),
         Kind::Text
+        | Kind::SomeText
+        | Kind::InName
+        | Kind::InUri
         | Kind::Whole
+        | Kind::WholeButZero
         | Kind::Number
         | Kind::Flag
         | Kind::Date
@@ -254,7 +258,7 @@ fn fields(row: &Row, query: &Query) -> Result<Vec<&'static str>, Fault> {
         Answer::One(shape) | Answer::Page(_, _, shape) | Answer::List(_, _, shape) => shape,
         Answer::Nothing | Answer::Own => return Ok(Vec::new()),
     };
-    let wanted: Vec<_> = query.values(name).into_iter().filter(|field| !field.is_empty()).collect();
+    let wanted = query.values(name);
     match wanted.iter().find(|field| !shape.has(field)) {
         None => {
             let known = shape.0.iter().map(|field| field.name);

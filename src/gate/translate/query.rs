@@ -26,8 +26,17 @@ pub struct Key {
 pub enum Kind {
     /// Any text.
     Text,
+    /// A text, of which an empty one is none: Airflow 2 does not look for it.
+    SomeText,
+    /// What is to be found in a name, which has letters, digits, and `_`, `-` and `.` alone: see [`Kind::InUri`].
+    InName,
+    /// What is to be found in a URI. Airflow 3 takes `|` for "or" and `~` for everything; for Airflow 2 both are
+    /// letters like others.
+    InUri,
     /// An integer.
     Whole,
+    /// An integer, of which 0 is none: Airflow 2 does not look for it.
+    WholeButZero,
     /// A number.
     Number,
     /// `true` or `false`, in any case.
@@ -78,6 +87,16 @@ impl FieldsOf {
 /// A text that is called the same.
 pub const fn text(name: &'static str) -> Key {
     Key { name, today: name, kind: Kind::Text }
+}
+
+/// A text that is called the same, of which an empty one is none.
+pub const fn some_text(name: &'static str) -> Key {
+    Key { name, today: name, kind: Kind::SomeText }
+}
+
+/// An integer that is called the same, of which 0 is none.
+pub const fn whole_but_zero(name: &'static str) -> Key {
+    Key { name, today: name, kind: Kind::WholeButZero }
 }
 
 /// An integer that is called the same.
@@ -198,7 +217,24 @@ impl Query {
             },
             (_, None) => return Ok(()),
             (Kind::Text, Some(value)) => value,
+            (Kind::SomeText, Some(value)) if value.is_empty() => return Ok(()),
+            (Kind::SomeText, Some(value)) => value,
+            // No name has either letter, so that neither finds one.
+            (Kind::InName, Some(value)) => literal(value.replace('|', "~")),
+            (Kind::InUri, Some(value)) if value.contains('|') => {
+                return Err(Fault::bad_request(format!(
+                    "Airflow 3 takes '|' in '{}' for \"or\": one pattern at a time can be looked for",
+                    key.name
+                )));
+            }
+            (Kind::InUri, Some(value)) => literal(value),
             (Kind::Whole, Some(value)) => value::whole(&value).ok_or_else(|| wrong("integer"))?.to_string(),
+            (Kind::WholeButZero, Some(value)) => {
+                match value::whole(&value).ok_or_else(|| wrong("integer"))? {
+                    0 => return Ok(()),
+                    other => other.to_string(),
+                }
+            }
             (Kind::Number, Some(value)) => {
                 let read: f64 = value.trim().parse().map_err(|_| wrong("number"))?;
                 // Airflow 3 reads neither as Python does, and compares with nothing.
@@ -246,6 +282,11 @@ impl Query {
     }
 }
 
+/// A pattern that finds `~` where it is all there is of it, which Airflow 3 takes for `%`.
+fn literal(pattern: String) -> String {
+    if pattern == "~" { "%~%".into() } else { pattern }
+}
+
 /// The pairs of a query, decoded as `urllib.parse.parse_qsl` does.
 pub fn pairs(query: &str) -> Vec<(String, String)> {
     let parts = query.split('&').filter(|pair| !pair.is_empty());
@@ -276,6 +317,10 @@ mod tests {
         renamed("execution_date_gte", "logical_date_gte", Kind::Date),
         order(&[("dag_id", "dag_id"), ("execution_date", "logical_date")]),
         own("only_active", Kind::Flag),
+        some_text("owner"),
+        whole_but_zero("map_index"),
+        renamed("dag_id_pattern", "dag_id_pattern", Kind::InName),
+        renamed("uri_pattern", "uri_pattern", Kind::InUri),
     ];
 
     fn limit() -> PageLimit {
@@ -298,6 +343,12 @@ mod tests {
             ),
             ("order_by=-execution_date", "limit=7&order_by=-logical_date"),
             ("duration_gte=1.5", "limit=7&duration_gte=1.5"),
+            ("owner=&map_index=0", "limit=7"),
+            ("owner=a&map_index=-1", "limit=7&owner=a&map_index=-1"),
+            ("dag_id_pattern=%25a_&uri_pattern=~a", "limit=7&dag_id_pattern=%25a_&uri_pattern=~a"),
+            ("dag_id_pattern=~&uri_pattern=~", "limit=7&dag_id_pattern=%25~%25&uri_pattern=%25~%25"),
+            ("dag_id_pattern=a%7Cb", "limit=7&dag_id_pattern=a~b"),
+            ("dag_id_pattern=|", "limit=7&dag_id_pattern=%25~%25"),
         ] {
             let read = Query::read(KEYS, query, &limit()).unwrap();
             assert_eq!(super::super::path::query(&read.today), expected, "{query}");
@@ -329,6 +380,11 @@ mod tests {
             ("offset=", "Wrong type, expected 'integer' for query parameter 'offset'"),
             ("duration_gte=x", "Wrong type, expected 'number' for query parameter 'duration_gte'"),
             ("duration_gte=inf", "Wrong type, expected 'number' for query parameter 'duration_gte'"),
+            ("map_index=x", "Wrong type, expected 'integer' for query parameter 'map_index'"),
+            (
+                "uri_pattern=a%7Cb",
+                "Airflow 3 takes '|' in 'uri_pattern' for \"or\": one pattern at a time can be looked for",
+            ),
             ("paused=1", "Wrong type, expected 'boolean' for query parameter 'paused'"),
             ("order_by=x", "Ordering with 'x' is disallowed or the attribute does not exist on the model"),
             (

@@ -11,7 +11,7 @@ use super::calls::Calls;
 use super::fault::Fault;
 use super::form::{self, Failed};
 use super::path::Params;
-use super::row::Body;
+use super::row::{Body, Row};
 use super::{Old, Resumed, Ticket, What};
 use crate::auth::{Grant, Onward};
 use crate::gate::decision::{Outcome, Pending, ReplyPlan, Step};
@@ -130,7 +130,8 @@ impl Gate {
             Ok(asked) => asked,
             Err(fault) => {
                 let failed = Failed { row: Some(row), params: &params, came: None };
-                return (Resumed::Whole(self.fault(old, fault, &failed, request, outcome)), false);
+                let reply = named(self.fault(old, fault, &failed, request, outcome), row);
+                return (Resumed::Whole(reply), false);
             }
         };
         let carried_out = asked.carry_out().await;
@@ -162,9 +163,7 @@ impl Gate {
                 (self.fault(old, fault, &failed, request, outcome), None)
             }
         };
-        if let Ok(operation) = HeaderValue::try_from(row.new.to_string()) {
-            reply = reply.with(TRANSLATED.clone(), operation);
-        }
+        reply = named(reply, row);
         if lowered {
             outcome.clamped = true;
             reply = reply.with(PAGE_LIMIT.clone(), HeaderValue::from(self.limit.maximum()));
@@ -214,6 +213,14 @@ impl Gate {
                 reply
             }
         }
+    }
+}
+
+/// An answer that says what became of its operation, whether it was carried out or refused.
+fn named(reply: Reply, row: &Row) -> Reply {
+    match HeaderValue::try_from(row.new.to_string()) {
+        Ok(operation) => reply.with(TRANSLATED.clone(), operation),
+        Err(_) => reply,
     }
 }
 

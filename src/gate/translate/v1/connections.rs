@@ -6,7 +6,7 @@ use super::mask::{self, UPDATE_MASK};
 use crate::gate::translate::asked::{Asked, Content, Told};
 use crate::gate::translate::body::{Need, Property, Type, may, must};
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{LIMIT, OFFSET, order};
+use crate::gate::translate::query::{LIMIT, OFFSET, OTHERS, order};
 use crate::gate::translate::row::{
     Answer, Body, Row, Text, Work, Working, conflict, delete, get, not_found, patch, post,
 };
@@ -39,7 +39,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/connections"),
         new: post("/api/v2/connections"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(&[
             must("connection_id", Type::Text, Need::Model),
             must("conn_type", Type::Text, Need::Model),
@@ -99,7 +99,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/connections/test"),
         new: post("/api/v2/connections/test"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(&[
             may("connection_id", Type::Text),
             must("conn_type", Type::Text, Need::Model),

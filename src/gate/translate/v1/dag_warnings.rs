@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{LIMIT, OFFSET, order, text};
+use crate::gate::translate::query::{LIMIT, OFFSET, order, some_text};
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get};
 use crate::gate::translate::shape::{Shape, date, same};
 
@@ -21,8 +21,8 @@ pub const ROWS: &[Row] = &[Row {
             ("message", "message"),
             ("timestamp", "timestamp"),
         ]),
-        text("dag_id"),
-        text("warning_type"),
+        some_text("dag_id"),
+        some_text("warning_type"),
     ],
     body: Body::None,
     answer: Answer::Page("dag_warnings", "dag_warnings", &WARNING),

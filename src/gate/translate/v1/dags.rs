@@ -4,9 +4,7 @@ mod pause;
 mod span;
 mod told;
 
-use crate::gate::translate::query::{
-    FieldsOf, Kind, LIMIT, OFFSET, fields, flag, list, order, own, renamed, text,
-};
+use crate::gate::translate::query::{FieldsOf, Kind, LIMIT, OFFSET, fields, flag, list, order, own, renamed};
 use crate::gate::translate::row::{
     Answer, Body, Detail, Row, Text, Work, delete, get, not_found, not_found_bare, patch,
 };
@@ -26,7 +24,7 @@ pub const ROWS: &[Row] = &[
             renamed("only_active", "exclude_stale", Kind::Flag),
             flag("paused"),
             fields(FieldsOf::Dags),
-            text("dag_id_pattern"),
+            renamed("dag_id_pattern", "dag_id_pattern", Kind::InName),
         ],
         body: Body::None,
         answer: Answer::Page("dags", "dags", &DAG),
@@ -43,7 +41,7 @@ pub const ROWS: &[Row] = &[
             list("tags"),
             own("update_mask", Kind::List),
             renamed("only_active", "exclude_stale", Kind::Flag),
-            text("dag_id_pattern"),
+            renamed("dag_id_pattern", "dag_id_pattern", Kind::InName),
         ],
         body: Body::Object(PAUSE),
         answer: Answer::Own,

@@ -8,9 +8,11 @@ use crate::gate::translate::asked::Asked;
 use crate::gate::translate::body::{Need, Type, may, must};
 use crate::gate::translate::calls::Call;
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{Kind, LIMIT, OFFSET, list, order, renamed, text, whole};
+use crate::gate::translate::query::{
+    Key, Kind, LIMIT, OFFSET, OTHERS, order, own, renamed, some_text, whole_but_zero,
+};
 use crate::gate::translate::row::{Answer, Body, Row, Text, Work, Working, get, not_found, post};
-use crate::gate::translate::shape::{Object, Shape, by, date, each, from, same};
+use crate::gate::translate::shape::{Object, Shape, date, each, from, same, try_by};
 
 /// The operations.
 pub const ROWS: &[Row] = &[
@@ -20,8 +22,8 @@ pub const ROWS: &[Row] = &[
         query: &[
             LIMIT,
             OFFSET,
-            text("uri_pattern"),
-            list("dag_ids"),
+            renamed("uri_pattern", "uri_pattern", Kind::InUri),
+            DAG_IDS,
             order(&[
                 ("id", "id"),
                 ("uri", "uri"),
@@ -58,11 +60,11 @@ pub const ROWS: &[Row] = &[
                 ("source_map_index", "source_map_index"),
                 ("timestamp", "timestamp"),
             ]),
-            renamed("dataset_id", "asset_id", Kind::Whole),
-            text("source_dag_id"),
-            text("source_task_id"),
-            text("source_run_id"),
-            whole("source_map_index"),
+            renamed("dataset_id", "asset_id", Kind::WholeButZero),
+            some_text("source_dag_id"),
+            some_text("source_task_id"),
+            some_text("source_run_id"),
+            whole_but_zero("source_map_index"),
         ],
         body: Body::None,
         answer: Answer::Page("dataset_events", "asset_events", &EVENT),
@@ -73,7 +75,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/datasets/events"),
         new: post("/api/v2/assets/events"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(&[
             must("dataset_uri", Type::Text, Need::Document).today(""),
             may("extra", Type::Object).null_in_model(),
@@ -91,6 +93,8 @@ pub const ROWS: &[Row] = &[
     queued::DELETE_OF_DAG_AND_DATASET,
 ];
 
+const DAG_IDS: Key = own("dag_ids", Kind::Text);
+
 const NO_DATASET: Text = not_found("Dataset not found", "Dataset with uri: '{dataset_uri}' not found");
 
 static DATASET: Shape = Shape(&[
@@ -100,7 +104,7 @@ static DATASET: Shape = Shape(&[
     date("created_at"),
     date("updated_at"),
     // Called otherwise before Airflow 3.1.
-    by("consuming_dags", &["scheduled_dags", "consuming_dags"], consuming_dags),
+    try_by("consuming_dags", &["scheduled_dags", "consuming_dags"], consuming_dags),
     each("producing_tasks", "producing_tasks", &PRODUCING_TASK),
     each("aliases", "aliases", &ALIAS),
 ]);
@@ -137,19 +141,23 @@ static CREATED_RUN: Shape = Shape(&[
     same("state"),
 ]);
 
-fn consuming_dags(asset: &Object<'_>) -> String {
-    let list = asset.raw("scheduled_dags").or_else(|| asset.raw("consuming_dags")).unwrap_or("[]");
+/// Nothing for what cannot be read: Airflow 3 always tells them.
+fn consuming_dags(asset: &Object<'_>) -> Option<String> {
+    let list = asset.raw("scheduled_dags").or_else(|| asset.raw("consuming_dags"))?;
     let mut out = String::new();
-    match CONSUMING_DAG.write_list(list, &mut out) {
-        Some(()) => out,
-        None => "[]".into(),
-    }
+    CONSUMING_DAG.write_list(list, &mut out)?;
+    Some(out)
 }
 
 /// Airflow 2 lists those that no DAG uses any more, too.
 fn all(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
-        let call = asked.call()?.with("only_active", "false");
+        let mut call = asked.call()?.with("only_active", "false");
+        // The last counts, and an empty one is none.
+        let ids = asked.query.get(DAG_IDS.name).filter(|ids| !ids.is_empty());
+        for id in ids.into_iter().flat_map(|ids| ids.split(',')) {
+            call = call.with(DAG_IDS.name, id);
+        }
         asked.told(asked.calls.good(call).await?).await
     })
 }

@@ -1,7 +1,9 @@
 //! The event log.
 
 use crate::gate::translate::asked::Asked;
-use crate::gate::translate::query::{Key, Kind, LIMIT, OFFSET, date as date_key, order, own, text, whole};
+use crate::gate::translate::query::{
+    Key, Kind, LIMIT, OFFSET, date as date_key, order, own, some_text, whole_but_zero,
+};
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, not_found_bare};
 use crate::gate::translate::shape::{Shape, date, date_from, same};
 
@@ -24,13 +26,13 @@ pub const ROWS: &[Row] = &[
                 ("owner", "owner"),
                 ("extra", "extra"),
             ]),
-            text("dag_id"),
-            text("task_id"),
-            text("run_id"),
-            whole("map_index"),
-            whole("try_number"),
+            some_text("dag_id"),
+            some_text("task_id"),
+            some_text("run_id"),
+            whole_but_zero("map_index"),
+            whole_but_zero("try_number"),
             EVENT,
-            text("owner"),
+            some_text("owner"),
             date_key("before"),
             date_key("after"),
             INCLUDED,
@@ -83,12 +85,13 @@ fn today(event: &str) -> &str {
 fn list(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let mut call = asked.call()?;
-        if let Some(event) = asked.query.get(EVENT.name) {
+        let given = |key: Key| asked.query.get(key.name).filter(|value| !value.is_empty());
+        if let Some(event) = given(EVENT) {
             call = call.with("event", today(event));
         }
         for key in [INCLUDED, EXCLUDED] {
             // The last counts, and blanks belong to the names.
-            for event in asked.query.get(key.name).into_iter().flat_map(|events| events.split(',')) {
+            for event in given(key).into_iter().flat_map(|events| events.split(',')) {
                 call = call.with(key.name, today(event));
             }
         }

@@ -13,7 +13,7 @@ use crate::gate::translate::asked::{Asked, Told};
 use crate::gate::translate::body::{MAX_READ, Need, Property, Type, may, must, read_only};
 use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{LIMIT, OFFSET, order};
+use crate::gate::translate::query::{LIMIT, OFFSET, OTHERS, order};
 use crate::gate::translate::row::{
     Answer, Body, Detail, Row, Text, Work, Working, conflict, delete, get, not_found, patch, post,
 };
@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/roles"),
         new: post("/auth/fab/v1/roles"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(&[must("name", Type::Text, Need::Model), may("actions", Type::Any)]),
         answer: Answer::Own,
         status: 200,
@@ -105,7 +105,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/users"),
         new: post("/auth/fab/v1/users"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(USER_PROPERTIES),
         answer: Answer::One(&USER),
         status: 200,

@@ -9,7 +9,7 @@ use super::shapes::{INSTANCE, TRY};
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::body::{Type, may};
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{Key, Kind, list, number, order, own, whole};
+use crate::gate::translate::query::{Key, Kind, OTHERS, list, number, order, own, whole};
 use crate::gate::translate::row::{
     Answer, Body, Row, Text, Work, Working, get, not_found, not_found_bare, patch, post,
 };
@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/dags/~/dagRuns/~/taskInstances/list"),
         new: post("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/list"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(filter_properties![
             may("dag_run_ids", Type::Texts),
             may("task_ids", Type::Texts),
@@ -309,8 +309,9 @@ fn mapped(asked: &Asked) -> Working<'_> {
 fn links(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let links = |text: &str| {
-            let object = Object::read(text).ok_or_else(|| Fault::unreadable("no links"))?;
-            Ok(object.raw("extra_links").unwrap_or("{}").to_owned())
+            let links = Object::read(text).and_then(|object| object.raw("extra_links"));
+            let links = links.filter(|links| Object::read(links).is_some());
+            links.map(str::to_owned).ok_or_else(|| Fault::unreadable("no links"))
         };
         Ok(asked.json(asked.calls.read(asked.calls.good(asked.call()?).await?, links).await?))
     })

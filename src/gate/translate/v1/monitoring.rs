@@ -19,7 +19,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: get("/api/v1/version"),
         new: get("/api/v2/version"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::None,
         answer: Answer::One(&VERSION),
         status: 200,

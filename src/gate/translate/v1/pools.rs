@@ -4,7 +4,7 @@ use super::mask::{self, UPDATE_MASK};
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::body::{Need, Property, Type, may, must, read_only};
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{LIMIT, OFFSET, order};
+use crate::gate::translate::query::{LIMIT, OFFSET, OTHERS, order};
 use crate::gate::translate::row::{
     Answer, Body, Detail, Row, Text, Work, Working, conflict, delete, get, not_found, patch, post,
 };
@@ -27,7 +27,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: post("/api/v1/pools"),
         new: post("/api/v2/pools"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::Object(&[
             must("name", Type::Text, Need::Code),
             must("slots", Type::Whole, Need::Code),

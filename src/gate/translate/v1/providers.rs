@@ -2,7 +2,7 @@
 
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::fault::Fault;
-use crate::gate::translate::query::{LIMIT, OFFSET};
+use crate::gate::translate::query::{LIMIT, OFFSET, OTHERS};
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get};
 use crate::gate::translate::shape::{Object, Shape, always, same};
 
@@ -11,7 +11,7 @@ pub const ROWS: &[Row] = &[
     Row {
         old: get("/api/v1/providers"),
         new: get("/api/v2/providers"),
-        query: &[],
+        query: &[OTHERS],
         body: Body::None,
         answer: Answer::Own,
         status: 200,

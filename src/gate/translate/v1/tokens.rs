@@ -64,10 +64,12 @@ fn source(asked: &Asked) -> Working<'_> {
         };
         let call = crate::gate::translate::calls::Call::new(http::Method::GET, path);
         let content = move |text: &str| {
-            let object = Object::read(text).ok_or_else(|| Fault::unreadable("no source"))?;
+            let object = Object::read(text);
+            let content = object.and_then(|object| Some((object.raw("content")?, object.text("content")?)));
+            let (raw, source) = content.ok_or_else(|| Fault::unreadable("no source"))?;
             Ok(match form {
-                Form::Json => format!("{{\"content\":{}}}", object.raw("content").unwrap_or("null")),
-                Form::Text => object.text("content").unwrap_or_default(),
+                Form::Json => format!("{{\"content\":{raw}}}"),
+                Form::Text => source,
             })
         };
         let content = asked.calls.read(asked.calls.good(call).await?, content).await?;
