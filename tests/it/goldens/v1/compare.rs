@@ -12,14 +12,7 @@ const IDS: [&str; 1] = ["event_log_id"];
 /// `status`, `content-type`, and JSON pointers to what is not the same in the body. `#body` is all of it.
 pub fn differences(row: &Row, answer: &Answer, airflow: &Airflow) -> Vec<String> {
     let recorded = &row.0["response"];
-    let mut found = Vec::new();
-    if recorded["status"] != answer.status {
-        found.push("status".to_owned());
-    }
-    let content_type = recorded["headers"]["content-type"][0].as_str();
-    if content_type != answer.header("content-type") {
-        found.push("content-type".to_owned());
-    }
+    let mut found = head(recorded, answer);
     let volatile = row.0["volatile"].as_array().map(Vec::as_slice).unwrap_or_default();
     let volatile: Vec<&str> = volatile.iter().filter_map(Value::as_str).collect();
     let text = today(&answer.text(), airflow);
@@ -36,6 +29,38 @@ pub fn differences(row: &Row, answer: &Answer, airflow: &Airflow) -> Vec<String>
     }
     compare(&recorded["body"], &body, &mut String::new(), &volatile, &mut found);
     found
+}
+
+fn head(recorded: &Value, answer: &Answer) -> Vec<String> {
+    let mut found = Vec::new();
+    if recorded["status"] != answer.status {
+        found.push("status".to_owned());
+    }
+    let content_type = recorded["headers"]["content-type"][0].as_str();
+    if content_type != answer.header("content-type") {
+        found.push("content-type".to_owned());
+    }
+    found
+}
+
+/// Likewise, where the data are others: an error is compared in full, and of a list its `length`.
+pub fn outlines(row: &Row, answer: &Answer, _: &Airflow) -> Vec<String> {
+    let recorded = &row.0["response"];
+    let mut found = head(recorded, answer);
+    let body: Value = serde_json::from_str(&answer.text()).unwrap_or_default();
+    if answer.status >= 400 && recorded["body"].is_object() {
+        compare(&recorded["body"], &body, &mut String::new(), &[], &mut found);
+    } else if let (Some(then), Some(today)) = (length(&recorded["body"]), length(&body))
+        && then != today
+    {
+        found.push("length".to_owned());
+    }
+    found
+}
+
+/// How many entries a page has.
+fn length(page: &Value) -> Option<usize> {
+    page.as_object()?.values().find_map(Value::as_array).map(Vec::len)
 }
 
 /// With the names that the record has for folders of the test.

@@ -25,9 +25,11 @@ pub struct Deviation {
     pub name: String,
     /// A sentence for the manual.
     pub why: String,
-    /// Names of rows; `*` stands for any text.
+    /// Names of rows; `*` stands for any text. None where other tests show it, or none can.
+    #[serde(default)]
     rows: Vec<String>,
     /// What may differ, as [`super::compare::differences`] names it; `*` stands for any text.
+    #[serde(default)]
     differs: Vec<String>,
     /// The status that is answered, where it is not Airflow 2's.
     status: Option<u16>,
