@@ -73,6 +73,16 @@ pub enum Log {
     Audit,
 }
 
+impl Log {
+    /// The mode of a file that is made for it, before the umask: who tries which names is not for everybody's eyes.
+    fn mode(self) -> u32 {
+        match self {
+            Self::Access => 0o666,
+            Self::Audit => 0o640,
+        }
+    }
+}
+
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -282,6 +292,7 @@ fn open(log: Log, output: &Output) -> Result<File, Failure> {
         Output::File(path) => OpenOptions::new()
             .append(true)
             .create(true)
+            .mode(log.mode())
             .open(path)
             .map_err(|source| Failure::File { log, path: path.clone(), source }),
     }

@@ -20,7 +20,7 @@ impl Reader<'_> {
     fn log_file(&mut self, option: &Opt) -> Resolved<Option<Located<LogFile>>> {
         let given = self.optional(option, parse::any)?;
         Ok(given.map(|given| match &*given.value {
-            "stdout" => given.map(|_| LogFile::Stdout),
+            "stdout" | "/dev/stdout" => given.map(|_| LogFile::Stdout),
             _ => {
                 let folder = self.folders.of(&given.at);
                 given.map(|text| LogFile::Path(folder.join(text)))
