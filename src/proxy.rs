@@ -148,7 +148,7 @@ impl Proxy {
         match &resumed {
             // What was done is told in any case; that is about as long as what came.
             Some(Resumed::Whole(reply)) if head.method.is_safe() => {
-                place.grow(reply.body.len()).map_err(Problem::NoRoom)?;
+                place.answer(reply.body.len()).map_err(Problem::NoRoom)?;
             }
             Some(Resumed::Whole(_) | Resumed::Streamed(..) | Resumed::Forwarded(_)) => {}
             None => ctx.outcome.refused = Some("client_gone"),

@@ -180,10 +180,8 @@ impl Reply {
             }
             Problem::SlowBody => Self::detail(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
             Problem::LargeBody => Self::detail(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
-            Problem::NoRoom(_) => {
-                Self::detail(S::SERVICE_UNAVAILABLE, "Too many large request bodies at a time")
-                    .retry_after(Duration::from_secs(1))
-            }
+            Problem::NoRoom(_) => Self::detail(S::SERVICE_UNAVAILABLE, "Too many large bodies at a time")
+                .retry_after(Duration::from_secs(1)),
             Problem::BrokenBody => Self::detail(S::BAD_REQUEST, "The request body is incomplete"),
             Problem::UpstreamDown => Self::detail(S::BAD_GATEWAY, "Airflow cannot be reached"),
             Problem::UpstreamSlow => Self::detail(S::GATEWAY_TIMEOUT, "Airflow did not answer in time"),

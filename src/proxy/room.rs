@@ -74,6 +74,20 @@ impl Place {
     /// # Errors
     /// Its owner would have more than is left. What was taken stays taken.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        self.take(bytes, |own, _, left| own <= left)
+    }
+
+    /// Takes as much as an answer of so many bytes needs. It is there already, and would be as long the next time: whose
+    /// only one it is gets what there is.
+    ///
+    /// # Errors
+    /// As [`Place::grow`], for an owner who has some already.
+    pub fn answer(&mut self, bytes: usize) -> Result<(), Full> {
+        self.take(bytes, |own, more, left| own <= left || (own == more && left > 0))
+    }
+
+    /// Takes it if that `fits` for what its owner would have then, what of that is new, and what would be left.
+    fn take(&mut self, bytes: usize, fits: impl Fn(usize, usize, usize) -> bool) -> Result<(), Full> {
         let more = bytes.saturating_sub(SMALL).saturating_sub(self.taken);
         if more == 0 {
             return Ok(());
@@ -81,7 +95,7 @@ impl Place {
         let mut taken = self.room.taken();
         let own = taken.by.get(&self.owner).copied().unwrap_or_default().saturating_add(more);
         let all = taken.all(&self.owner).saturating_add(more);
-        if own > self.size.saturating_sub(all) {
+        if !fits(own, more, self.size.saturating_sub(all)) {
             return Err(match self.owner {
                 Owner::User(_) => Full::User,
                 Owner::Unknown(_) => Full::Unknown,
@@ -138,6 +152,19 @@ mod tests {
         drop((second, other, third));
         let taken = room.taken();
         assert_eq!((taken.by_users, taken.by_others, taken.by.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_only_answer_gets_what_there_is() {
+        let room = Room::default();
+        let place = |name: &str| room.place(20_000, Some(&user(name, Origin::File)), None);
+        let (mut first, mut second, mut other) = (place("a"), place("a"), place("b"));
+        assert_eq!(first.answer(SMALL + 20_000), Err(Full::User), "there is less");
+        assert_eq!(first.answer(SMALL + 15_000), Ok(()), "more than half");
+        assert_eq!(second.answer(SMALL + 1), Err(Full::User), "not the only one");
+        assert_eq!(other.answer(SMALL + 4_000), Ok(()));
+        drop((first, other));
+        assert_eq!(second.answer(SMALL + 15_000), Ok(()));
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn each_user_has_a_share_and_gives_it_back() {
     gate.until("its share is taken", |_| send("admin", 300_000) == 503);
     let refused = of("admin", 300_000).send(gate.address());
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
-    assert_eq!(refused.detail(), "Too many large request bodies at a time");
+    assert_eq!(refused.detail(), "Too many large bodies at a time");
     let line = gate.access("no_room");
     assert_eq!(line["cause"], "the bodies of this user would take more room than they leave for others");
     assert!(gate.metric("airgate_rejections_total{reason=\"no_room\"}") >= 1.0);
