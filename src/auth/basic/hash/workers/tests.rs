@@ -28,7 +28,8 @@ async fn half_the_cores_compute_and_the_queue_is_bounded() {
             })
         })
         .collect();
-    while workers.load().waiting < HashWorkers::QUEUE {
+    let full = HashLoad { running: 1, waiting: HashWorkers::QUEUE, rejected: 0 };
+    while workers.load() != full {
         tokio::task::yield_now().await;
     }
     assert_eq!(workers.run(|| ()).await, Err(Busy));
