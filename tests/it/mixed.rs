@@ -250,6 +250,9 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
     orders
 }
 
+const POOL: &str = r#"{"name":"a","slots":1,"occupied_slots":0,"running_slots":0,"queued_slots":0,"scheduled_slots":0,
+    "open_slots":1,"deferred_slots":0,"include_deferred":false,"description":null,"team_name":null}"#;
+
 /// Of `a-password`.
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$2tvAsNCi92HGTGNBoVn3IA$W2Xylfn5AxmMvgJ6LZk1sMc+6t9cw/41SivkmA1SOcQ";
@@ -301,9 +304,11 @@ fn expected(kind: &Kind, order: &[&str]) -> Is {
     good.or(worst).unwrap_or(Bad(401, "Not authenticated"))
 }
 
+/// Asked for directly, and in the words of Airflow 2.
 #[test]
 fn every_order_with_every_credential() {
-    let (upstream, service) = (Upstream::start(), service());
+    let upstream = Upstream::answering(|_| answer(200, &[], POOL));
+    let service = service();
     for (written, order) in orders() {
         let gate = start(config(&upstream.url(), &service.url(), &written, ""));
         for kind in kinds() {
@@ -314,6 +319,14 @@ fn every_order_with_every_credential() {
                 Good(user) => {
                     assert_eq!(answer.status, 200, "{at}: {}", answer.text());
                     assert_eq!(told(&upstream, &at), user, "{at}");
+                    upstream.forget();
+                    let translated = gate.send((kind.put)(get("/api/v1/pools/a")));
+                    assert_eq!(translated.status, 200, "{at}, translated: {}", translated.text());
+                    assert_eq!(told(&upstream, &at), user, "{at}, translated");
+                    assert_eq!(
+                        translated.header("x-airgate-translated"),
+                        Some("GET /api/v2/pools/{pool_name}")
+                    );
                 }
                 Bad(status, detail) => {
                     assert_eq!((answer.status, &*answer.detail()), (status, detail), "{at}");
@@ -403,6 +416,17 @@ fn airflow_agrees() {
         ] {
             let answer = gate.send(ask);
             assert_eq!(answer.status, status, "{backends}: {name}: {}", answer.text());
+        }
+        let pools = || get("/api/v1/pools?limit=1");
+        for (name, ask, status) in [
+            ("a viewer's Bearer", pools().bearer(&log_in("viewer")), 200),
+            ("a viewer's password", pools().basic("viewer", "viewer-pw"), 200),
+            ("a viewer's cookie", pools().with("Cookie", cookie("viewer")), 200),
+            ("a wrong password", pools().basic("viewer", "wrong"), 401),
+            ("nothing", pools(), 401),
+        ] {
+            let answer = gate.send(ask);
+            assert_eq!(answer.status, status, "{backends}: {name}, translated: {}", answer.text());
         }
     }
 }
