@@ -66,6 +66,8 @@ pub enum Problem {
     UpstreamDown,
     /// The upstream took too long.
     UpstreamSlow,
+    /// The upstream answered what cannot be translated: what is odd about it, in words of our own.
+    UpstreamOdd(&'static str),
     /// A fault of our own.
     Internal,
 }
@@ -120,6 +122,7 @@ impl Problem {
             Self::BrokenBody => "broken_body",
             Self::UpstreamDown => "upstream_down",
             Self::UpstreamSlow => "upstream_slow",
+            Self::UpstreamOdd(_) => "upstream_odd",
             Self::Internal => "internal",
         }
     }
@@ -185,6 +188,9 @@ impl Reply {
             Problem::BrokenBody => Self::detail(S::BAD_REQUEST, "The request body is incomplete"),
             Problem::UpstreamDown => Self::detail(S::BAD_GATEWAY, "Airflow cannot be reached"),
             Problem::UpstreamSlow => Self::detail(S::GATEWAY_TIMEOUT, "Airflow did not answer in time"),
+            Problem::UpstreamOdd(what) => {
+                Self::detail(S::BAD_GATEWAY, &format!("Airflow's answer cannot be translated: {what}"))
+            }
             Problem::Internal => Self::detail(S::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }
@@ -355,6 +361,13 @@ mod tests {
                 "",
             ),
             ("down", Problem::UpstreamDown, 502, Some("Airflow cannot be reached"), ""),
+            (
+                "an odd answer",
+                Problem::UpstreamOdd("no run"),
+                502,
+                Some("Airflow's answer cannot be translated: no run"),
+                "",
+            ),
             (
                 "two headers",
                 Problem::Credentials(InvalidCredentials::Repeated),

@@ -44,6 +44,7 @@ pub fn leaves_doubt(problem: &Problem) -> bool {
         | Problem::LargeBody
         | Problem::NoRoom(_)
         | Problem::UpstreamDown
-        | Problem::UpstreamSlow => false,
+        | Problem::UpstreamSlow
+        | Problem::UpstreamOdd(_) => false,
     }
 }

@@ -219,7 +219,8 @@ async fn whole(answer: http::Response<Box<dyn Chunks>>, of_api: bool) -> Result<
 pub fn failed(error: &SendError) -> Fault {
     let problem = match error {
         SendError::Timeout => Problem::UpstreamSlow,
-        SendError::Connect(_) | SendError::Other(_) | SendError::TooLarge => Problem::UpstreamDown,
+        SendError::TooLarge => Problem::UpstreamOdd("it is longer than 16 MiB"),
+        SendError::Connect(_) | SendError::Other(_) => Problem::UpstreamDown,
     };
     Fault::Problem(problem, Some(error.to_string()))
 }

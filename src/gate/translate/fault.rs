@@ -70,8 +70,11 @@ impl Fault {
     }
 
     /// Airflow answered what it never does.
-    pub fn unreadable(what: &str) -> Self {
-        Self::Problem(Problem::UpstreamDown, Some(format!("Airflow's answer cannot be translated: {what}")))
+    pub fn unreadable(what: &'static str) -> Self {
+        Self::Problem(
+            Problem::UpstreamOdd(what),
+            Some(format!("Airflow's answer cannot be translated: {what}")),
+        )
     }
 }
 

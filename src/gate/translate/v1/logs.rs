@@ -66,7 +66,7 @@ fn log(asked: &Asked) -> Working<'_> {
                     begun: false,
                     workers: asked.calls.workers(),
                 };
-                match printed.hold().await.map_err(|error| failed(&error))? {
+                match printed.hold().await.map_err(|error| faulty(&error))? {
                     Some(json) => asked.json(json),
                     None => Told { body: Content::Streamed(Box::new(printed)), ..asked.json("") },
                 }
@@ -89,6 +89,17 @@ fn worded(answered: Answered) -> Fault {
         return Fault::refused(StatusCode::BAD_REQUEST, Some(BAD_TOKEN), None);
     }
     Fault::Airflow(answered.into())
+}
+
+/// What is no log, in words of its own.
+const NO_LOG: &str = "no log";
+
+fn no_log() -> SendError {
+    SendError::Other(NO_LOG.into())
+}
+
+fn faulty(error: &SendError) -> Fault {
+    if *error == no_log() { Fault::unreadable(NO_LOG) } else { failed(error) }
 }
 
 fn not_done(_: Fault) -> SendError {
@@ -159,7 +170,6 @@ impl Printed {
 
     /// Reads a piece. The token for the rest, at the end.
     async fn read(&mut self) -> Result<Option<String>, SendError> {
-        let no_log = || SendError::Other("Airflow's answer cannot be translated: no log".into());
         let Some(events) = &mut self.events else { return Err(no_log()) };
         match events.next().await? {
             Some(piece) => {
