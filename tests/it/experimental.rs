@@ -195,6 +195,31 @@ fn a_run_without_a_logical_date_is_the_latest() {
     assert_eq!(send(&gate, delete(format!("{of}/undated"))).status, 204);
 }
 
+/// By its date, as in Airflow 2, though another one may have been made after it and be due later.
+#[test]
+fn the_latest_run_has_the_latest_date() {
+    let airflow = airflow::v1();
+    let gate = before(&airflow);
+    let small = Airgate::before(
+        &airflow.url,
+        &format!("auth_manager = \"fab\"\n{EXPERIMENTAL}maximum_page_limit = 1\n"),
+    );
+    let send = |gate: &Airgate, ask: crate::support::Ask| gate.send(ask.basic("admin", "admin-pw"));
+    let latest = |gate: &Airgate| {
+        let latest = send(gate, get("/api/experimental/latest_runs")).json();
+        let items = latest["items"].as_array().unwrap();
+        let ids: Vec<_> = items.iter().map(|item| item["dag_id"].as_str().unwrap()).collect();
+        assert!(ids.is_sorted() && ids.len() >= 4, "each DAG once, in order: {ids:?}");
+        items.iter().find(|item| item["dag_id"] == "fx_dag_01").unwrap()["dag_run_url"].clone()
+    };
+    let before = [latest(&gate), latest(&small)];
+    assert_eq!(before, ["/dags/fx_dag_01/runs/fx_run_08", "/dags/fx_dag_01/runs/fx_run_08"]);
+    let run = json!({"run_id": "of_long_ago", "execution_date": "2020-01-01T00:00:00Z"});
+    let made = send(&gate, post("/api/experimental/dags/fx_dag_01/dag_runs").json(run));
+    assert_eq!(made.status, 200, "{}", made.text());
+    assert_eq!([latest(&gate), latest(&small)], before);
+}
+
 /// With `conf`, `run_id` and `execution_date`, and what is left of them in Airflow 3.
 #[test]
 fn a_run_is_triggered_and_read_again() {

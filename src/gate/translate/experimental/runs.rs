@@ -2,7 +2,7 @@
 //!
 //! A run had an `id`, which Airflow 3 does not tell: `null`. Its `dag_run_url` leads to Airflow 3's page of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -82,8 +82,9 @@ static STATE: Shape = Shape(&[same("state")]);
 
 /// The states of a run.
 const STATES: [&str; 4] = ["queued", "running", "success", "failed"];
-/// Most DAGs that are asked for their latest run one by one.
-const MAX_ALONE: usize = 24;
+/// Most DAGs that are asked for their latest run one by one, and most of those without one that has a date.
+const MAX_ALONE: usize = 23;
+const MAX_UNDATED: usize = 5;
 
 fn url(run: &Object<'_>) -> String {
     let mut params = Params::default();
@@ -111,6 +112,9 @@ fn moment(run: &str) -> Option<i64> {
 
 /// Airflow 3's order of runs, latest first. Every run has this date, and no other has every run.
 const LATEST_FIRST: (&str, &str) = ("order_by", "-run_after");
+/// The order of those that have a date, by it, and what leaves out the others: where they stand depends on the database.
+const LATEST_DATED: [(&str, &str); 2] =
+    [("order_by", "-logical_date"), ("logical_date_lte", "9999-01-01T00:00:00+00:00")];
 
 fn trigger(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
@@ -208,8 +212,9 @@ fn state(asked: &Asked) -> Working<'_> {
     })
 }
 
-/// The latest run of each DAG. A page of the latest runs of all has most of them; who is not among them is asked
-/// alone. Where there are too many it is refused: a part of them would pass for all.
+/// The latest run of each DAG, by its date. A page of the latest runs of all has most of them; who is not among them is
+/// asked alone. Where there are too many it is refused: a part of them would pass for all. A run without a date is one of
+/// them if it is on a page of the runs that were last due, or its DAG has none with a date.
 fn latest(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let get = |path: &str| Call::new(Method::GET, path);
@@ -222,40 +227,64 @@ fn latest(asked: &Asked) -> Working<'_> {
             left.extend(dag["dag_id"].as_str().filter(|_| has_runs).map(str::to_owned));
         }
         let rows = asked.calls.limit().maximum().to_string();
-        let newest = get("/api/v2/dags/~/dagRuns").with(LATEST_FIRST.0, LATEST_FIRST.1);
-        let mut found = Vec::new();
-        let mut take = |run: String, left: &mut BTreeSet<String>| {
-            let dag = Object::read(&run).and_then(|run| run.text("dag_id")).unwrap_or_default();
-            if left.remove(&dag) {
-                found.push((dag, run));
-            }
+        let of = |path: &str, order: &[(&str, &str)], rows: &str| {
+            order.iter().fold(get(path), |call, (name, value)| call.with(name, *value)).with("limit", rows)
         };
-        if left.len() > MAX_ALONE {
-            let page = asked.calls.good(newest.clone().with("limit", rows)).await?;
-            list(&page, "dag_runs")?.into_iter().for_each(|run| take(run, &mut left));
+        let all = "/api/v2/dags/~/dagRuns";
+        let mut found = Latest::default();
+        for run in runs(asked, of(all, &[LATEST_FIRST], &rows)).await? {
+            if Object::read(&run).is_some_and(|run| run.raw("logical_date") == Some("null")) {
+                found.take(run);
+            }
         }
-        if left.len() > MAX_ALONE {
-            return Err(Fault::refused(
-                StatusCode::NOT_IMPLEMENTED,
-                None,
-                Some(
-                    "There are too many DAGs to ask each for its latest run. Use /api/v2/dags/~/dagRuns"
-                        .into(),
-                ),
-            ));
+        for (order, most) in [(&LATEST_DATED[..], MAX_ALONE), (&[LATEST_FIRST][..], MAX_UNDATED)] {
+            if left.len() > most {
+                for run in runs(asked, of(all, order, &rows)).await? {
+                    left.remove(&found.take(run));
+                }
+            }
+            if left.len() > most {
+                return Err(Fault::refused(
+                    StatusCode::NOT_IMPLEMENTED,
+                    None,
+                    Some(
+                        "There are too many DAGs to ask each for its latest run. Use /api/v2/dags/~/dagRuns"
+                            .into(),
+                    ),
+                ));
+            }
+            for dag in left.clone() {
+                let mut params = Params::default();
+                params.set("dag_id", dag);
+                let path = params.path("/api/v2/dags/{dag_id}/dagRuns").ok_or_else(Fault::no_route)?;
+                for run in runs(asked, of(&path, order, "1")).await? {
+                    left.remove(&found.take(run));
+                }
+            }
+            left.retain(|dag| !found.0.contains_key(dag));
         }
-        for dag in left.clone() {
-            let mut params = Params::default();
-            params.set("dag_id", dag);
-            let path = params.path("/api/v2/dags/{dag_id}/dagRuns").ok_or_else(Fault::no_route)?;
-            let call = Call { path, ..newest.clone() }.with("limit", "1");
-            let page = asked.calls.good(call).await?;
-            list(&page, "dag_runs")?.into_iter().for_each(|run| take(run, &mut left));
-        }
-        found.sort();
-        let runs: Vec<_> = found.into_iter().map(|(_, run)| run).collect();
+        let runs: Vec<_> = found.0.into_values().collect();
         Ok(asked.json(format!("{{\"items\":{}}}", written(&LATEST, &runs)?)))
     })
+}
+
+/// The latest run of each DAG, of those that came.
+#[derive(Default)]
+struct Latest(BTreeMap<String, String>);
+
+impl Latest {
+    /// Takes a run, if there is none that is later. Says of which DAG it is.
+    fn take(&mut self, run: String) -> String {
+        let dag = Object::read(&run).and_then(|run| run.text("dag_id")).unwrap_or_default();
+        if self.0.get(&dag).is_none_or(|other| moment(other) < moment(&run)) {
+            self.0.insert(dag.clone(), run);
+        }
+        dag
+    }
+}
+
+async fn runs(asked: &Asked, call: Call) -> Result<Vec<String>, Fault> {
+    list(&asked.calls.good(call).await?, "dag_runs")
 }
 
 fn written(shape: &Shape, objects: &[String]) -> Result<String, Fault> {
