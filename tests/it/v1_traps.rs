@@ -370,18 +370,70 @@ fn a_masked_secret_is_not_written_back() {
             }
         }
     }
-    // Airflow 3's own database tells what is stored.
-    let stored = |key: &str| {
-        let script = "import sqlite3,sys; print(*sqlite3.connect(sys.argv[1]).execute('select val from variable where key=?', sys.argv[2:]).fetchone())";
-        let mut python = std::process::Command::new(airflow::python());
-        let output =
-            python.args(["-c", script]).arg(airflow.home.join("airflow.db")).arg(key).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    };
-    assert_eq!(stored("db_password"), "s3cret");
+    assert_eq!(stored(&airflow, VARIABLE, "db_password"), "s3cret");
     for (key, value, ..) in nested {
-        assert_eq!(stored(key), value);
+        assert_eq!(stored(&airflow, VARIABLE, key), value);
     }
+}
+
+const VARIABLE: &str = "select val from variable where key=?";
+const EXTRA: &str = "select extra from connection where conn_id=?";
+
+/// What Airflow 3's own database has: the one value of a row.
+fn stored(airflow: &Airflow, select: &str, key: &str) -> String {
+    let script = "import sqlite3,sys; print(*sqlite3.connect(sys.argv[1]).execute(*sys.argv[2:3], sys.argv[3:]).fetchone())";
+    let mut python = std::process::Command::new(airflow::python());
+    let database = airflow.home.join("airflow.db");
+    let output = python.args(["-c", script]).arg(database).args([select, key]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Trap 3: Airflow 3 masks a secret that it knows within any text, and keeps none of those when they are written back.
+#[test]
+fn a_mask_within_a_text_is_not_written_back() {
+    const SECRET: &str = "a-long-secret";
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    let extra = format!(r#"{{"uri": "pg://u:{SECRET}@h", "plain": "{SECRET}", "password": "another"}}"#);
+    let connection =
+        json!({"connection_id": "masked", "conn_type": "http", "password": SECRET, "extra": extra});
+    told(&admin(&gate, post("/api/v1/connections").json(connection)), 200);
+    let uri = format!("pg://u:{SECRET}@h/ü");
+    told(&admin(&gate, post("/api/v1/variables").json(json!({"key": "a_uri", "value": uri}))), 200);
+
+    let variable = told(&admin(&gate, get("/api/v1/variables/a_uri")), 200);
+    assert_eq!(variable["value"], "pg://u:***@h/ü");
+    let variable = json!({"key": "a_uri", "value": variable["value"]});
+    let connection = told(&admin(&gate, get("/api/v1/connections/masked")), 200);
+    let shown = connection["extra"].as_str().unwrap();
+    assert_eq!(shown, r#"{"uri": "pg://u:***@h", "plain": "***", "password": "***"}"#);
+    let change = |query: &str, body: Value| patch(&format!("/api/v1/connections/masked{query}")).json(body);
+    for (name, request, of) in [
+        ("a variable", patch("/api/v1/variables/a_uri").json(variable.clone()), "value"),
+        ("a variable made again", post("/api/v1/variables").json(variable), "value"),
+        ("a connection", change("", connection.clone()), "extra"),
+        ("by its mask", change("?update_mask=host,extra", json!({"host": "h", "extra": shown})), "extra"),
+        ("escaped", change("", json!({"extra": r#"{"plain":"\u002a\u002A*"}"#})), "extra"),
+        ("in a host", change("", json!({"host": "u:***@h"})), "host"),
+        (
+            "in a new one",
+            post("/api/v1/connections").json(json!({
+                "connection_id": "masked_too", "conn_type": "http", "extra": shown,
+            })),
+            "extra",
+        ),
+    ] {
+        let refused = admin(&gate, request);
+        assert_eq!(refused.status, 400, "{name}: {}", refused.text());
+        assert!(refused.detail().starts_with(&format!("'{of}' has *** in it")), "{name}: {}", refused.text());
+    }
+    // What is not masked can be changed.
+    let other = told(&admin(&gate, change("?update_mask=host", connection.clone())), 200);
+    assert_eq!((&other["host"], &other["extra"]), (&Value::Null, &json!(shown)));
+    assert_eq!(stored(&airflow, VARIABLE, "a_uri"), uri);
+    let kept: Value = serde_json::from_str(&stored(&airflow, EXTRA, "masked")).unwrap();
+    assert_eq!(kept, serde_json::from_str::<Value>(&extra).unwrap());
+    assert_eq!(admin(&gate, get("/api/v1/connections/masked_too")).status, 404);
 }
 
 /// Trap 5: an URI in the path is one value, and goes into a query.
@@ -510,7 +562,125 @@ fn what_cannot_be_read_is_not_none() {
         let answer =
             gate.send(get(format!("/api/v1/{path}")).bearer("a.b.c").with("Accept", "application/json"));
         assert_eq!(answer.status, 502, "{path}: {}", answer.text());
+        let detail = answer.detail();
+        assert!(detail.starts_with("Airflow's answer cannot be translated: "), "{path}: {detail}");
     }
+    let line = gate.access("\"status\":502");
+    assert_eq!(line["refused"], "upstream_odd", "{line}");
+}
+
+/// Airflow 3.0 tells of an XCom no time from which its run may run: where the run has no date, it is asked for it.
+#[test]
+fn an_xcom_of_airflow_3_0_has_a_date() {
+    let entry = |run: &str, date: Value| {
+        json!({"key": "k", "timestamp": "2026-01-02T00:00:00Z", "logical_date": date, "map_index": -1, "task_id": "t",
+            "dag_id": "d", "run_id": run, "value": {"a": 1.50}})
+    };
+    let upstream = Upstream::answering(move |seen| match seen.target.split('?').next().unwrap() {
+        "/api/v2/dags/d/dagRuns/~/taskInstances/t/xcomEntries" => {
+            let entries = [
+                entry("dated", json!("2026-01-01T00:00:00Z")),
+                entry("not", Value::Null),
+                entry("not", Value::Null),
+            ];
+            answer(200, &[], &json!({"xcom_entries": entries, "total_entries": 3}).to_string())
+        }
+        "/api/v2/dags/d/dagRuns/not/taskInstances/t/xcomEntries/k" => {
+            answer(200, &[], &entry("not", Value::Null).to_string())
+        }
+        "/api/v2/dags/d/dagRuns/not" => answer(200, &[], r#"{"run_after":"2026-01-03T00:00:00Z"}"#),
+        _ => answer(404, &[], "{}"),
+    });
+    let gate = recording(&upstream);
+    let send =
+        |path: &str| told(&gate.send(get(format!("/api/v1/dags/d/dagRuns/{path}")).bearer("a.b.c")), 200);
+    let one = send("not/taskInstances/t/xcomEntries/k");
+    assert_eq!(
+        (&one["execution_date"], &one["value"]),
+        (&json!("2026-01-03T00:00:00+00:00"), &json!({"a": 1.5}))
+    );
+    upstream.forget();
+    let page = send("~/taskInstances/t/xcomEntries");
+    let dates: Vec<_> = page["xcom_entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["execution_date"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        dates,
+        ["2026-01-01T00:00:00+00:00", "2026-01-03T00:00:00+00:00", "2026-01-03T00:00:00+00:00"]
+    );
+    assert_eq!(page["total_entries"], 3);
+    assert_eq!(upstream.seen().len(), 2, "each run is asked once");
+}
+
+/// Actions, each once, whichever FAB tells them: the newer one with the resources that they are for, page by page.
+#[test]
+fn permissions_are_actions() {
+    let names: Vec<String> = (0..250).map(|pair| format!("can_{}", pair % 7)).collect();
+    for (name, newer, calls) in [("FAB 3", true, 4), ("FAB 2, of Airflow 3.0", false, 2)] {
+        let names: Vec<String> = if newer { names.clone() } else { names[..7].to_vec() };
+        let upstream = Upstream::answering(move |seen| {
+            let number = |name: &str| -> usize {
+                let value = seen.target.split(['?', '&']).find_map(|pair| pair.strip_prefix(name));
+                value.map_or(0, |value| value.parse().unwrap())
+            };
+            let page = names.iter().skip(number("offset=")).take(number("limit="));
+            let pair = |name: &String| json!({"action": {"name": name}, "resource": {"name": "DAGs"}});
+            let told: Vec<_> =
+                page.map(|name| if newer { pair(name) } else { json!({"name": name}) }).collect();
+            answer(200, &[], &json!({"actions": told, "total_entries": names.len()}).to_string())
+        });
+        let gate = recording(&upstream);
+        for (query, expected) in
+            [("", 0..7), ("?limit=3", 0..3), ("?limit=2&offset=6", 6..7), ("?offset=9", 0..0)]
+        {
+            upstream.forget();
+            let page = told(&gate.send(get(format!("/api/v1/permissions{query}")).bearer("a.b.c")), 200);
+            let actions: Vec<_> = expected.map(|number| json!({"name": format!("can_{number}")})).collect();
+            assert_eq!(page, json!({"actions": actions, "total_entries": 7}), "{name}{query}");
+            assert_eq!(upstream.seen().len(), calls, "{name}{query}");
+        }
+    }
+}
+
+/// FAB 2, which Airflow 3.0 has, tells failures as Airflow 2 did: they are told, and not taken for an Airflow without FAB.
+#[test]
+fn failures_of_fab_2_are_told() {
+    let upstream = Upstream::answering(|_| {
+        let problem = json!({"detail": "Role with name 'r' was not found", "status": 404, "title": "Role not found", "type": "x"});
+        answer(404, &[("content-type", "application/problem+json")], &problem.to_string())
+    });
+    let gate = recording(&upstream);
+    let missing = told(&gate.send(get("/api/v1/roles/r").bearer("a.b.c")), 404);
+    assert_eq!(
+        (&missing["title"], &missing["detail"]),
+        (&json!("Role not found"), &json!("Role with name 'r' was not found"))
+    );
+}
+
+/// The same actions as Airflow 2's, whose order is none.
+#[test]
+#[ignore = "needs Airflow 2: make test-all"]
+fn permissions_are_those_of_airflow_2() {
+    let airflow = airflow::v1_options();
+    let gate = gate(airflow);
+    let names = |answer: Answer| {
+        let answer = told(&answer, 200);
+        let actions = answer["actions"].as_array().unwrap();
+        assert_eq!(answer["total_entries"], actions.len());
+        let mut names: Vec<_> =
+            actions.iter().map(|action| action["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        assert!(names.len() >= 5, "{answer}");
+        names
+    };
+    let asked = || get("/api/v1/permissions").basic("admin", "admin-pw");
+    let then = asked().send(airflow::airflow_2_v1().address());
+    assert_eq!(names(gate.send(asked())), names(then));
+    let page = told(&admin(&gate, get("/api/v1/permissions?limit=2&offset=1")), 200);
+    assert_eq!((page["actions"].as_array().unwrap().len(), &page["total_entries"]), (2, &json!(5)), "{page}");
 }
 
 /// Trap 8: whatever the upstream sends, and however it packs it.
@@ -605,4 +775,12 @@ fn a_role_keeps_its_actions() {
     told(&admin(&gate, patch("/api/v1/roles/keeper").json(more)), 200);
     let role = told(&admin(&gate, get("/api/v1/roles/keeper")), 200);
     assert_eq!(role["actions"].as_array().unwrap().len(), 3, "{role}");
+    // However many they are, within what a body may have.
+    let again = vec![action("can_read", "Pools"); 4_000];
+    let many = json!({"name": "keeper", "actions": again});
+    assert!(many.to_string().len() > 3 * (64 << 10));
+    let role = told(&admin(&gate, patch("/api/v1/roles/keeper").json(many)), 200);
+    assert_eq!(role["actions"].as_array().unwrap().len(), 3, "{role}");
+    let endless = json!({"name": "keeper", "actions": vec![json!({}); 20_001]});
+    told(&admin(&gate, patch("/api/v1/roles/keeper").json(endless)), 400);
 }

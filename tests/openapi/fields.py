@@ -1,9 +1,10 @@
 """What an OpenAPI file of Airflow says of each operation, a line each: query keys, fields of the body, fields of the answer.
 
-    fields.py FILE.yaml...                      (needs PyYAML, which Airflow brings)
+    fields.py FILE.yaml[@PREFIX]...             (needs PyYAML, which Airflow brings)
 
-`3.0.6.jsonl` is made from apache-airflow-core 3.0.6, airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml, and
-`3.3.2.jsonl` from that of 3.3.2. A field in an object in a list is `dag_runs[].conf`.
+`3.0.6.jsonl` is made from apache-airflow-core 3.0.6, airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml, and,
+of the FAB that goes with it, apache-airflow-providers-fab 2.4.1, airflow/providers/fab/auth_manager/openapi/v1-flask-api.yaml,
+whose paths begin with /auth/fab/v1; `3.3.2.jsonl` from those of 3.3.2 and its FAB. A field in an object in a list is `dag_runs[].conf`.
 """
 
 import json
@@ -60,6 +61,7 @@ class Spec:
         return sorted(set(self.fields(schema)))
 
 
-for path in sys.argv[1:]:
+for argument in sys.argv[1:]:
+    path, _, prefix = argument.partition("@")
     for operation in Spec(path).operations():
-        print(json.dumps(operation))
+        print(json.dumps({**operation, "path": prefix + operation["path"]}))

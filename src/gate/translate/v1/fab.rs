@@ -1,16 +1,18 @@
 //! Users, roles and permissions, which FAB's auth manager has. The others have none, and Airflow 2 says so.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::mask::{self, UPDATE_MASK};
 use super::providers::pages;
 use crate::gate::translate::asked::{Asked, Told};
-use crate::gate::translate::body::{MAX_READ, Need, Property, Type, may, must, read_only};
+use crate::gate::translate::body::{Need, Property, Type, may, must, read_only};
 use crate::gate::translate::calls::{Answered, Call};
 use crate::gate::translate::fault::Fault;
 use crate::gate::translate::query::{LIMIT, OFFSET, OTHERS, order};
@@ -182,12 +184,16 @@ static USER: Shape = Shape(&[
 /// Makes a call to FAB's routes.
 ///
 /// # Errors
-/// As any call; or this Airflow has no FAB. Airflow answers with the page of its user interface then.
+/// As any call; or this Airflow has no FAB. Then it answers with the page of its user interface, or, where another auth
+/// manager has routes of its own, that there is no such route.
 async fn good(asked: &Asked, call: Call) -> Result<Answered, Fault> {
     let answered = asked.calls.any(call).await?;
-    let json = HeaderValue::from_static("application/json");
-    let is_json = answered.body.is_empty() || answered.headers.get(CONTENT_TYPE) == Some(&json);
-    if !is_json || answered.status == StatusCode::METHOD_NOT_ALLOWED {
+    // FAB 2, which Airflow 3.0 has, tells failures as Airflow 2 did.
+    let is_of_fab = |kind: &HeaderValue| kind == "application/json" || kind == "application/problem+json";
+    let is_json = answered.body.is_empty() || answered.headers.get(CONTENT_TYPE).is_some_and(is_of_fab);
+    let no_route = answered.status == StatusCode::METHOD_NOT_ALLOWED
+        || (answered.status == StatusCode::NOT_FOUND && *answered.body == *br#"{"detail":"Not Found"}"#);
+    if !is_json || no_route {
         let detail = "This endpoint is only available when using the default auth manager FabAuthManager.";
         return Err(Fault::bad_request(detail));
     }
@@ -217,16 +223,17 @@ fn change_role(asked: &Asked) -> Working<'_> {
         if sent.raw("name").is_none() {
             sent.set("name", crate::gate::translate::value::json(asked.params.get("role_name")));
         }
-        if let Some(added) = sent.raw("actions") {
-            if added.len() > MAX_READ {
-                return Err(Fault::bad_request("'actions' is too long"));
-            }
-            let added: Vec<&RawValue> = serde_json::from_str(added)
-                .map_err(|_| Fault::bad_request("actions are not of type 'array' - 'actions'"))?;
-            let role = good(asked, asked.call_to(http::Method::GET, asked.row.new.path)?).await?;
-            let read = Object::read(role.text()?).ok_or_else(odd)?;
-            let had = read.list("actions").ok_or_else(odd)?;
-            sent.set("actions", each_once(had.into_iter().chain(added)));
+        if let Some(added) = sent.part("actions").cloned() {
+            let path = asked.params.path(asked.row.new.path).ok_or_else(Fault::no_route)?;
+            let role = good(asked, Call::new(http::Method::GET, path)).await?;
+            let size = added.len() + role.body.len();
+            let all = move || {
+                let added = added_actions(&added)?;
+                let read = Object::read(role.text()?).ok_or_else(odd)?;
+                let had = read.list("actions").ok_or_else(odd)?;
+                Ok::<_, Fault>(each_once(had.into_iter().chain(added)))
+            };
+            sent.set("actions", asked.calls.work(size, all).await??);
         }
         let mut call = asked.call()?;
         call.body = Some(sent.json());
@@ -234,10 +241,54 @@ fn change_role(asked: &Asked) -> Working<'_> {
     })
 }
 
+/// Most actions that a role is given at once, and most bytes of one: what is read of them is bounded, however small or
+/// deep they are. Airflow's `Admin` has some 150, of 60 bytes each.
+const MAX_ACTIONS: usize = 20_000;
+const MAX_ACTION: usize = 4 << 10;
+
+/// The actions that a body gives, as they are written.
+fn added_actions(json: &str) -> Result<Vec<&RawValue>, Fault> {
+    let no_list = |_| Fault::bad_request("actions are not of type 'array' - 'actions'");
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let added: Vec<&RawValue> = reader.deserialize_seq(Bounded).map_err(no_list)?;
+    if added.len() > MAX_ACTIONS {
+        return Err(Fault::bad_request(format!("'actions' are more than {MAX_ACTIONS}")));
+    }
+    if added.iter().any(|action| action.get().len() > MAX_ACTION) {
+        return Err(Fault::bad_request(format!("One of 'actions' is longer than {MAX_ACTION} bytes")));
+    }
+    Ok(added)
+}
+
+/// Elements of a list: no more are kept than one too many.
+struct Bounded;
+
+impl<'de> Visitor<'de> for Bounded {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() <= MAX_ACTIONS
+            && let Some(one) = list.next_element()?
+        {
+            kept.push(one);
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(kept)
+    }
+}
+
 /// A list of these in JSON, each once, however it was written.
 fn each_once<'a>(actions: impl Iterator<Item = &'a RawValue>) -> String {
     let mut seen = HashSet::new();
-    let written = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default().to_string();
+    let written = |raw: &RawValue| {
+        serde_json::from_str::<Value>(raw.get())
+            .map_or_else(|_| raw.get().to_owned(), |value| value.to_string())
+    };
     let all: Vec<_> = actions.filter(|raw| seen.insert(written(raw))).map(RawValue::get).collect();
     format!("[{}]", all.join(","))
 }
@@ -258,13 +309,15 @@ fn change_user(asked: &Asked) -> Working<'_> {
     })
 }
 
-/// Airflow 2 tells actions, such as `can_read`; Airflow 3, actions with the resources that they are for.
+/// Airflow 2 tells actions, such as `can_read`, as FAB 2 does; FAB 3, actions with the resources that they are for.
 fn actions(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         // One page says whether there is FAB at all.
         good(asked, asked.call()?).await?;
-        let pairs = pages(asked, "actions", |pair, out| {
-            out.push_str(Object::read(Object::read(pair)?.raw("action")?)?.raw("name")?);
+        let pairs = pages(asked, "actions", |told, out| {
+            let told = Object::read(told)?;
+            let action = told.raw("action").map_or(Some(told), Object::read)?;
+            out.push_str(action.raw("name")?);
             Some(())
         })
         .await?;
@@ -291,6 +344,30 @@ fn actions(asked: &Asked) -> Working<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn actions_that_are_added_are_bounded() {
+        let many = |count: usize| format!("[{}]", vec!["{}"; count].join(" , "));
+        let long = |length: usize| format!("[\"{}\"]", "x".repeat(length - 2));
+        for (name, json, expected) in [
+            ("none", "[]".to_owned(), Ok(0)),
+            ("as many as may be", many(MAX_ACTIONS), Ok(MAX_ACTIONS)),
+            ("one more", many(MAX_ACTIONS + 1), Err("'actions' are more than 20000")),
+            ("many more", many(1 << 21), Err("'actions' are more than 20000")),
+            ("as long as may be", long(MAX_ACTION), Ok(1)),
+            ("longer", long(MAX_ACTION + 1), Err("One of 'actions' is longer than 4096 bytes")),
+            ("no list", "{}".to_owned(), Err("actions are not of type 'array' - 'actions'")),
+            ("null", "null".to_owned(), Err("actions are not of type 'array' - 'actions'")),
+        ] {
+            match (added_actions(&json), expected) {
+                (Ok(added), Ok(count)) => assert_eq!(added.len(), count, "{name}"),
+                (Err(Fault::Refused(refusal)), Err(detail)) => {
+                    assert_eq!(refusal.detail.as_deref(), Some(detail), "{name}");
+                }
+                (other, _) => panic!("{name}: {other:?}"),
+            }
+        }
+    }
 
     /// Minutes, if each were compared with those before it.
     #[test]

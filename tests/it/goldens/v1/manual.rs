@@ -34,6 +34,7 @@ fn what_differs() {
         for deviation in Deviations::read(file).all() {
             // By the first of the same name.
             if told.insert(deviation.name.clone()) {
+                assert!(!deviation.why.is_empty(), "{}: why?", deviation.name);
                 table += &format!("| {} | {} |\n", deviation.name, deviation.why);
             }
         }
