@@ -9,6 +9,7 @@ mod passwords;
 mod rotation;
 mod server;
 mod sessions;
+mod translated;
 
 use std::net::SocketAddr;
 

@@ -47,6 +47,7 @@ mod translate;
 mod transport;
 mod uniform;
 mod unreachable;
+mod v1_callers;
 mod v1_cost;
 mod v1_traps;
 mod which_airflow;
