@@ -19,6 +19,7 @@ pub mod keycloak;
 pub mod lockout;
 pub mod probe;
 pub mod session;
+mod steps;
 #[cfg(test)]
 mod testing;
 mod trouble;

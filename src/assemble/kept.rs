@@ -15,6 +15,7 @@ use crate::auth::crowd::Crowd;
 use crate::auth::database::AirflowDatabase;
 use crate::auth::jwt::{JwksSource, JwksStatus, JwksStore, KeyTrial, Signer, TokenCache};
 use crate::auth::kerberos::KerberosAuth;
+use crate::auth::keycloak::Realm;
 use crate::auth::keycloak::sessions::Memory;
 use crate::auth::lockout::Lockout;
 use crate::gate::mint::MintedTokens;
@@ -219,6 +220,9 @@ impl Kept {
         }
         for source in snapshot.gate.log_in.passwords.sources() {
             source.clone().adopted(&self.runtime);
+        }
+        if let Some(realm) = &snapshot.keycloak {
+            self.runtime.spawn(Realm::watch(Arc::downgrade(realm)));
         }
         let mut kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let unchanged = |database| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, database));

@@ -24,14 +24,15 @@ pub(super) struct Keycloak {
 }
 
 impl Keycloak {
-    /// The source of passwords of its users.
+    /// The source of passwords of its users, whose refusals all take the same time.
     pub fn passwords(&self, settings: &Settings) -> Arc<dyn Source> {
         let keeps = match settings.upstream.auth_manager.value {
             AuthManager::Keycloak => Keeps::Tokens,
             AuthManager::Simple | AuthManager::Fab => Keeps::Name,
         };
         let client = settings.keycloak.client_id.as_ref().map_or("", |id| &id.value);
-        Arc::new(KeycloakPasswords::new(self.realm.clone(), &format!("{client} of {}", self.name), keeps))
+        let name = format!("{client} of {}", self.name);
+        steady(KeycloakPasswords::new(self.realm.clone(), &name, keeps), settings)
     }
 
     /// The grants of the token endpoints. `check` makes what counts failures and remembers log-ins.
@@ -42,19 +43,22 @@ impl Keycloak {
         check: impl Fn(Arc<dyn Source>) -> PasswordCheck,
     ) -> Grants {
         let from = &settings.keycloak;
-        let steady = |source| Arc::new(Steady::new(source, from.timeout));
         let configured = from.client_id.as_ref().map_or("", |id| &id.value);
         let clients = Clients::new(self.realm.clone(), &self.name, configured, &from.allowed_clients);
         let assertions =
             Assertions::new(self.realm.clone(), self.tokens.clone(), &from.federated_clients, from.timeout);
         Grants::new(
-            check(steady(self.passwords(settings))),
-            check(steady(Arc::new(clients))),
+            check(self.passwords(settings)),
+            check(steady(clients, settings)),
             assertions,
             kept.cache.clone(),
             kept.runtime.clone(),
         )
     }
+}
+
+fn steady(source: impl Source + 'static, settings: &Settings) -> Arc<dyn Source> {
+    Arc::new(Steady::new(Arc::new(source), settings.keycloak.timeout))
 }
 
 /// The realm, if anything asks it.
@@ -104,7 +108,7 @@ pub(super) fn keycloak(settings: &Settings, kept: &Kept, errors: &mut Errors) ->
     match tokens {
         Ok(tokens) => {
             let name = port.settings().issuer();
-            Some(Keycloak { realm: Realm::new(port, &name, kept.runtime.clone()), name, tokens })
+            Some(Keycloak { realm: Realm::new(port, &name), name, tokens })
         }
         Err(found) => {
             for error in found {

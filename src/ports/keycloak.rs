@@ -33,6 +33,12 @@ pub trait Keycloak: Send + Sync {
     /// # Errors
     /// The token is not live, or it cannot be told: see [`KeycloakError`].
     async fn user_info(&self, access_token: &Secret) -> Result<UserInfo, KeycloakError>;
+
+    /// Asks whether the realm answers, with what costs it little and leaves nothing in its log.
+    ///
+    /// # Errors
+    /// It does not, or with what makes no sense: see [`KeycloakError::Unavailable`].
+    async fn alive(&self) -> Result<(), KeycloakError>;
 }
 
 /// One of OAuth's grants. The client is the configured one, but for `ClientCredentials`.
@@ -157,9 +163,12 @@ impl Settings {
     }
 
     fn endpoint(&self, name: &str) -> Result<Uri, InvalidKeycloak> {
+        self.below_realm(&format!("protocol/openid-connect/{name}"))
+    }
+
+    fn below_realm(&self, path: &str) -> Result<Uri, InvalidKeycloak> {
         let realm = form::encoded(&self.realm);
-        let text = format!("{}/realms/{realm}/protocol/openid-connect/{name}", self.server_url);
-        text.parse().map_err(|_| InvalidKeycloak::Url)
+        format!("{}/realms/{realm}/{path}", self.server_url).parse().map_err(|_| InvalidKeycloak::Url)
     }
 }
 
@@ -190,6 +199,8 @@ pub struct HttpKeycloak {
     client: Arc<dyn HttpClient>,
     token: Uri,
     user_info: Uri,
+    /// OpenID Connect Discovery, section 4.
+    discovery: Uri,
 }
 
 impl HttpKeycloak {
@@ -216,7 +227,8 @@ impl HttpKeycloak {
     /// `server_url` and `realm` make no URL.
     pub fn with(settings: Settings, client: Arc<dyn HttpClient>) -> Result<Self, InvalidKeycloak> {
         let (token, user_info) = (settings.endpoint("token")?, settings.endpoint("userinfo")?);
-        Ok(Self { settings, client, token, user_info })
+        let discovery = settings.below_realm(".well-known/openid-configuration")?;
+        Ok(Self { settings, client, token, user_info, discovery })
     }
 
     /// What it was made from.
@@ -268,6 +280,22 @@ impl Keycloak for HttpKeycloak {
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .body(Bytes::new());
         answer::user_info(&self.send(request).await?)
+    }
+
+    async fn alive(&self) -> Result<(), KeycloakError> {
+        let request = Request::builder()
+            .uri(self.discovery.clone())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .body(Bytes::new());
+        let status = self.send(request).await?.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        // Something in front of Keycloak may hide that document. What is needed decides, asked with nobody's token.
+        match self.user_info(&Secret::new("airgate")).await {
+            Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => Ok(()),
+            Err(error @ KeycloakError::Unavailable { .. }) => Err(error),
+        }
     }
 }
 

@@ -36,6 +36,9 @@ impl Status for Facts {
             snapshot.redis.iter().map(|redis| ("redis", redis.trouble().map_or(Health::Up, Health::Down)));
         let database = snapshot.database.as_ref().map(|database| ("database", database.health()));
         let keycloak = snapshot.keycloak.as_ref().map(|realm| ("keycloak", realm.health()));
+        // The others are listed anyway, or are Airflow itself, or a file.
+        let passwords = snapshot.gate.log_in.passwords.sources().iter();
+        let ldap = passwords.filter(|source| source.name() == "ldap").map(|ldap| ("ldap", ldap.health()));
         let tokens = snapshot.trial.as_ref().map(|trial| ("tokens", trial.health()));
         Readiness {
             listening: true,
@@ -46,7 +49,13 @@ impl Status for Facts {
                 Configuration::Current
             },
             upstreams: upstreams.into_iter().map(|(name, health)| Upstream { name, health }).collect(),
-            backends: backends.chain(redis).chain(database).chain(keycloak).chain(tokens).collect(),
+            backends: backends
+                .chain(redis)
+                .chain(database)
+                .chain(ldap)
+                .chain(keycloak)
+                .chain(tokens)
+                .collect(),
         }
     }
 

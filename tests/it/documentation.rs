@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Airgate, Answer, airflow, get, options, post};
+use crate::support::{Airgate, Answer, airflow, get, keycloak, options, post};
 
 /// "Generate a JWT token", from "Public API" (`security/api.html`) of Airflow 3.0.
 const PUBLIC_API_TOKEN: &str = r#"
@@ -57,6 +57,28 @@ curl -X 'POST' \
     "client_secret": "<client_secret>"
     }'
 "#;
+
+/// "Generate JWT token with Keycloak auth manager" again, by name and password.
+const KEYCLOAK_PASSWORD: &str = r#"
+ENDPOINT_URL="http://localhost:8080"
+curl -X 'POST' \
+    "${ENDPOINT_URL}/auth/token" \
+    -H 'Content-Type: application/json' \
+    -d '{
+    "username": "<username>",
+    "password": "<password>"
+    }'
+"#;
+
+/// "Configure Airflow to use the Keycloak auth manager", of its provider. What it names in words is given by variables
+/// there, in the manner of its `AIRFLOW__KEYCLOAK_AUTH_MANAGER__REALM`.
+const KEYCLOAK_CONFIGURATION: &str = "\
+[core]
+auth_manager = airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager
+
+[api]
+base_url = https://your-airflow-host.example.com
+";
 
 /// "Basic authentication", from "FAB auth manager API authentication", for today's API.
 const BASIC_POOLS: &str = r#"
@@ -121,6 +143,35 @@ fn a_token_of_the_fab_auth_manager() {
     let token = told["access_token"].as_str().unwrap_or_else(|| panic!("{told}"));
     let dags = answer(&run(PUBLIC_API_DAGS, &gate, &[("<JWT-TOKEN>", token)]));
     assert_eq!(dags["total_entries"], 8, "{dags}");
+}
+
+/// Against the real Keycloak and the real Airflow with its auth manager.
+#[test]
+fn the_keycloak_auth_manager() {
+    let airflow = airflow::keycloak();
+    let keycloak = keycloak::shared();
+    let gate = Airgate::with(format!("[upstream]\nurl = \"{}\"\n", airflow.url));
+    let home = gate.home().display().to_string();
+    let secret = "airgate-fixture-jwt-secret-0123456789abcdef0123456789abcdef0123456789";
+    let gate = gate
+        .file("airflow.cfg", KEYCLOAK_CONFIGURATION)
+        .env("AIRFLOW_HOME", &home)
+        .env("AIRFLOW__API_AUTH__JWT_SECRET", secret)
+        .env("AIRFLOW__KEYCLOAK_AUTH_MANAGER__SERVER_URL", &keycloak.url)
+        .env("AIRFLOW__KEYCLOAK_AUTH_MANAGER__REALM", "airflow")
+        .env("AIRFLOW__KEYCLOAK_AUTH_MANAGER__CLIENT_ID", "airflow")
+        .env("AIRFLOW__KEYCLOAK_AUTH_MANAGER__CLIENT_SECRET", "airflow-client-secret")
+        .start();
+    let client = KEYCLOAK_TOKEN.replace("8080 ", "8080");
+    for (sample, name, its_name, word, its_word) in [
+        (KEYCLOAK_PASSWORD, "<username>", "admin", "<password>", "admin-pw"),
+        (&client, "<client_id>", "airflow", "<client_secret>", "airflow-client-secret"),
+    ] {
+        let told = answer(&run(sample, &gate, &[(name, its_name), (word, its_word)]));
+        let token = told["access_token"].as_str().unwrap_or_else(|| panic!("{name}: {told}"));
+        let dags = answer(&run(PUBLIC_API_DAGS, &gate, &[("<JWT-TOKEN>", token)]));
+        assert!(dags["total_entries"].is_u64(), "{name}: {dags}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bearer;
 mod browser;
 pub mod latency;
 mod log_in;
+mod manual;
 mod outages;
 mod passwords;
 mod rotation;

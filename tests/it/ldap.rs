@@ -1,5 +1,7 @@
 //! The source `ldap`, with the real slapd behind it. Who is in it is said in `tests/servers/ldap.sh`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::airgate::Setup;
@@ -353,6 +355,23 @@ fn what_cannot_be_told_is_told() {
     }
 }
 
+/// A directory that takes connections and says nothing is given up after `read_timeout`, and others do not wait for it.
+#[test]
+fn a_directory_that_hangs() {
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = Upstream::start();
+    let server = hanging.local_addr().unwrap();
+    let lines = format!("server = \"ldap://{server}\"\n{}{}", account(), search("ou=people,"));
+    let gate = before(&upstream, &format!("{lines}read_timeout = 1\nconnect_timeout = 1\n"));
+    let begun = Instant::now();
+    assert_eq!(who(&gate, &upstream, "alice", "alice-pw"), "503");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(10), "{took:?}");
+    let begun = Instant::now();
+    assert_eq!(gate.send(pools().bearer(&token::good("alice"))).status, 200);
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
 #[test]
 fn another_server_takes_over() {
     let slapd = ldap::shared();
@@ -371,9 +390,11 @@ fn an_outage_ends_without_a_restart() {
     let gate = before(&upstream, &indirect(&own.slapd));
     assert_eq!(who(&gate, &upstream, "alice", "alice-pw"), "alice");
     own.stop();
+    gate.logs("LDAP directory cannot be asked");
+    let down = "airgate_backend_health{backend=\"ldap\",state=\"down\"}";
+    assert_eq!(gate.metric(down), 1.0, "though nobody has asked since");
     assert_eq!(who(&gate, &upstream, "bob", "bob-pw"), "503");
     assert_eq!(who(&gate, &upstream, "alice", "alice-pw"), "alice", "known from the cache");
-    gate.logs("LDAP directory cannot be asked");
     // One that starts in the meantime serves what it can, and says what it cannot before anybody asks.
     let late = before(&upstream, &indirect(&own.slapd));
     late.logs("LDAP directory cannot be asked");

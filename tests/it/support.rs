@@ -13,6 +13,7 @@ pub mod ldap;
 pub mod load;
 pub mod prometheus;
 pub mod redis;
+pub mod relay;
 pub mod tls;
 pub mod token;
 pub mod upstream;

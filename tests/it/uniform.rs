@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::database::{Database, Kind};
 use crate::support::ldap::{self, BASE};
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Answer, Ask, Upstream, airflow, get, post};
+use crate::support::{Airgate, Answer, Ask, Upstream, airflow, get, keycloak, post};
 
 /// A source of passwords, and users who must not be told apart. A new source is a new row.
 struct Row {
@@ -29,6 +29,8 @@ struct Row {
 #[derive(PartialEq)]
 enum Time {
     Compared,
+    /// In whole steps, each of which takes long.
+    Steps,
     /// Another server's own, which we pass on.
     Passed,
 }
@@ -145,7 +147,18 @@ fn rows(servers: &Servers) -> Vec<Row> {
             users: String::new(),
             names: &["alice", "nobody"],
             // A directory need not spend a hash on who is not in it.
-            time: Time::Passed,
+            time: Time::Steps,
+        },
+        Row {
+            name: "keycloak",
+            upstream: upstream.url(),
+            config: format!(
+                "[basic]\nsources = \"keycloak\"\n{signed}{}timeout = \"25s\"\n",
+                keycloak::shared().airflow().section()
+            ),
+            users: String::new(),
+            names: &["viewer", "nobody", "disabled", "action"],
+            time: Time::Steps,
         },
         Row {
             name: "a real Airflow, simple",
@@ -235,8 +248,17 @@ const BOUNDS: std::ops::RangeInclusive<f64> = 0.15..=0.85;
 
 #[test]
 fn times_do_not_tell_who_exists() {
+    compare(&Time::Compared);
+}
+
+#[test]
+fn times_in_steps_do_not_tell_who_exists() {
+    compare(&Time::Steps);
+}
+
+fn compare(time: &Time) {
     let servers = Servers::start();
-    for row in rows(&servers).into_iter().filter(|row| row.time == Time::Compared) {
+    for row in rows(&servers).into_iter().filter(|row| row.time == *time) {
         let airgate = start(&row, "attempts = 0");
         let time = |user: &str| {
             let began = Instant::now();

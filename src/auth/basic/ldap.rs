@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::check::{Source, SourceVerdict};
-use crate::auth::{Health, Identity, Onward, Origin, Outage};
+use crate::auth::{Health, Identity, Onward, Origin, Outage, steps};
 use crate::ports::ldap::filter::Filter;
 use crate::ports::ldap::{Entry, Found, LdapConnection, LdapError, LdapServer, Outcome, Scope, Search};
 use crate::secret::Secret;
@@ -375,6 +375,7 @@ impl Source for Ldap {
             let cause = "ldap: too many log-ins wait".into();
             return SourceVerdict::Unavailable(Outage { cause, retry_after: Duration::from_secs(1) });
         };
+        let begun = Instant::now();
         let asked = async {
             let _connection = self.connections.acquire().await.map_err(|error| error.to_string())?;
             self.ask(username, password, now).await
@@ -383,7 +384,15 @@ impl Source for Ldap {
         match answer.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(answer) => {
                 self.note(Ok(()));
-                verdict(username, answer)
+                let verdict = verdict(username, answer);
+                match (&self.settings.flow, &verdict) {
+                    // Nothing can be bound in the place of a name that is not there, and take as long.
+                    (Flow::Direct { .. }, SourceVerdict::Rejected | SourceVerdict::Unknown) => {
+                        steps::refuse(begun).await;
+                    }
+                    (Flow::Direct { .. } | Flow::Indirect { .. }, _) => {}
+                }
+                verdict
             }
             Err(cause) => {
                 self.note(Err(&cause));

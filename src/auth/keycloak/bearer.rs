@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::{Claims, Held, Realm, Renewal};
 use crate::auth::basic::keycloak::Keeps;
 use crate::auth::cache::{Checked, Namer, Verified as Known, VerifiedCache};
 use crate::auth::jwt::{Refusal, Token, Verified, Verifier};
 use crate::auth::lockout::Network;
-use crate::auth::{Grant, Health, Identity, Onward, Origin, Outage, Reason, Rejection, Verdict};
+use crate::auth::{Grant, Health, Identity, Onward, Origin, Outage, Reason, Rejection, Verdict, steps};
 use crate::ports::keycloak::{Fault, Keycloak, KeycloakError};
 use crate::secret::Secret;
 
@@ -93,12 +94,29 @@ impl RealmTokens {
         }
     }
 
-    /// Judges a token, and says until when that holds.
+    /// Judges a token, and says until when that holds. Of one that the realm signed for Airflow a refusal does not tell
+    /// by its time which check failed: whether the token is live, say.
     ///
     /// # Errors
     /// It is not good, or it cannot be told.
     pub async fn judge(&self, bytes: &[u8], token: &Token<'_>, now: SystemTime) -> Result<Judged, Refusal> {
+        let begun = Instant::now();
         let verified = self.verifier.judge(token, now).await?;
+        let judged = self.look(bytes, token, verified, now).await;
+        if matches!(judged, Err(Refusal::Bad(_))) {
+            steps::refuse(begun).await;
+        }
+        judged
+    }
+
+    /// What its signature does not tell.
+    async fn look(
+        &self,
+        bytes: &[u8],
+        token: &Token<'_>,
+        verified: Verified,
+        now: SystemTime,
+    ) -> Result<Judged, Refusal> {
         let claims = Claims::read(&token.payload).ok_or_else(|| bad("claims of another type"))?;
         self.check(&claims)?;
         let text = String::from_utf8_lossy(bytes);

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::{Held, Renewal};
 use crate::auth::basic::check::{Login, PasswordCheck, Source, SourceVerdict};
 use crate::auth::cache::{Checked, VerifiedCache};
 use crate::auth::jwt::{Refusal, Token, Verifier};
-use crate::auth::{Grant, Health, Identity, Onward, Origin, Outage, Reason, Rejection, Verdict};
+use crate::auth::{Grant, Health, Identity, Onward, Origin, Outage, Reason, Rejection, Verdict, steps};
 use crate::ports::keycloak::{self as port, Keycloak, KeycloakError};
 use crate::request::Peer;
 use crate::secret::Secret;
@@ -62,15 +62,6 @@ impl Grants {
     }
 }
 
-/// Refusals come after a whole number of these, so that their time does not tell which check failed: Keycloak's own
-/// answers take from 2 to some 60 ms, a disabled user's in 26.5 a fourth of a wrong password's.
-const STEP: Duration = Duration::from_millis(250);
-
-async fn step(begun: Instant) {
-    let steps = begun.elapsed().as_nanos() / STEP.as_nanos() + 1;
-    sleep_until(begun + STEP * u32::try_from(steps).unwrap_or(1)).await;
-}
-
 /// A source whose refusals all take the same time, and that gives up in time.
 pub struct Steady {
     inner: Arc<dyn Source>,
@@ -99,7 +90,7 @@ impl Source for Steady {
         let answer = timeout(self.limit, self.inner.check(username, password, now)).await;
         let verdict = answer.unwrap_or_else(|_| SourceVerdict::Unavailable(late()));
         match &verdict {
-            SourceVerdict::Rejected | SourceVerdict::Unknown => step(begun).await,
+            SourceVerdict::Rejected | SourceVerdict::Unknown => steps::refuse(begun).await,
             SourceVerdict::Accepted { .. } | SourceVerdict::Unavailable(_) => {}
         }
         verdict
@@ -208,7 +199,7 @@ impl Assertions {
         let answer = timeout(self.limit, self.look(assertion, now)).await;
         let verdict = answer.unwrap_or_else(|_| Verdict::Unavailable(late()));
         if matches!(verdict, Verdict::Rejected(_)) {
-            step(begun).await;
+            steps::refuse(begun).await;
         }
         verdict
     }

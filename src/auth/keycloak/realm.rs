@@ -1,13 +1,12 @@
 //! A realm, and how it fares.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::auth::Health;
 use crate::ports::keycloak::{Fault, Grant, Keycloak, KeycloakError, Tokens, UserInfo};
@@ -15,18 +14,17 @@ use crate::secret::Secret;
 
 /// Keycloak, with a memory of how it fared.
 ///
-/// For a moment after it did not answer it is not asked, so that where it hangs not each request waits. Until it
-/// answers again it is asked in the background. An odd answer stands for itself alone, since a client may have provoked
-/// it; how the realm fares is then asked with a question that no client has a part in.
+/// For a moment after it did not answer it is not asked, so that where it hangs not each request waits. How it fares is
+/// also asked in the background, whether or not anybody logs in ([`Realm::watch`]). An odd answer stands for itself
+/// alone, since a client may have provoked it: what is asked in the background, and soon then, has no client's part in
+/// it.
 pub struct Realm {
     inner: Arc<dyn Keycloak>,
     /// For log lines: its issuer.
     name: Box<str>,
     trouble: ArcSwapOption<Trouble>,
-    /// Whether it is asked in the background.
-    probing: AtomicBool,
-    runtime: Handle,
-    me: Weak<Self>,
+    /// That it may not be well, and is to be looked at sooner.
+    doubted: Arc<Notify>,
 }
 
 struct Trouble {
@@ -38,19 +36,14 @@ struct Trouble {
 impl Realm {
     /// For how long it is not asked after it did not answer.
     const PAUSE: Duration = Duration::from_secs(1);
-    /// How often it is asked whether it is back.
-    const PROBES: Duration = Duration::from_secs(2);
+    /// How often it is looked at while it is well, and while it is not or may not be.
+    const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
+    /// The longest wait for one look, if `timeout` is not shorter.
+    const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// Asks `inner`, which `name` stands for in the log. Probes run on `runtime`.
-    pub fn new(inner: Arc<dyn Keycloak>, name: &str, runtime: Handle) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
-            inner,
-            name: name.into(),
-            trouble: ArcSwapOption::empty(),
-            probing: AtomicBool::new(false),
-            runtime,
-            me: me.clone(),
-        })
+    /// Asks `inner`, which `name` stands for in the log.
+    pub fn new(inner: Arc<dyn Keycloak>, name: &str) -> Arc<Self> {
+        Arc::new(Self { inner, name: name.into(), trouble: ArcSwapOption::empty(), doubted: Arc::default() })
     }
 
     /// Down while it does not answer.
@@ -68,7 +61,7 @@ impl Realm {
             Some(trouble) if Instant::now() < trouble.until => Err(KeycloakError::Unavailable {
                 fault: Fault::NoAnswer,
                 cause: trouble.cause.clone().into(),
-                retry_after: Self::PROBES,
+                retry_after: Self::LOOKS.1,
             }),
             Some(_) | None => Ok(()),
         }
@@ -78,7 +71,7 @@ impl Realm {
     fn note<T>(&self, answer: Result<T, KeycloakError>) -> Result<T, KeycloakError> {
         match &answer {
             Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => self.answers(),
-            Err(KeycloakError::Unavailable { fault: Fault::Odd, .. }) => self.look_after(),
+            Err(KeycloakError::Unavailable { fault: Fault::Odd, .. }) => self.doubted.notify_one(),
             Err(KeycloakError::Unavailable {
                 fault: fault @ (Fault::NoAnswer | Fault::ServerError),
                 cause,
@@ -103,29 +96,33 @@ impl Realm {
         if self.trouble.swap(Some(Arc::new(Trouble { cause: cause.into(), until }))).is_none() {
             tracing::warn!(realm = %self.name, error = %cause, "keycloak does not answer");
         }
-        self.look_after();
+        self.doubted.notify_one();
     }
 
-    /// Asks in the background until it answers, if nobody does.
-    fn look_after(&self) {
-        if !self.probing.swap(true, Ordering::AcqRel) {
-            self.runtime.spawn(Self::probe(self.me.clone()));
+    /// Looks how it fares, now and every few seconds, until the realm is gone.
+    pub async fn watch(realm: Weak<Self>) {
+        let (well, ill) = Self::LOOKS;
+        loop {
+            let Some(this) = realm.upgrade() else { return };
+            this.look().await;
+            let pause = if this.trouble.load().is_none() { well } else { ill };
+            let doubted = Arc::clone(&this.doubted);
+            drop(this);
+            let next = Instant::now() + pause;
+            let sooner = tokio::select! {
+                () = sleep_until(next) => continue,
+                () = doubted.notified() => Instant::now() + ill,
+            };
+            sleep_until(next.min(sooner)).await;
         }
     }
 
-    async fn probe(me: Weak<Self>) {
-        loop {
-            sleep(Self::PROBES).await;
-            let Some(realm) = me.upgrade() else { return };
-            // Nobody's token: that it is refused is an answer.
-            match realm.inner.user_info(&Secret::new("airgate")).await {
-                Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => {
-                    realm.probing.store(false, Ordering::Release);
-                    realm.answers();
-                    return;
-                }
-                Err(KeycloakError::Unavailable { fault, cause, .. }) => realm.fails(fault, &cause),
-            }
+    async fn look(&self) {
+        match timeout(Self::PATIENCE, self.inner.alive()).await {
+            Ok(Ok(()) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_))) => self.answers(),
+            Ok(Err(KeycloakError::Unavailable { fault, cause, .. })) => self.fails(fault, &cause),
+            // Who asks may have more patience.
+            Err(_) => self.fails(Fault::ServerError, "keycloak: no answer in time"),
         }
     }
 }
@@ -141,12 +138,18 @@ impl Keycloak for Realm {
         self.paused()?;
         self.note(self.inner.user_info(access_token).await)
     }
+
+    async fn alive(&self) -> Result<(), KeycloakError> {
+        self.inner.alive().await
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -154,6 +157,8 @@ mod tests {
     struct Fake {
         clients: Mutex<Option<Fault>>,
         own: Mutex<Option<Fault>>,
+        /// Whether the realm's own is not answered at all.
+        hangs: AtomicBool,
         asked: AtomicUsize,
     }
 
@@ -177,9 +182,54 @@ mod tests {
             Self::answer(&self.clients)
         }
 
-        async fn user_info(&self, token: &Secret) -> Result<UserInfo, KeycloakError> {
-            assert_eq!(token.expose(), "airgate");
+        async fn user_info(&self, _: &Secret) -> Result<UserInfo, KeycloakError> {
+            unreachable!()
+        }
+
+        async fn alive(&self) -> Result<(), KeycloakError> {
+            if self.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             Self::answer(&self.own)
+        }
+    }
+
+    const A_TICK: Duration = Duration::from_millis(1);
+
+    fn watched(own: Option<Fault>) -> (Arc<Fake>, Arc<Realm>) {
+        let fake = Arc::new(Fake {
+            clients: Mutex::default(),
+            own: Mutex::new(own),
+            hangs: AtomicBool::default(),
+            asked: AtomicUsize::new(0),
+        });
+        let realm = Realm::new(fake.clone(), "realm");
+        tokio::spawn(Realm::watch(Arc::downgrade(&realm)));
+        (fake, realm)
+    }
+
+    /// Nobody asks for anything, and it is known at the start, and within seconds later.
+    #[tokio::test(start_paused = true)]
+    async fn it_is_known_before_anybody_asks() {
+        let (well, ill) = Realm::LOOKS;
+        for fault in [Fault::NoAnswer, Fault::ServerError, Fault::Odd] {
+            let (fake, realm) = watched(Some(fault));
+            sleep(A_TICK).await;
+            assert_eq!(realm.health(), Health::Down("down".into()), "{fault:?}");
+            *fake.own.lock().unwrap() = None;
+            sleep(ill).await;
+            assert_eq!(realm.health(), Health::Up, "{fault:?}");
+            *fake.own.lock().unwrap() = Some(fault);
+            sleep(well).await;
+            assert_eq!(realm.health(), Health::Down("down".into()), "{fault:?}");
+            *fake.own.lock().unwrap() = None;
+            sleep(ill).await;
+            fake.hangs.store(true, Ordering::SeqCst);
+            sleep(well + Realm::PATIENCE).await;
+            assert_eq!(realm.health(), Health::Down("keycloak: no answer in time".into()));
+            // Who has more patience is not kept from asking.
+            let _ = realm.grant(Grant::RefreshToken(&Secret::new("r"))).await;
+            assert_eq!(fake.asked.load(Ordering::SeqCst), 1);
         }
     }
 
@@ -197,12 +247,9 @@ mod tests {
             ("odd for one", Some(Odd), None, true, true, true),
             ("odd for all", Some(Odd), Some(Odd), true, true, false),
         ] {
-            let fake = Arc::new(Fake {
-                clients: Mutex::new(clients),
-                own: Mutex::new(own),
-                asked: AtomicUsize::new(0),
-            });
-            let realm = Realm::new(fake.clone(), "realm", Handle::current());
+            let (fake, realm) = watched(None);
+            sleep(A_TICK).await;
+            (*fake.clients.lock().unwrap(), *fake.own.lock().unwrap()) = (clients, own);
             let ask = || async {
                 let _ = realm.grant(Grant::RefreshToken(&Secret::new("r"))).await;
             };
@@ -211,16 +258,16 @@ mod tests {
             assert_eq!(is_up(), then, "{name}");
             ask().await;
             assert_eq!(fake.asked.load(Ordering::SeqCst) == 2, asked, "{name}");
-            sleep(Realm::PROBES + Duration::from_millis(1)).await;
+            sleep(Realm::LOOKS.1 + A_TICK).await;
             assert_eq!(is_up(), later, "{name}");
             // and it is noticed when it is well again
             (*fake.clients.lock().unwrap(), *fake.own.lock().unwrap()) = (None, None);
-            sleep(Realm::PROBES * 2).await;
+            sleep(Realm::LOOKS.1 * 2).await;
             assert!(is_up(), "{name}");
             // each time anew
             (*fake.clients.lock().unwrap(), *fake.own.lock().unwrap()) = (Some(Odd), Some(Odd));
             ask().await;
-            sleep(Realm::PROBES + Duration::from_millis(1)).await;
+            sleep(Realm::LOOKS.1 + A_TICK).await;
             assert!(!is_up(), "{name}");
         }
     }

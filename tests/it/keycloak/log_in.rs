@@ -1,7 +1,6 @@
 //! The token endpoints, with Keycloak's grants.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::front;
 use crate::support::keycloak;
+use crate::support::relay::Relay;
 use crate::support::upstream::answer;
 use crate::support::{Airgate, Answer, Ask, Upstream, airflow, get, post, token};
 
@@ -294,42 +294,6 @@ fn tokens_for_a_header_have_sessions_of_their_own() {
     assert_eq!(ask("/auth/token", "wrong").status, 401);
 }
 
-/// Passes connections on, and counts them.
-struct Forwarder {
-    url: String,
-    connections: Arc<AtomicUsize>,
-}
-
-impl Forwarder {
-    fn to(url: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let own = format!("http://{}", listener.local_addr().unwrap());
-        let connections = Arc::new(AtomicUsize::new(0));
-        let (count, to) = (connections.clone(), url.trim_start_matches("http://").to_owned());
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                count.fetch_add(1, Ordering::SeqCst);
-                let server = TcpStream::connect(&to).unwrap();
-                pass(client.try_clone().unwrap(), server.try_clone().unwrap());
-                pass(server, client);
-            }
-        });
-        Self { url: own, connections }
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream) {
-    std::thread::spawn(move || {
-        let mut bytes = [0; 16 * 1024];
-        while let Ok(read @ 1..) = from.read(&mut bytes) {
-            if to.write_all(&bytes[..read]).is_err() {
-                break;
-            }
-        }
-        let _ = to.shutdown(std::net::Shutdown::Write);
-    });
-}
-
 fn section(url: &str, more: &str) -> String {
     format!(
         "[keycloak_auth_manager]\nserver_url = \"{url}\"\nrealm = \"airflow\"\nclient_id = \"airflow\"\n\
@@ -340,14 +304,14 @@ fn section(url: &str, more: &str) -> String {
 
 #[test]
 fn connections_are_kept_alive() {
-    let forwarder = Forwarder::to(&keycloak::shared().url);
-    let gate = alone(&section(&forwarder.url, ""));
+    let relay = Relay::to(keycloak::shared().address());
+    let gate = alone(&section(&format!("http://{}", relay.address), ""));
     for _ in 0..10 {
         assert_eq!(gate.send(client("airflow", "airflow-client-secret")).status, 201);
     }
-    // One for the keys, one for the log-ins.
-    let connections = forwarder.connections.load(Ordering::SeqCst);
-    assert!(connections <= 2, "{connections} connections for ten log-ins");
+    // One for the keys, one for how it fares, one for the log-ins.
+    let connections = relay.connections();
+    assert!(connections <= 3, "{connections} connections for ten log-ins");
 }
 
 #[test]

@@ -47,14 +47,22 @@ fn stopped_and_hanging() {
     assert_eq!((bearer(&seen), bearer(&own)), (200, 200));
 
     keycloak.stop();
-    assert_eq!(basic(), (503, true, true));
+    // It is told though nobody logs in, by one that starts meanwhile too.
     airgate.logs("keycloak does not answer");
     assert_eq!(readiness(&airgate), (200, "down".to_owned()));
+    let down = "airgate_backend_health{backend=\"keycloak\",state=\"down\"}";
+    assert_eq!(airgate.metric(down), 1.0);
+    let late = Airgate::before(&mirror.url(), &config(&realm.section(), "3s"));
+    late.logs("keycloak does not answer");
+    assert_eq!((readiness(&late), late.metric(down)), ((200, "down".to_owned()), 1.0));
+    assert_eq!(basic(), (503, true, true));
     assert_eq!((bearer(&seen), bearer(&unseen), bearer(&own)), (200, 200, 200), "issued before");
     let forged = format!("{}.AAAA", unseen.rsplit_once('.').unwrap().0);
     assert_eq!(bearer(&forged), 403);
     keycloak.start();
     airgate.logs("keycloak is back");
+    late.logs("keycloak is back");
+    assert_eq!((readiness(&late), late.metric(down)), ((200, "up".to_owned()), 0.0));
     airgate.until("passwords are checked", |_| basic().0 == 200);
     assert_eq!(readiness(&airgate), (200, "up".to_owned()));
 
@@ -118,7 +126,7 @@ fn an_odd_answer_is_for_one_client() {
     }
     assert!(!airgate.log().contains("keycloak does not answer"), "{}", airgate.log());
     // Introspection says of Keycloak's own tokens what depends on its release.
-    let asked = ["/certs", "/token", "/userinfo"];
+    let asked = ["/certs", "/token", "/userinfo", "/.well-known/openid-configuration"];
     assert!(firewall.seen().iter().all(|seen| asked.iter().any(|name| seen.target.ends_with(name))));
 }
 

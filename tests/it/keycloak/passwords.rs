@@ -1,5 +1,7 @@
 //! `--user` with a name and password of Keycloak's.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{before, before_keycloak};
@@ -55,6 +57,31 @@ fn with_simple_and_fab() {
             ],
         );
     }
+}
+
+/// Wrong passwords in a header are counted and slowed down as those of any other source, at the gate: Keycloak is not
+/// asked about who is locked out.
+#[test]
+fn wrong_passwords_lock_out() {
+    let realm = keycloak::shared().airflow();
+    let section = realm.section();
+    let airgate = before(
+        airflow::simple(),
+        &format!("{section}[basic]\nsources = [\"keycloak\"]\n[lockout]\nattempts = 3\nduration = \"50m\"\n"),
+    );
+    let status = |user: &str, word: &str| airgate.send(get(POOLS).basic(user, word)).status;
+    assert_eq!(status("viewer", "viewer-pw"), 200);
+    for word in ["one", "two", "three"] {
+        let begun = Instant::now();
+        assert_eq!(status("viewer", word), 401);
+        assert!(begun.elapsed() >= Duration::from_millis(250), "in steps: {:?}", begun.elapsed());
+    }
+    let answer = airgate.send(get(POOLS).basic("viewer", "four"));
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (429, true));
+    assert_eq!(status("viewer", "viewer-pw"), 200, "known from the cache");
+    let body = json!({ "username": "viewer", "password": "five" });
+    assert_eq!(airgate.send(post("/auth/token").json(body)).status, 429, "the token endpoint counts with it");
+    assert_eq!(status("admin", "admin-pw"), 200, "another user");
 }
 
 /// A log-out at Keycloak ends the session that a password began. The password is still right, and begins another.

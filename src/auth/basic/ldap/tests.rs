@@ -269,16 +269,18 @@ async fn a_refused_account_is_spared() {
 async fn looking_tells_an_outage_without_a_log_in() {
     let fake = Arc::new(Fake::default());
     let ldap = ldap(&[&fake], indirect());
-    let (well, ill) = Ldap::LOOK;
     fake.down.store(true, Ordering::Relaxed);
-    assert_eq!(ldap.look().await, ill);
+    assert_eq!(ldap.look().await, Ldap::LOOK);
     assert!(matches!(ldap.health(), Health::Down(_)));
     fake.down.store(false, Ordering::Relaxed);
-    assert_eq!(ldap.look().await, well);
+    assert_eq!(ldap.look().await, Ldap::LOOK);
     assert_eq!(ldap.health(), Health::Up);
     assert_eq!(fake.asked(), ["connect", "connect", "bind cn=airgate", "unbind"]);
+    let nobody = self::ldap(&[&fake], direct(None, Some(find())));
+    assert_eq!((nobody.look().await, nobody.health()), (Ldap::LOOK, Health::Up));
+    assert_eq!(fake.asked(), ["connect", "search  (objectClass=*)", "unbind"], "it must answer");
     fake.service.store(49, Ordering::Relaxed);
-    assert_eq!(ldap.look().await, well, "each try counts against the account");
+    assert_eq!(ldap.look().await, Ldap::LOOK_REFUSED, "each try counts against the account");
     assert!(matches!(ldap.health(), Health::Down(_)));
 }
 

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Flow, Ldap, Trouble};
+use super::{Filter, Flow, Ldap, Scope, Search, Trouble};
 
 impl Ldap {
-    /// How often a directory that answers is looked at, and one that does not.
-    pub(super) const LOOK: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+    /// How often the directory is looked at.
+    pub(super) const LOOK: Duration = Duration::from_secs(5);
+    /// Likewise where our own account is refused: each try counts against it.
+    pub(super) const LOOK_REFUSED: Duration = Duration::from_secs(30);
 
     /// Says once that the directory does not answer, and once that it does again.
     pub(super) fn note(&self, result: Result<(), &str>) {
@@ -26,17 +28,23 @@ impl Ldap {
         }
     }
 
-    /// Whether any server can be asked. Returns when to look again: later where our own account is
-    /// refused, since each try counts against it.
+    /// Whether any server can be asked. Returns when to look again.
     pub(super) async fn look(&self) -> Duration {
-        let (well, ill) = Self::LOOK;
-        let mut wait = ill;
+        let mut wait = Self::LOOK;
         let mut causes = Vec::new();
         for server in &self.servers {
             let looked: Result<(), Trouble> = async {
                 let mut connection = server.connect().await?;
-                if let Flow::Indirect { user, password, .. } = &self.settings.flow {
-                    self.bind_own(&mut *connection, user, password, None).await?;
+                match &self.settings.flow {
+                    Flow::Indirect { user, password, .. } => {
+                        self.bind_own(&mut *connection, user, password, None).await?;
+                    }
+                    // Nobody is bound. That the root (RFC 4512, section 5.1) is answered for is enough.
+                    Flow::Direct { .. } => {
+                        let (scope, filter) = (Scope::Base, &Filter::any());
+                        let (attribute, time) = ("supportedLDAPVersion", self.settings.read_timeout);
+                        connection.search(&Search { base: "", scope, filter, attribute, time }).await?;
+                    }
                 }
                 connection.unbind().await;
                 Ok(())
@@ -45,12 +53,12 @@ impl Ldap {
             match looked {
                 Ok(()) => {
                     self.note(Ok(()));
-                    return well;
+                    return wait;
                 }
                 Err(Trouble { cause, try_next }) => {
                     causes.push(format!("{}: {cause}", server.name()));
                     if !try_next {
-                        wait = well;
+                        wait = Self::LOOK_REFUSED;
                         break;
                     }
                 }

@@ -89,6 +89,10 @@ impl Keycloak for Fake {
     async fn user_info(&self, _: &Secret) -> Result<UserInfo, KeycloakError> {
         unreachable!()
     }
+
+    async fn alive(&self) -> Result<(), KeycloakError> {
+        unreachable!()
+    }
 }
 
 fn sessions(
