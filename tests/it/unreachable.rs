@@ -466,6 +466,40 @@ fn a_log_in_on_a_connection_that_is_just_closed() {
     assert_ne!(closed.load(Ordering::SeqCst), 0);
 }
 
+/// What broke off in the middle of its answer was answered: it is not asked again.
+#[test]
+fn a_log_in_whose_answer_breaks_off() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let upstream = Upstream::by_hand(move |seen, wire| {
+        let good = answer(201, &[], r#"{"access_token":"a.b.c"}"#);
+        if seen.target != "/auth/token" {
+            return drop(wire.get_mut().write_all(&good));
+        }
+        let mut body = vec![0; seen.header("content-length").unwrap().parse().unwrap()];
+        wire.read_exact(&mut body).unwrap();
+        counted.fetch_add(1, Ordering::SeqCst);
+        wire.get_mut().write_all(&good).unwrap();
+        // The next one on this connection.
+        let mut next = Vec::new();
+        while !next.ends_with(b"}") {
+            let mut part = [0; 1024];
+            match wire.read(&mut part) {
+                Ok(read @ 1..) => next.extend_from_slice(&part[..read]),
+                Ok(_) | Err(_) => return,
+            }
+        }
+        counted.fetch_add(1, Ordering::SeqCst);
+        drop(wire.get_mut().write_all(b"HTTP/1.1 201 Cre"));
+    });
+    let gate = Airgate::before(&upstream.url(), "[basic]\ncache_ttl = 0\n[server]\nthreads = 1\n");
+    gate.until("it is ready", Airgate::is_ready);
+    let basic = || gate.send(get("/api/v2/pools").basic("admin", "admin")).status;
+    let told: Vec<u16> = (0..4).map(|_| basic()).collect();
+    assert!(told.contains(&503), "{told:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), told.len(), "{told:?}");
+}
+
 /// By real Airflows: a wrong key is known before anybody has asked for anything.
 #[test]
 fn a_key_that_is_not_airflows() {

@@ -136,7 +136,7 @@ impl Client {
         };
         match tokio::time::timeout(self.read_timeout, asked).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) if reused => return Err(Failed::Stale),
+            Ok(Err(error)) if reused && is_unanswered(&error) => return Err(Failed::Stale),
             Ok(Err(error)) => return Err(Failed::For(broken(&error))),
             Err(_) => return Err(Failed::For(SendError::Timeout)),
         }
@@ -152,7 +152,7 @@ impl Client {
 
 /// Why there is no answer.
 enum Failed {
-    /// A kept connection broke: the upstream may just have closed it.
+    /// A kept connection broke before anything of an answer came: the upstream may just have closed it.
     Stale,
     /// For another reason.
     For(SendError),
@@ -205,6 +205,17 @@ fn request_head(
         request.insert_header(CONTENT_LENGTH, length)?;
     }
     Ok(request)
+}
+
+/// Whether a connection broke, and before anything of an answer had come. How much had come Pingora tells in words alone.
+fn is_unanswered(error: &Error) -> bool {
+    match error.etype() {
+        ErrorType::WriteError => true,
+        ErrorType::ConnectionClosed | ErrorType::ReadError => {
+            error.context.as_ref().is_some_and(|told| told.as_str().ends_with("bytes already read: 0"))
+        }
+        _ => false,
+    }
 }
 
 fn broken(error: &Error) -> SendError {
