@@ -23,10 +23,10 @@ use reason::Reason;
 use row::Row;
 
 use Reason::{
-    AmbiguousTarget, AuthenticationFirst, Basic, Clamped, ControlCharacter, CrossSite, Denied, Directory,
-    Ended, ExactName, ExperimentalError, Framework, HtmlPage, LeadingSlashes, MissingChallenge, NoPolicy,
-    Origins, Outlived, OwnHeaders, OwnKey, PublicRole, RepeatedAuthorization, Rights, ServerError,
-    Translated, Unending, UnjudgedCookie, Unlimited, Vary, WholeChain,
+    AmbiguousTarget, AuthenticationFirst, BadTicket, Basic, Clamped, ControlCharacter, CrossSite, Denied,
+    Directory, Ended, ExactName, ExperimentalError, Framework, HtmlPage, LeadingSlashes, MissingChallenge,
+    NoPolicy, Origins, OtherScheme, Outlived, OwnHeaders, OwnKey, Proof, PublicRole, RepeatedAuthorization,
+    Rights, ServerError, Translated, Unending, UnjudgedCookie, Unlimited, Vary, WholeChain,
 };
 
 /// Rows that deviate for a reason, with the status that they get here.
@@ -505,6 +505,8 @@ fn fits(reason: Reason, row: &Row, answer: &Answer, recorded: &Recorded<'_>) -> 
         WholeChain => row.status() == 401 && answer.status == 200,
         // Told by the verdict alone (see `verdicts`), and of the experimental API (see `experimental`).
         ExactName | Translated | Rights => false,
+        // Of tickets, which are made anew (see `kerberos`).
+        OtherScheme | BadTicket | Proof => false,
         Denied => row.status() == 401 && answer.status == 403 && answer.header("www-authenticate").is_none(),
         HtmlPage => {
             row.status() == u64::from(answer.status)

@@ -43,5 +43,8 @@ reasons! {
     Directory: "For a name with spaces around it that the directory takes, Airflow fails with 500. Here it is the user whom the directory names.",
     Translated: "Airflow 3 answers here for Airflow 2: it tells no ids, fewer attributes of a task, and no lineage; a run has another page, and a file is no page to a browser.",
     Rights: "Airflow 2's experimental API does not look at what a user may do. Here it is what the user may do in Airflow 3.",
+    OtherScheme: "Airflow 2 takes any word before a ticket for `Negotiate`. Here `Negotiate` is the scheme of tickets, and no other.",
+    BadTicket: "To a ticket that is not good Airflow 2's experimental API says 403, or fails with 500. Here it is 401, as for any credential that is not good.",
+    Proof: "With a good ticket Airflow 2 proves who it is on its experimental API alone. Here each answer to one does.",
     OwnKey: "The key of the tokens is another one than it was when Airflow answered, and so is its id.",
 }
