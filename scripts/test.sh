@@ -90,9 +90,10 @@ while IFS= read -r line; do export "${line?}"; done < <(scripts/servers.sh env; 
 rc=0
 step run_tests "$@" || rc=$?
 if [ ${#IGNORED[@]} -gt 0 ] && [ $# -eq 0 ]; then
-  # What is measured has the machine to itself; then the recorded answers once more, over HTTP/2, which a client of
+  # What is measured has the machine to itself, a flood of wrong passwords beside a Bearer client too; then the recorded answers once more, over HTTP/2, which a client of
   # Python has no part in, and what an airgate says that was built without Kerberos.
   step "$ROOT/scripts/load.sh" load::long v1_cost 2>&1 | tee -a "$OUTPUT" || rc=1
+  step cargo bench --bench flood 2>&1 | tee -a "$OUTPUT" || rc=1
   AIRGATE_TEST_HTTP=2 step cargo test --test it -- goldens:: --skip official_client 2>&1 | tee -a "$OUTPUT" || rc=1
   step cargo test --no-default-features --test it -- without_kerberos:: 2>&1 | tee -a "$OUTPUT" || rc=1
 fi
