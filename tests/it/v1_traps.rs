@@ -90,6 +90,46 @@ fn a_filter_that_airflow_3_does_not_know_filters() {
     }
 }
 
+/// Airflow 3 takes now for a begin or an end that there is not yet, no duration for 0, and 0 for no filter. The numbers are
+/// those of a real Airflow 2 with the same data.
+#[test]
+fn what_has_not_begun_is_not_found_by_its_begin() {
+    let airflow = airflow::v1();
+    let gate = gate(&airflow);
+    let total = |request: Ask| told(&admin(&gate, request), 200)["total_entries"].clone();
+    for (path, expected) in [
+        ("fx_dag_01/dagRuns?end_date_lte=2030-01-01T00:00:00Z", 0),
+        ("fx_dag_01/dagRuns?start_date_gte=2000-01-01T00:00:00Z", 0),
+        ("~/dagRuns?end_date_gte=2000-01-01T00:00:00Z", 4),
+        ("~/dagRuns?end_date_gte=2000-01-01T00:00:00Z&state=success,queued&order_by=-execution_date", 3),
+        (
+            "fx_work/dagRuns?start_date_gte=2000-01-01T00:00:00Z&execution_date_gte=2024-02-01T02:00:00%2B02:00",
+            1,
+        ),
+        ("nope/dagRuns?start_date_gte=2000-01-01T00:00:00Z", 0),
+        ("~/dagRuns/~/taskInstances?end_date_lte=2030-01-01T00:00:00Z", 12),
+        ("~/dagRuns/~/taskInstances?start_date_gte=2000-01-01T00:00:00Z&pool=default_pool,nope", 11),
+        ("fx_dag_01/dagRuns/~/taskInstances?start_date_lte=2030-01-01T00:00:00Z", 0),
+        (
+            "fx_work/dagRuns/fx_work_1/taskInstances?end_date_gte=2000-01-01T00:00:00Z&state=success&duration_gte=0",
+            8,
+        ),
+        ("~/dagRuns/~/taskInstances?duration_gte=0", 12),
+        ("~/dagRuns/~/taskInstances?duration_lte=0.0", 3),
+    ] {
+        assert_eq!(total(get(format!("/api/v1/dags/{path}&limit=1"))), expected, "{path}");
+    }
+    for (body, expected) in [(json!({"duration_lte": 0.0}), 3), (json!({"duration_gte": 0}), 12)] {
+        assert_eq!(
+            total(post("/api/v1/dags/~/dagRuns/~/taskInstances/list").json(body.clone())),
+            expected,
+            "{body}"
+        );
+    }
+    let both = "/api/v1/dags/~/dagRuns?end_date_gte=2000-01-01T00:00:00Z&updated_at_gte=2000-01-01T00:00:00Z";
+    told(&admin(&gate, get(both)), 400);
+}
+
 /// Airflow 2 takes nothing, and 0, for a filter that was not given, where Airflow 3 looks for it.
 #[test]
 fn a_filter_for_nothing_is_none() {
@@ -214,6 +254,15 @@ fn one_mapped_task_is_changed_and_no_run_is_reset() {
         200,
         "no task without an index"
     );
+
+    // One that has the state already is there all the same.
+    let same = told(&admin(&gate, patch(&format!("{work}/make")).json(json!({"new_state": "success"}))), 200);
+    assert_eq!((&same["task_id"], &same["dag_run_id"]), (&json!("make"), &json!("fx_work_1")));
+    let cleared = |body: Value| admin(&gate, post("/api/v1/dags/fx_work/clearTaskInstances").json(body));
+    // Unless told otherwise, those that have failed: which do not run.
+    told(&cleared(json!({"only_running": true})), 400);
+    let zones = json!({"only_failed": false, "start_date": "2024-02-01T02:00:00+02:00", "end_date": "2024-02-01T00:00:00Z"});
+    assert_eq!(told(&cleared(zones), 200)["task_instances"].as_array().unwrap().len(), 8);
 
     let clear =
         json!({"dry_run": false, "dag_run_id": "fx_fail_1", "task_ids": ["boom"], "only_failed": true});

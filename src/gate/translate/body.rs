@@ -226,7 +226,8 @@ impl Read {
             (Type::ReadOnly, _) => return refused(format!("Property is read-only - '{name}'")),
             (kind, Value::Null) if property.null == Null::Document => return not_of(kind.name()),
             (_, Value::Null) => {}
-            (Type::Number, Value::Number(_)) | (Type::Flag, Value::Bool(_)) => {}
+            (Type::Number, Value::Number(_)) => return Ok(value::bound(name, raw).into()),
+            (Type::Flag, Value::Bool(_)) => {}
             (Type::Whole, Value::Number(_)) if !raw.contains(['.', 'e', 'E']) => {}
             (Type::Texts, Value::Array(list)) => {
                 if let Some((at, odd)) = list.iter().enumerate().find(|(_, one)| !one.is_string()) {

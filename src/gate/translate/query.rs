@@ -238,7 +238,11 @@ impl Query {
             (Kind::Number, Some(value)) => {
                 let read: f64 = value.trim().parse().map_err(|_| wrong("number"))?;
                 // Airflow 3 reads neither as Python does, and compares with nothing.
-                if read.is_finite() { value.trim().to_owned() } else { return Err(wrong("number")) }
+                if read.is_finite() {
+                    value::bound(key.name, value.trim())
+                } else {
+                    return Err(wrong("number"));
+                }
             }
             (Kind::Flag, Some(value)) => match value.to_ascii_lowercase().as_str() {
                 known @ ("true" | "false") => known.to_owned(),
@@ -343,6 +347,7 @@ mod tests {
             ),
             ("order_by=-execution_date", "limit=7&order_by=-logical_date"),
             ("duration_gte=1.5", "limit=7&duration_gte=1.5"),
+            ("duration_gte=-0.0", "limit=7&duration_gte=-1e-300"),
             ("owner=&map_index=0", "limit=7"),
             ("owner=a&map_index=-1", "limit=7&owner=a&map_index=-1"),
             ("dag_id_pattern=%25a_&uri_pattern=~a", "limit=7&dag_id_pattern=%25a_&uri_pattern=~a"),

@@ -23,6 +23,16 @@ pub fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// A bound of what is looked for, a number. Airflow 3 takes 0 for none: in its place the number next to it, which finds the
+/// same.
+pub fn bound(name: &str, number: &str) -> String {
+    match number.parse() {
+        Ok(0.0) if name.ends_with("_gte") => "-1e-300".into(),
+        Ok(0.0) => "1e-300".into(),
+        Ok(_) | Err(_) => number.to_owned(),
+    }
+}
+
 /// An integer, as Python reads it: white space around, a sign, digits with single underscores between.
 pub fn whole(text: &str) -> Option<i64> {
     let text = text.trim();

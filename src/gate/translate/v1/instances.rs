@@ -265,7 +265,7 @@ fn page(asked: &Asked) -> Working<'_> {
                 *value = "none".into();
             }
         }
-        lists::empty_where_missing(asked, call).await
+        lists::filtered(asked, call, lists::INSTANCES).await
     })
 }
 

@@ -160,7 +160,7 @@ fn page(asked: &Asked) -> Working<'_> {
         if call.query.iter().any(|pair| pair.0 == "state" && !is_blank(pair)) {
             call.query.retain(|pair| !is_blank(pair));
         }
-        lists::empty_where_missing(asked, call).await
+        lists::filtered(asked, call, lists::RUNS).await
     })
 }
 

@@ -12,7 +12,7 @@ use crate::gate::translate::fault::Fault;
 use crate::gate::translate::path::Params;
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, patch};
 use crate::gate::translate::shape::{Object, Shape};
-use crate::gate::translate::value::Date;
+use crate::gate::translate::value::{Date, json};
 
 /// States that a task instance can be given.
 const NEW_STATES: Type = Type::Among(&["success", "failed", "skipped"]);
@@ -108,7 +108,19 @@ fn set(asked: &Asked) -> Working<'_> {
         if !dry {
             return Ok(asked.json("{}"));
         }
-        shaped(asked, answered, &REF).await
+        match shaped(asked, answered, &REF).await {
+            // Airflow 3 lists none that has the state already.
+            Err(Fault::Refused(missing)) => {
+                let path = asked.params.path(asked.row.new.path).ok_or_else(Fault::no_route)?;
+                let one = asked.calls.any(Call::new(Method::GET, path)).await?;
+                if one.status.is_success() {
+                    shaped(asked, one, &REF).await
+                } else {
+                    Err(Fault::Refused(missing))
+                }
+            }
+            told => told,
+        }
     })
 }
 
@@ -142,6 +154,12 @@ pub(super) fn clear(asked: &Asked) -> Working<'_> {
         check_clear(asked)?;
         let mut today = asked.body.today.clone();
         today.set("reset_dag_runs", came.flag("reset_dag_runs", false).to_string());
+        for name in ["start_date", "end_date"] {
+            // Airflow 3 compares them as they are written, whatever their zones.
+            if let Some(date) = came.text(name).and_then(|text| Date::parse(&text)) {
+                today.set(name, json(&date.utc().iso()));
+            }
+        }
         let call = Call { body: Some(today.json()), ..asked.call()? };
         match asked.calls.good(call).await {
             Ok(answered) => instances(asked, answered).await,
@@ -182,7 +200,7 @@ fn check_clear(asked: &Asked) -> Result<(), Fault> {
         }
     }
     let schema = |text: &str| Err(Fault::bad_request(format!("{{'_schema': ['{text}']}}")));
-    if came.flag("only_failed", false) && came.flag("only_running", false) {
+    if came.flag("only_failed", true) && came.flag("only_running", false) {
         return schema("only_failed and only_running both are set to True");
     }
     if matches!(*dates, [start, end] if end < start) {
