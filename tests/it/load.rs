@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::bare::Bare;
+use crate::support::h2load::{self, Clients, Generator, Told};
 use crate::support::load::{Ended, Load};
-use crate::support::tls::read;
+use crate::support::tls::{self, read};
 use crate::support::token::{self, SECRET};
 use crate::support::upstream::{Seen, answer};
 use crate::support::{Airgate, Ask, Closed, Connection, Upstream, get, post};
@@ -20,6 +21,15 @@ fn config(upstream: &str, more: &str) -> String {
 
 fn start(upstream: &str, more: &str) -> Airgate {
     Airgate::with(config(upstream, more)).file("secret", SECRET).start()
+}
+
+fn start_tls(upstream: &str, more: &str) -> Airgate {
+    let tls = "[server.tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n";
+    Airgate::with(config(upstream, &format!("{more}{tls}")))
+        .file("secret", SECRET)
+        .file("tls.crt", read("airflow.pem"))
+        .file("tls.key", read("airflow.key"))
+        .start()
 }
 
 /// A request of this name.
@@ -89,9 +99,10 @@ fn reloads(rounds: u32, every: Duration, compared: bool) {
     };
     let load = Load::new(airgate.address(), &named).with_tls();
     let generators = compared.then(|| {
-        ["--h1", "--npn-list=h2"].map(|protocol| {
+        h2load::PROTOCOLS.map(|protocol| {
             let requests = 200 * u64::from(rounds) * every.as_secs();
-            Generator::start(airgate.address(), protocol, requests)
+            let target = "/api/v2/dags/generated";
+            Generator::start(airgate.address(), protocol, Clients::Kept, requests, target, None)
         })
     });
     let reloaded = "airgate_config_reloads_total{result=\"success\"}";
@@ -113,35 +124,20 @@ fn reloads(rounds: u32, every: Duration, compared: bool) {
     });
     none_failed(&ended, &upstream);
     assert!(ended.lost.is_empty(), "{:?}", ended.lost);
-    generators.into_iter().flatten().for_each(Generator::none_failed);
+    generators.into_iter().flatten().for_each(|generator| generator.told().none_failed());
     does_not_block(&airgate, compared);
 }
 
-/// h2load, of nghttp2: 8 clients with 25 requests a second each, over TLS.
-struct Generator {
-    process: std::process::Child,
-    requests: u64,
-}
-
-impl Generator {
-    fn start(to: SocketAddr, protocol: &str, requests: u64) -> Self {
-        let process = Command::new("h2load")
-            .args([protocol, "-c8", "--rps=25", &format!("-n{requests}")])
-            .arg(format!("-Hauthorization: Bearer {}", token::good("admin")))
-            .arg(format!("https://{to}/api/v2/dags/generated"))
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("h2load is there (Debian: nghttp2-client)");
-        Self { process, requests }
-    }
-
-    #[track_caller]
-    fn none_failed(self) {
-        let told = self.process.wait_with_output().unwrap().stdout;
-        let told = String::from_utf8_lossy(&told);
-        let all = self.requests;
-        let line = format!("{all} done, {all} succeeded, 0 failed, 0 errored, 0 timeout");
-        assert!(told.contains(&line) && told.contains(&format!("status codes: {all} 2xx")), "{told}");
+/// Each request of a generator's that the upstream has seen has its answer: what it counts as failed never came there.
+#[track_caller]
+fn none_lost(asked: &[(Clients, String, Told)], upstream: &Upstream) {
+    let targets: Vec<String> = upstream.seen().into_iter().map(|seen| seen.target).collect();
+    for (_, target, told) in asked {
+        let seen = targets.iter().filter(|seen| *seen == target).count();
+        let (sent, answered) = (told.sent, told.answered());
+        eprintln!("{target}: {sent} requests, {answered} answers, the upstream has seen {seen}");
+        assert_eq!(told.statuses, [(200, u64::try_from(seen).unwrap())].into(), "{target}");
+        assert!(seen > 0, "{target}");
     }
 }
 
@@ -182,10 +178,10 @@ impl Successor {
 
 fn upgrades(rounds: usize, compared: bool) {
     let upstream = Upstream::start();
-    let mut airgate = start(&upstream.url(), "");
-    let load = Load::new(airgate.address(), &named);
+    let mut airgate = start_tls(&upstream.url(), "");
+    let load = Load::new(airgate.address(), &named).with_tls();
     let mut successors: Vec<Successor> = Vec::new();
-    let ended = ask_while(&load, &upstream.url(), compared, || {
+    let happens = || {
         for round in 1..=rounds {
             match successors.last() {
                 Some(successor) => successor.signal("USR2"),
@@ -198,8 +194,14 @@ fn upgrades(rounds: usize, compared: bool) {
             airgate.nth_log("\"drained\"", round);
             load.goes_on(8);
         }
+    };
+    let (ended, asked) = h2load::while_asked(airgate.address(), "", None, || {
+        ask_while(&load, &upstream.url(), compared, happens)
     });
     none_failed(&ended, &upstream);
+    none_lost(&asked, &upstream);
+    // A connection that is kept is closed between two requests. Who opens one is let in at any time.
+    asked.iter().filter(|(clients, ..)| *clients == Clients::Anew).for_each(|(.., told)| told.none_failed());
     // The last one answers for health and metrics, too, and ends as told.
     assert!(airgate.is_ready());
     does_not_block(&airgate, compared);
@@ -319,19 +321,32 @@ fn stop(compared: bool) {
         }
         answer(200, &[], "{}")
     });
-    let mut airgate = start(&upstream.url(), "[server]\ndrain_delay = \"1s\"\n");
-    let mut slow = Connection::open(airgate.address()).unwrap();
-    slow.write(&named("slow").bytes(airgate.address())).unwrap();
-    upstream.wait_for(1);
-    let load = Load::new(airgate.address(), &named);
-    let ended = ask_while(&load, &upstream.url(), compared, || {
+    let delay = Duration::from_secs(1);
+    let mut airgate = start_tls(&upstream.url(), "[server]\ndrain_delay = \"1s\"\n");
+    let load = Load::new(airgate.address(), &named).with_tls();
+    let mut slow = tls::Client::default().connect(airgate.address()).unwrap();
+    let mut happens = || {
         load.goes_on(if compared { 500 } else { 20 });
+        slow.write(&named("slow").bytes(airgate.address())).unwrap();
+        airgate
+            .until("the slow one is there", |_| upstream.seen().iter().any(|s| s.target.ends_with("/slow")));
+        let told = SystemTime::now();
         airgate.signal("TERM");
         airgate.logs("\"draining\"");
         load.goes_on(20);
         airgate.until("nobody is let in any more", |airgate| TcpStream::connect(airgate.address()).is_err());
+        told
+    };
+    let mut told = None;
+    let (ended, asked) = h2load::while_asked(airgate.address(), "", None, || {
+        ask_while(&load, &upstream.url(), compared, || told = Some(happens()))
     });
     none_failed(&ended, &upstream);
+    none_lost(&asked, &upstream);
+    for (_, target, of) in &asked {
+        let early: Vec<_> = of.lost.iter().filter(|began| **began < told.unwrap() + delay).collect();
+        assert!(early.is_empty(), "{target}: {early:?} before {:?} and the delay", told.unwrap());
+    }
     assert_eq!(slow.read("GET").unwrap().status, 200);
     let last = Instant::now();
     assert!(airgate.wait().success());
@@ -358,11 +373,11 @@ fn sends_nothing_twice(rounds: usize, compared: bool) {
     let port = Closed::port();
     let url = port.url();
     let mut upstream = Some(port.open(script()));
-    let airgate = start(&url, "");
+    let airgate = start_tls(&url, "");
     let target = |name: &str| format!("/api/v2/dags/{name}/dagRuns");
     let change = |name: &str| post(target(name)).bearer(&token::good("admin")).json(serde_json::json!({}));
-    let load = Load::new(airgate.address(), &change);
-    let ended = ask_while(&load, &url, compared, || {
+    let load = Load::new(airgate.address(), &change).with_tls();
+    let happens = || {
         for _ in 0..rounds {
             load.goes_on(20);
             let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
@@ -371,9 +386,20 @@ fn sends_nothing_twice(rounds: usize, compared: bool) {
             upstream = Some(Closed::at(address).open(script()));
             airgate.until("it is ready by itself", Airgate::is_ready);
         }
+    };
+    let (ended, asked) = h2load::while_asked(airgate.address(), "/dagRuns", Some("{}"), || {
+        ask_while(&load, &url, compared, happens)
     });
     let counted = counted.lock().unwrap();
-    let own = |target: &str| !target.contains("/bare-");
+    for (_, target, told) in &asked {
+        let seen = u64::try_from(counted[target]).unwrap();
+        eprintln!("{target}: {} requests, {:?}, the upstream has seen {seen}", told.sent, told.statuses);
+        assert_eq!(told.answered(), told.sent, "{target}: {told:?}");
+        assert!(told.statuses.keys().all(|status| [200, 502, 504].contains(status)), "{target}: {told:?}");
+        // Each that was answered there has come there, and of the others each once at most.
+        assert!((told.statuses[&200]..=told.sent).contains(&seen), "{target}: {seen} {told:?}");
+    }
+    let own = |target: &str| !target.contains("/bare-") && asked.iter().all(|(_, other, _)| other != target);
     let twice: Vec<_> = counted.iter().filter(|(target, times)| own(target) && **times > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
     assert!(counted.keys().filter(|target| own(target)).count() > 20);

@@ -6,6 +6,7 @@ pub mod bare;
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod h2load;
 #[cfg(feature = "kerberos")]
 pub mod kdc;
 pub mod keycloak;

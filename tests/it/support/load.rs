@@ -164,7 +164,8 @@ impl<'a> Load<'a> {
     }
 }
 
-struct Stop<'a>(&'a AtomicBool);
+/// Sets it when it is dropped.
+pub struct Stop<'a>(pub &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
