@@ -13,21 +13,20 @@
 pub mod access;
 pub mod audit;
 mod json;
+mod levels;
 mod noise;
+mod places;
 pub mod redact;
 pub mod writer;
 
-use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use rustix::fs::{Access, access};
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -39,8 +38,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
 use access::AccessLog;
+pub use levels::Level;
 use noise::NoiseFilter;
 pub use noise::Quiet;
+use places::open;
+pub use places::{Log, Output, try_files};
 use writer::LogWriter;
 
 /// `[log]`.
@@ -53,53 +55,6 @@ pub struct Settings {
     /// Where the audit log goes; `None` is to the application log.
     pub audit: Option<Output>,
 }
-
-/// Where a log goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Output {
-    /// Standard output.
-    #[default]
-    Stdout,
-    /// A file. Opened for appending, made if it is not there, and opened anew on reload, so that it can be rotated.
-    File(PathBuf),
-}
-
-/// A log whose place can be chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Log {
-    /// One line a request.
-    Access,
-    /// Authentication events.
-    Audit,
-}
-
-impl Log {
-    /// The mode of a file that is made for it, before the umask: who tries which names is not for everybody's eyes.
-    fn mode(self) -> u32 {
-        match self {
-            Self::Access => 0o666,
-            Self::Audit => 0o640,
-        }
-    }
-}
-
-impl fmt::Display for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Access => "access log",
-            Self::Audit => "audit log",
-        })
-    }
-}
-
-/// What the application log says: a level for airgate's own modules, by default `info`, and levels of single
-/// modules, of whatever crate.
-///
-/// Other crates speak from `warn` on unless they are named, and never below `info`: at `trace`
-/// Pingora prints whole request heads, credentials included. The audit log is not part of this,
-/// unless `airgate::audit` is named.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Level(Targets);
 
 /// Why the logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -155,30 +110,6 @@ enum AuditTo {
     Access,
     /// To a place of its own.
     Own(File),
-}
-
-/// Which logs cannot be appended to, nor made where they are not there. Makes nothing.
-pub fn try_files(settings: &Settings) -> Vec<Failure> {
-    let outputs = [(Log::Access, Some(&settings.access)), (Log::Audit, settings.audit.as_ref())];
-    let tried = outputs.into_iter().filter_map(|(log, output)| match output {
-        Some(Output::File(path)) => try_file(log, path).err(),
-        Some(Output::Stdout) | None => None,
-    });
-    tried.collect()
-}
-
-fn try_file(log: Log, path: &Path) -> Result<(), Failure> {
-    // A pipe that nobody reads is told, and not waited for.
-    let there = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let could = match there {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
-                .map_err(io::Error::from)
-        }
-        other => other.map(drop),
-    };
-    could.map_err(|source| Failure::File { log, path: path.to_owned(), source })
 }
 
 /// How long the end of the process waits for a log that nobody reads.
@@ -285,37 +216,6 @@ fn subscriber(
     (tracing_subscriber::registry().with(filter).with(NoiseFilter::new(quiet)).with(lines), handle)
 }
 
-fn open(log: Log, output: &Output) -> Result<File, Failure> {
-    match output {
-        // Not `io::stdout()` itself: it would buffer once more, and keep what it could not write.
-        Output::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-        Output::File(path) => OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(log.mode())
-            .open(path)
-            .map_err(|source| Failure::File { log, path: path.clone(), source }),
-    }
-}
-
-impl Default for Level {
-    fn default() -> Self {
-        Self::new(LevelFilter::INFO, &[])
-    }
-}
-
-impl Level {
-    /// `general` for airgate, `warn` at most for everything else, and the audit log; but for these modules what
-    /// is said of them.
-    pub fn new(general: LevelFilter, modules: &[(String, LevelFilter)]) -> Self {
-        let targets = Targets::new()
-            .with_default(general.min(LevelFilter::WARN))
-            .with_target("airgate", general)
-            .with_target(audit::TARGET, LevelFilter::INFO);
-        Self(modules.iter().fold(targets, |targets, (module, level)| targets.with_target(module, *level)))
-    }
-}
-
 /// Timestamps as in the access log.
 struct Timestamp;
 
@@ -365,40 +265,6 @@ mod tests {
     use crate::exchange::testing::Sample;
     use serde_json::{Value, json};
     use std::sync::Mutex;
-    use tracing::Level as L;
-
-    #[test]
-    fn levels() {
-        use LevelFilter as F;
-        let auth = ("airgate::auth", F::DEBUG);
-        // (name, of airgate, of a module, target, most detailed level that is let through)
-        for (name, general, module, target, expected) in [
-            ("a word", F::DEBUG, None, "airgate::reload", Some(L::DEBUG)),
-            ("others stay at warn", F::DEBUG, None, "pingora_core::apps", Some(L::WARN)),
-            ("but not above the word", F::ERROR, None, "pingora_core::apps", Some(L::ERROR)),
-            ("a module", F::WARN, Some(auth), "airgate::auth::jwt", Some(L::DEBUG)),
-            ("beside it", F::WARN, Some(auth), "airgate::gate", Some(L::WARN)),
-            ("another crate", F::INFO, Some(("pingora_core", F::INFO)), "pingora_core", Some(L::INFO)),
-            ("off", F::OFF, None, "airgate", None),
-            ("off is not for the audit log", F::OFF, None, audit::TARGET, Some(L::INFO)),
-            ("unless it is named", F::INFO, Some((audit::TARGET, F::OFF)), audit::TARGET, None),
-        ] {
-            let modules: Vec<_> = module.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
-            let level = Level::new(general, &modules);
-            let all = [L::ERROR, L::WARN, L::INFO, L::DEBUG, L::TRACE];
-            let most = all.into_iter().rfind(|l| level.0.would_enable(target, l));
-            assert_eq!(most, expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_is_named() {
-        let failure = open(Log::Access, &Output::File("/nowhere/access.log".into())).unwrap_err();
-        assert!(
-            failure.to_string().starts_with("cannot open the access log /nowhere/access.log: "),
-            "{failure}"
-        );
-    }
 
     /// Lines written while `act` runs with this level.
     fn logged(level: LevelFilter, act: impl FnOnce(&reload::Handle<Targets, Registry>)) -> Vec<Value> {
