@@ -411,6 +411,8 @@ impl ProxyHttp for Proxy {
             None => self.problem(session, ctx, &problem),
         };
         let code = reply.status.as_u16();
+        // Pingora closes the connection after this: a client that is not told so sends its next request there.
+        session.set_keepalive(None);
         match self.reply(session, ctx, reply).await {
             Ok(()) => FailToProxy { error_code: code, ..UNANSWERED },
             Err(_) => UNANSWERED,

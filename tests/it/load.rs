@@ -317,12 +317,12 @@ fn a_stop_during_an_upgrade_leaves_nobody() {
 fn stop(compared: bool) {
     let upstream = Upstream::answering(|seen| {
         if seen.target.ends_with("/slow") {
-            std::thread::sleep(Duration::from_secs(3));
+            std::thread::sleep(Duration::from_secs(8));
         }
         answer(200, &[], "{}")
     });
-    let delay = Duration::from_secs(1);
-    let mut airgate = start_tls(&upstream.url(), "[server]\ndrain_delay = \"1s\"\n");
+    let delay = Duration::from_secs(4);
+    let mut airgate = start_tls(&upstream.url(), "[server]\ndrain_delay = \"4s\"\n");
     let load = Load::new(airgate.address(), &named).with_tls();
     let mut slow = tls::Client::default().connect(airgate.address()).unwrap();
     let mut happens = || {
