@@ -12,6 +12,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
+trap stop_steps EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 what=${1:-airgate}
 case $what in airgate | bench) ;; *) die "dist.sh builds airgate, or measures (bench), not '$what'" ;; esac
 
@@ -42,18 +45,18 @@ folder=$target/bolt/$what
 mkdir -p "$folder" "$target/dist"
 
 # BOLT moves code, and needs to know what refers to it. In a folder of its own, since all is compiled with other flags.
-compile() { CARGO_ENCODED_RUSTFLAGS=-Clink-arg=-Wl,--emit-relocs cargo "$@" --locked --profile dist --target-dir "$target/bolt"; }
+compile() { step env CARGO_ENCODED_RUSTFLAGS=-Clink-arg=-Wl,--emit-relocs cargo "$@" --locked --profile dist --target-dir "$target/bolt"; }
 
 # Each process writes down what it has counted when it ends.
 counting() { # PROGRAM: a copy of it that counts
   rm -f "$folder/$1".*.fdata
-  "$bolt" "$folder/$1" -instrument -instrumentation-file="$folder/$1" -instrumentation-file-append-pid \
+  step "$bolt" "$folder/$1" -instrument -instrumentation-file="$folder/$1" -instrumentation-file-append-pid \
     -o "$folder/$1.counting" >"$folder/$1.log" 2>&1 || { show_tail "$folder/$1.log"; die "BOLT cannot count"; }
 }
 laid_out() { # PROGRAM: a copy of it, laid out by what was counted
-  "$merge" "$folder/$1".*.fdata -o "$folder/$1.profile" 2>"$folder/$1.log" ||
+  step "$merge" "$folder/$1".*.fdata -o "$folder/$1.profile" 2>"$folder/$1.log" ||
     { show_tail "$folder/$1.log"; die "$1 has counted nothing"; }
-  "$bolt" "$folder/$1" -data="$folder/$1.profile" -reorder-blocks=ext-tsp -reorder-functions=cdsort \
+  step "$bolt" "$folder/$1" -data="$folder/$1.profile" -reorder-blocks=ext-tsp -reorder-functions=cdsort \
     -split-functions -split-all-cold -split-eh -icf=safe -o "$folder/$1.laid-out" >"$folder/$1.log" 2>&1 ||
     { show_tail "$folder/$1.log"; die "BOLT cannot lay out $1"; }
 }
@@ -64,21 +67,22 @@ case $what in
     cp "$target/bolt/dist/airgate" "$folder/airgate"
     counting airgate
     # What asks may be slow.
-    AIRGATE=$folder/airgate.counting cargo test --locked --quiet --bench throughput -- train
+    step env "AIRGATE=$folder/airgate.counting" cargo test --locked --quiet --bench throughput -- train
     laid_out airgate
     # In its place at once, since the one before may run; and a file of its own, for cargo has another link to that.
     mv "$folder/airgate.laid-out" "$target/dist/airgate"
     say "built ${target#"$ROOT/"}/dist/airgate"
     ;;
   bench)
-    bench=$(compile bench --no-run --bench throughput --message-format=json | sed -n 's/.*"executable":"\([^"]*throughput[^"]*\)".*/\1/p')
+    compile bench --no-run --bench throughput --message-format=json >"$folder/messages"
+    bench=$(sed -n 's/.*"executable":"\([^"]*throughput[^"]*\)".*/\1/p' "$folder/messages")
     cp "$target/bolt/dist/airgate" "$folder/airgate"
     cp "$bench" "$folder/throughput"
     counting airgate
     counting throughput
-    AIRGATE=$folder/airgate.counting "$folder/throughput.counting" train
+    step env "AIRGATE=$folder/airgate.counting" "$folder/throughput.counting" train
     laid_out airgate
     laid_out throughput
-    AIRGATE=$folder/airgate.laid-out "$folder/throughput.laid-out" --bench
+    step env "AIRGATE=$folder/airgate.laid-out" "$folder/throughput.laid-out" --bench
     ;;
 esac

@@ -1,8 +1,9 @@
 //! How the program is built: which revision it bears, and `make dist`.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -48,14 +49,14 @@ fn the_revision_says_what_is_not_committed() {
     assert_eq!(revision("given"), "given");
 }
 
-/// `scripts/dist.sh` with a cargo and a BOLT that only make the files that are asked of them.
-fn dist(tools: &Path, environment: &[(&str, &Path)]) -> Output {
+/// A cargo that only makes the file that is asked of it.
+const CARGO: &str = "if [ -n \"${AIRGATE-}\" ]; then echo \"$AIRGATE\" >\"${0%/*}/asked\"; exit; fi\n\
+                     mkdir -p \"${@: -1}/dist\" && : >\"${@: -1}/dist/airgate\"";
+
+/// `scripts/dist.sh` with this cargo and a BOLT that does nothing.
+fn dist(tools: &Path, cargo: &str, environment: &[(&str, &Path)]) -> Command {
     for (name, script) in [
-        (
-            "cargo",
-            "if [ -n \"${AIRGATE-}\" ]; then echo \"$AIRGATE\" >\"${0%/*}/asked\"; exit; fi\n\
-             mkdir -p \"${@: -1}/dist\" && : >\"${@: -1}/dist/airgate\"",
-        ),
+        ("cargo", cargo),
         ("llvm-bolt", "while [ \"$1\" != -o ]; do shift; done; : >\"$2\""),
         ("merge-fdata", ":"),
     ] {
@@ -65,12 +66,30 @@ fn dist(tools: &Path, environment: &[(&str, &Path)]) -> Output {
     }
     let path = std::env::var_os("PATH").unwrap();
     let all = [tools.to_owned()].into_iter().chain(std::env::split_paths(&path));
-    Command::new(Path::new(ROOT).join("scripts/dist.sh"))
+    let mut command = Command::new(Path::new(ROOT).join("scripts/dist.sh"));
+    command
         .env("PATH", std::env::join_paths(all).unwrap())
         .env_remove("AIRGATE")
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap()
+        .envs(environment.iter().copied());
+    command
+}
+
+#[test]
+fn a_build_that_is_ended_leaves_nothing_that_runs() {
+    let tools = tempfile::tempdir().unwrap();
+    let (target, bolt) = (tools.path().join("target"), tools.path().join("llvm-bolt"));
+    // Who made the pipe is at its end when nobody writes to it any more.
+    let cargo = "echo begun; sleep 600 & wait";
+    let environment = [("LLVM_BOLT", &*bolt), ("CARGO_TARGET_DIR", &*target)];
+    let mut ended = dist(tools.path(), cargo, &environment).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(ended.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    let killed = Command::new("kill").arg(ended.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(ended.wait().unwrap().code(), Some(143));
+    assert_eq!(out.read_line(&mut line).unwrap(), 0, "{line}");
 }
 
 #[test]
@@ -78,7 +97,8 @@ fn a_bolt_that_is_named_and_not_there_is_an_error() {
     let tools = tempfile::tempdir().unwrap();
     let target = tools.path().join("target");
     let nowhere = Path::new("/nowhere/llvm-bolt");
-    let output = dist(tools.path(), &[("LLVM_BOLT", nowhere), ("CARGO_TARGET_DIR", &target)]);
+    let output =
+        dist(tools.path(), CARGO, &[("LLVM_BOLT", nowhere), ("CARGO_TARGET_DIR", &target)]).output().unwrap();
     let told = (output.status.code(), text(output.stderr));
     assert_eq!(told, (Some(1), "error: LLVM_BOLT=/nowhere/llvm-bolt is no command\n".to_owned()));
 }
@@ -91,7 +111,8 @@ fn a_target_folder_may_be_relative() {
     let up: PathBuf = root.components().skip(1).map(|_| "..").collect();
     let relative = up.join(folder.strip_prefix("/").unwrap()).join("target");
     let bolt = folder.join("llvm-bolt");
-    let output = dist(&folder, &[("LLVM_BOLT", &bolt), ("CARGO_TARGET_DIR", &relative)]);
+    let output =
+        dist(&folder, CARGO, &[("LLVM_BOLT", &bolt), ("CARGO_TARGET_DIR", &relative)]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(folder.join("target/dist/airgate").exists(), "{output:?}");
     let asked = std::fs::read_to_string(folder.join("asked")).unwrap();

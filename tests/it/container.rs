@@ -3,10 +3,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-
-use tempfile::TempDir;
 
 use crate::support::airgate::Setup;
 use crate::support::token::{self, SECRET};
@@ -16,22 +14,32 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The staged root.
+/// The staged root, made once for all tests. It goes with the process, however that ends: then its end of a pipe is closed,
+/// and a shell at the other end goes on.
 fn staged() -> &'static Path {
-    static ROOT: OnceLock<TempDir> = OnceLock::new();
-    let folder = ROOT.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    static ROOT: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    let (root, _) = ROOT.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let goes = "trap '' INT TERM HUP; read -r _; rm -rf \"$0\"";
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", goes])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let shell = shell.spawn().unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+        let root = folder.join("root");
         let staged = Command::new(here("deploy/stage.sh"))
             .arg(env!("CARGO_BIN_EXE_airgate"))
-            .arg(folder.path().join("root"))
+            .arg(&root)
             .output()
             .unwrap();
         assert!(staged.status.success(), "{}", String::from_utf8_lossy(&staged.stderr));
-        folder
+        (root, shell)
     });
-    // Made once for all tests, and left to whoever clears the folder for temporary files.
-    Box::leak(folder.path().join("root").into_boxed_path())
+    root
 }
 
 /// This airgate in the staged root, with its folder as `/etc/airgate`. `None` where that cannot be done.
@@ -77,7 +85,8 @@ fn status(gate: &Airgate, field: &str) -> String {
 }
 
 /// Stage `build` of the Containerfile, in a folder that has what it copies and nothing else: its own commands run there,
-/// with cargo only looking at the manifest, and every file that the program includes is there in the end.
+/// with a cargo that goes as far as the compiler, for which it must find all that the manifest names, and every file that
+/// the program includes is there in the end.
 #[test]
 fn the_build_stage_has_all_it_needs() {
     let text = std::fs::read_to_string(here("deploy/Containerfile")).unwrap();
@@ -87,8 +96,10 @@ fn the_build_stage_has_all_it_needs() {
     let after = text.lines().skip_while(|line| !line.ends_with(" AS build")).skip(1);
     let stage: Vec<&str> = after.take_while(|line| !line.starts_with("FROM ")).collect();
     let folder = tempfile::tempdir().unwrap();
-    let look =
-        format!("'{}' metadata --locked --offline --no-deps --format-version 1 >looked", env!("CARGO"));
+    let look = format!(
+        "{{ RUSTC=false RUSTC_WRAPPER= '{}' build --locked --offline --profile dist --bin airgate >looked 2>&1 || grep 'false -vV' looked; }}",
+        env!("CARGO")
+    );
     let mut looks = 0;
     for line in stage {
         match line.split_once(' ').unwrap_or((line, "")) {
@@ -98,8 +109,8 @@ fn the_build_stage_has_all_it_needs() {
                 let steps = steps.map(|step| if step.contains("cargo build") { &*look } else { step });
                 let steps = steps.collect::<Vec<_>>().join(" && ");
                 let ran = Command::new("sh").args(["-c", &steps]).current_dir(&folder).output().unwrap();
-                assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
-                assert!(folder.path().join("looked").metadata().unwrap().len() > 0, "{line}");
+                let looked = std::fs::read_to_string(folder.path().join("looked")).unwrap();
+                assert!(ran.status.success(), "{line}: {looked}{}", String::from_utf8_lossy(&ran.stderr));
                 std::fs::remove_file(folder.path().join("looked")).unwrap();
                 looks += 1;
             }
