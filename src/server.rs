@@ -135,6 +135,7 @@ pub fn run(loaded: Loaded, source: Source, registry: Registry) -> Result<(), Sta
     let admin = bind::all("[admin] listen", place, &mut inherited, &mut files_of_sockets)?;
     let sockets: Result<_, _> = serving.iter().chain(&admin).map(Bound::again).collect();
     let handover = Handover::new(std::env::args_os(), sockets?);
+    kept.ours.are(bind::reached(serving.iter().chain(&admin)));
     let manager = ServiceManager::new(std::env::var_os("NOTIFY_SOCKET").as_deref());
     let logs = Telemetry::init(&log_settings(&settings.log), QUIET).map_err(|failure| {
         log_error(&settings.log, &failure).map_or_else(|| StartError::Log(failure), StartError::Config)

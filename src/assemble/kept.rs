@@ -26,7 +26,7 @@ use crate::ports::database::{DatabaseUrl, Pools};
 use crate::ports::http::{Client, root_cause};
 use crate::ports::keycloak::{self, HttpKeycloak, InvalidKeycloak};
 use crate::ports::redis::{self, Redis};
-use crate::ports::upstream::{self, Major, Upstreams};
+use crate::ports::upstream::{self, Major, Ours, Upstreams};
 use crate::proxy::Snapshot;
 use crate::registry::Registry;
 
@@ -55,6 +55,8 @@ pub struct Kept {
     made: Mutex<Weak<Upstreams>>,
     /// Told when the upstream says that it is another Airflow than the one in force.
     news: Arc<Notify>,
+    /// Where this process listens.
+    pub ours: Arc<Ours>,
     redis: Mutex<Option<Arc<Redis>>>,
     /// The last one that was made, to be watched once it is in force.
     pub(super) kerberos: Mutex<Weak<KerberosAuth>>,
@@ -120,6 +122,7 @@ impl Kept {
             upstreams: Mutex::default(),
             made: Mutex::default(),
             news: Arc::default(),
+            ours: Arc::default(),
             redis: Mutex::default(),
             kerberos: Mutex::default(),
             registry,
@@ -299,7 +302,7 @@ impl Kept {
         if let Some(same) = known.find(|known| *known.settings() == settings) {
             return same;
         }
-        let new = Upstreams::new(settings, self.news.clone());
+        let new = Upstreams::new(settings, self.news.clone(), self.ours.clone());
         *made = Arc::downgrade(&new);
         new
     }

@@ -13,7 +13,7 @@ use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -135,6 +135,28 @@ pub fn roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>)
     if all.is_empty() { Err(InvalidCa::Empty) } else { Ok((roots, all)) }
 }
 
+/// Where this process listens itself. An upstream there would have each request go round in a circle, until there is
+/// no connection left, and is left out. Nowhere, until it is said.
+#[derive(Default)]
+pub struct Ours(OnceLock<Box<Reaches>>);
+
+/// Which of our listeners is reached at an address, if one is.
+type Reaches = dyn Fn(std::net::SocketAddr) -> Option<std::net::SocketAddr> + Send + Sync;
+
+impl Ours {
+    /// Says it, once a process.
+    pub fn are(
+        &self,
+        reaches: impl Fn(std::net::SocketAddr) -> Option<std::net::SocketAddr> + Send + Sync + 'static,
+    ) {
+        let _ = self.0.set(Box::new(reaches));
+    }
+
+    fn at(&self, to: std::net::SocketAddr) -> Option<std::net::SocketAddr> {
+        self.0.get().and_then(|reaches| reaches(to))
+    }
+}
+
 /// How often names are looked up.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// How often each address is asked for its health.
@@ -155,12 +177,12 @@ pub struct Upstreams {
 
 impl Upstreams {
     /// Knows no address before [`Upstreams::maintain`] or [`Upstreams::resolve`] has run. `news` is told when the
-    /// upstream says that it is another Airflow than the one in force.
-    pub fn new(settings: Settings, news: Arc<Notify>) -> Arc<Self> {
+    /// upstream says that it is another Airflow than the one in force. It is at none of `ours`.
+    pub fn new(settings: Settings, news: Arc<Notify>, ours: Arc<Ours>) -> Arc<Self> {
         let (releases, troubles) = (Arc::<Releases>::default(), Arc::<Troubles>::default());
         let client =
             Arc::new(Client { connector: Connector::new(None), read_timeout: settings.read_timeout });
-        let discovery = Discovery { settings: settings.clone(), troubles: troubles.clone() };
+        let discovery = Discovery { settings: settings.clone(), troubles: troubles.clone(), ours };
         let mut backends = Backends::new(Box::new(discovery));
         backends.set_health_check(Box::new(Check {
             client: client.clone(),

@@ -2,7 +2,7 @@
 //! port 0 is known by its number. What the process before has left is taken over.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::upgrade::{Inherited, Named};
+use crate::config::resolve::checks::listeners;
 use crate::config::settings::Listen;
 
 /// How many connections may wait to be accepted. The system's own limit is usually 4096.
@@ -39,6 +40,34 @@ impl Bound {
     pub fn is_unix(&self) -> bool {
         matches!(self.at, Listen::Unix(_))
     }
+}
+
+/// Which of these listeners is reached at an address, if one is.
+pub fn reached<'a>(
+    bound: impl Iterator<Item = &'a Bound>,
+) -> impl Fn(SocketAddr) -> Option<SocketAddr> + Send + Sync + 'static {
+    let listeners: Vec<SocketAddr> = bound
+        .filter_map(|bound| match bound.at {
+            Listen::Tcp(at) => Some(at),
+            Listen::Unix(_) => None,
+        })
+        .collect();
+    move |to| {
+        let ip = listeners::reached(to.ip());
+        let is_it = |at: &&SocketAddr| at.port() == to.port() && listeners::covers(**at, ip, is_here);
+        listeners.iter().find(is_it).copied()
+    }
+}
+
+/// Whether an address is this machine's. Tried by taking it; where the system lets an address be taken that is another's,
+/// only those of the loopback interface are known.
+fn is_here(address: IpAddr) -> bool {
+    let others_too = |family: &str| {
+        let setting = std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"));
+        setting.is_ok_and(|setting| setting.trim() != "0")
+    };
+    address.is_loopback()
+        || UdpSocket::bind((address, 0)).is_ok() && !others_too("ipv4") && !others_too("ipv6")
 }
 
 /// The file of a Unix socket. When it is dropped it is taken away, unless it is another by then, or somebody answers

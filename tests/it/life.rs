@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -124,6 +125,32 @@ fn a_reload_does_not_make_it_its_own_upstream() {
     assert!(refused.contains(&format!("{socket} is airgate itself")), "{refused}");
     assert!(refused.contains("A changed listen takes effect with an upgrade"), "{refused}");
     assert_eq!(airgate.send(good()).status, 200);
+}
+
+/// By whatever names it leads there: they are known once they are looked up.
+#[test]
+fn an_upstream_that_turns_out_to_be_airgate_itself_gets_nothing() {
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let upstream = Upstream::start();
+        let setup = Airgate::with(config(&upstream, ""));
+        let airgate = setup.arg("--set").arg(&format!("server.listen={listen}")).start();
+        assert_eq!(airgate.send(good()).status, 200);
+        let own = format!("127.1:{}", airgate.address().port());
+        let text = config(&upstream, "").replace(&upstream.url(), &format!("http://{own}"));
+        std::fs::write(airgate.config(), text).unwrap();
+        airgate.signal("HUP");
+        let told: Value =
+            serde_json::from_str(&airgate.logs("is airgate itself, and gets no requests")).unwrap();
+        assert_eq!((&told["level"], &told["host"]), (&json!("ERROR"), &json!(own)), "{told}");
+        airgate.logs("configuration reloaded");
+        assert_eq!(airgate.send(good()).status, 502);
+        assert!(!airgate.is_ready());
+        let ready = airgate.admin("/readyz").text();
+        assert!(
+            ready.contains(&format!("is airgate itself, which listens at {}", airgate.address())),
+            "{ready}"
+        );
+    }
 }
 
 #[test]
@@ -743,6 +770,7 @@ fn access_and_audit_log_are_opened_anew_so_that_they_can_be_rotated() {
         let ask = get("/api/v2/config").basic("admin", "wrong-pass-word").with("X-Request-ID", id);
         assert_eq!(airgate.send(ask).status, 401);
     };
+    let is_open = |name: &str| airgate.open_files().contains(&file(name));
     wrong("one");
     airgate.until("the first lines are written", |_| {
         lines("access.log").len() == 1 && lines("audit.log").len() == 1
@@ -752,6 +780,10 @@ fn access_and_audit_log_are_opened_anew_so_that_they_can_be_rotated() {
     }
     airgate.signal("HUP");
     airgate.logs("configuration reloaded");
+    // Without another line.
+    airgate.until("both are closed", |_| !is_open("access.log.1") && !is_open("audit.log.1"));
+    let others = |name: &str| std::fs::metadata(file(name)).unwrap().permissions().mode() & 0o027;
+    assert_eq!(others("audit.log"), 0, "nobody's but its owner's, and its group's to read");
     wrong("two");
     airgate.until("the second lines are written", |_| {
         lines("access.log").len() == 1 && lines("audit.log").len() == 1
@@ -772,6 +804,7 @@ fn access_and_audit_log_are_opened_anew_so_that_they_can_be_rotated() {
     std::fs::write(airgate.config(), config(&upstream, "")).unwrap();
     airgate.signal("HUP");
     airgate.nth_log("configuration reloaded", 2);
+    airgate.until("both are closed", |_| !is_open("access.log") && !is_open("audit.log"));
     wrong("three");
     airgate.logs("\"id\":\"three\"");
     std::fs::write(airgate.config(), config(&upstream, "[log]\naudit_file = \"stdout\"\n")).unwrap();
@@ -782,6 +815,37 @@ fn access_and_audit_log_are_opened_anew_so_that_they_can_be_rotated() {
         a.everything().matches("\"id\":\"four\"").count() == 2
     });
     assert!(!airgate.log().contains("\"id\":\"four\""), "{}", airgate.log());
+}
+
+/// Two that write to one file by themselves would tear each other's lines.
+#[test]
+fn two_logs_in_one_file_have_one_writer_whatever_its_names_are() {
+    let upstream = Upstream::start();
+    for (file, audit_file) in [("both.log", "link"), ("link", "both.log"), ("both.log", "both.log")] {
+        let setup = Airgate::with(config(
+            &upstream,
+            &format!("[log]\nfile = \"{file}\"\naudit_file = \"{audit_file}\"\n"),
+        ));
+        std::os::unix::fs::symlink("both.log", setup.home().join("link")).unwrap();
+        let airgate = setup.start();
+        let path = airgate.home().join("both.log");
+        let names = || airgate.open_files().iter().filter(|open| **open == path).count();
+        airgate.until("it is open once", |_| names() == 1);
+        assert_eq!(airgate.send(get("/api/v2/config").bearer("x")).status, 403);
+        airgate
+            .until("both lines are in it", |_| std::fs::read_to_string(&path).unwrap().lines().count() == 2);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o027, 0);
+    }
+}
+
+/// Among the lines of the log itself, and not in a file of that name.
+#[test]
+fn standard_error_is_a_place_for_each_log() {
+    let upstream = Upstream::start();
+    let airgate = start(&upstream, "[log]\nfile = \"stderr\"\naudit_file = \"/dev/stderr\"\n");
+    assert_eq!(airgate.send(get("/api/v2/config").bearer("x").with("X-Request-ID", "one")).status, 403);
+    airgate.until("both lines are there", |a| a.log().matches("\"id\":\"one\"").count() == 2);
+    assert!(!airgate.home().join("stderr").exists());
 }
 
 #[test]

@@ -18,8 +18,8 @@ use pingora::{Error, ErrorType, OkOrErr, OrErr};
 
 use super::client::Client;
 use super::releases::{self, Major, Releases};
-use super::troubles::Troubles;
-use super::{Settings, Url};
+use super::troubles::{Astray, Troubles};
+use super::{Ours, Settings, Url};
 use crate::ports::SendError;
 
 /// Longest time for an address to say that it is healthy.
@@ -39,13 +39,15 @@ pub(super) struct Template {
 pub(super) struct Discovery {
     pub(super) settings: Settings,
     pub(super) troubles: Arc<Troubles>,
+    /// Where no request may go.
+    pub(super) ours: Arc<Ours>,
 }
 
 #[async_trait]
 impl ServiceDiscovery for Discovery {
     async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
         let mut found = BTreeSet::new();
-        let mut unresolved = BTreeMap::new();
+        let mut astray = BTreeMap::new();
         for url in &self.settings.urls {
             let (host, port) = match url {
                 Url::Tcp { host, port, .. } => (host.clone(), *port),
@@ -56,15 +58,26 @@ impl ServiceDiscovery for Discovery {
             };
             let resolved = tokio::task::spawn_blocking(move || (host.as_str(), port).to_socket_addrs());
             match resolved.await.or_err(ErrorType::InternalError, "the resolver panicked")? {
-                Ok(addresses) => found.extend(addresses.map(|a| self.backend(url, a))),
+                Ok(addresses) => {
+                    for to in addresses {
+                        match self.ours.at(to) {
+                            Some(at) => {
+                                astray.insert(authority(url), Astray::Itself { to, at });
+                            }
+                            None => {
+                                found.insert(self.backend(url, to));
+                            }
+                        }
+                    }
+                }
                 Err(error) => {
-                    unresolved.insert(authority(url), format!("cannot be resolved: {error}").into());
+                    astray.insert(authority(url), Astray::Unresolved(error.to_string()));
                 }
             }
         }
         // What was known before keeps serving.
-        let is_lost = found.is_empty() && !unresolved.is_empty();
-        self.troubles.looked_up(unresolved);
+        let is_lost = found.is_empty() && !astray.is_empty();
+        self.troubles.looked_up(astray);
         if is_lost {
             return Err(Error::explain(ErrorType::ConnectError, "no upstream can be resolved"));
         }

@@ -2,6 +2,7 @@
 //! words, for whoever runs it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pingora::protocols::l4::socket::SocketAddr;
@@ -16,7 +17,17 @@ pub(super) struct Troubles {
 struct Known {
     addresses: HashMap<SocketAddr, Arc<str>>,
     doubts: HashMap<SocketAddr, Arc<str>>,
-    names: BTreeMap<String, Arc<str>>,
+    names: BTreeMap<String, Astray>,
+}
+
+/// Why a name leads to no upstream.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(super) enum Astray {
+    #[error("cannot be resolved: {0}")]
+    Unresolved(String),
+    /// Requests would go round in a circle, until there is no connection left.
+    #[error("{to} is airgate itself, which listens at {at}: give the address of Airflow")]
+    Itself { to: net::SocketAddr, at: net::SocketAddr },
 }
 
 impl Troubles {
@@ -25,9 +36,9 @@ impl Troubles {
         self.known().addresses.get(address).cloned()
     }
 
-    /// Names that could not be resolved when they were looked up last, each with the cause.
+    /// Names that led to no upstream when they were looked up last, each with the cause.
     pub(super) fn names(&self) -> Vec<(String, Arc<str>)> {
-        self.known().names.clone().into_iter().collect()
+        self.known().names.iter().map(|(name, astray)| (name.clone(), astray.to_string().into())).collect()
     }
 
     /// An address does not answer: what was doubted of it does not count any more.
@@ -71,13 +82,22 @@ impl Troubles {
         known.doubts.retain(|address, _| is_known(address));
     }
 
-    /// All names have been looked up, and these were not found. Each change is logged once.
-    pub(super) fn looked_up(&self, unresolved: BTreeMap<String, Arc<str>>) {
-        let before = std::mem::replace(&mut self.known().names, unresolved.clone());
-        for (host, cause) in unresolved.iter().filter(|(host, _)| !before.contains_key(*host)) {
-            tracing::warn!(host, %cause, "cannot resolve an upstream");
+    /// All names have been looked up, and these lead nowhere. Each change is logged once.
+    pub(super) fn looked_up(&self, astray: BTreeMap<String, Astray>) {
+        let before = std::mem::replace(&mut self.known().names, astray.clone());
+        for (host, cause) in &astray {
+            match (cause, before.get(host)) {
+                (Astray::Unresolved(_), Some(Astray::Unresolved(_)))
+                | (Astray::Itself { .. }, Some(Astray::Itself { .. })) => {}
+                (Astray::Unresolved(_), Some(Astray::Itself { .. }) | None) => {
+                    tracing::warn!(host, %cause, "cannot resolve an upstream");
+                }
+                (Astray::Itself { .. }, Some(Astray::Unresolved(_)) | None) => {
+                    tracing::error!(host, %cause, "an upstream is airgate itself, and gets no requests");
+                }
+            }
         }
-        for host in before.keys().filter(|host| !unresolved.contains_key(*host)) {
+        for host in before.keys().filter(|host| !astray.contains_key(*host)) {
             tracing::info!(host, "an upstream is resolved again");
         }
     }

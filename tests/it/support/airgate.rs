@@ -321,6 +321,12 @@ impl Airgate {
         self.child.id()
     }
 
+    /// What it has open.
+    pub fn open_files(&self) -> Vec<PathBuf> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).collect()
+    }
+
     /// How much memory it has in use, in bytes, what it has read of its own file included.
     pub fn memory(&self) -> usize {
         self.status("VmRSS:")

@@ -1,6 +1,6 @@
 //! Where airgate listens: each place once, and none of them as its own upstream.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::layer::Findings;
 use crate::config::location::{Located, Location};
@@ -59,30 +59,36 @@ fn leads_to(url: &UpstreamUrl, listen: &Listen) -> bool {
     match (url, listen) {
         (UpstreamUrl::Unix(to), Listen::Unix(at)) => to == at,
         (UpstreamUrl::Tcp { host, port, .. }, Listen::Tcp(at)) => {
-            *port == at.port() && address(host).is_some_and(|to| covers(*at, to))
+            *port == at.port() && address(host).is_some_and(|to| covers(*at, to, |to| to.is_loopback()))
         }
         (UpstreamUrl::Unix(_), Listen::Tcp(_)) | (UpstreamUrl::Tcp { .. }, Listen::Unix(_)) => false,
     }
 }
 
-/// Where a connection to this host goes. To the unspecified address, it goes to this machine.
+/// Where a connection to this host goes, of names `localhost` alone.
 fn address(host: &str) -> Option<IpAddr> {
     if host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost") {
         return Some(Ipv4Addr::LOCALHOST.into());
     }
-    match host.parse::<IpAddr>().ok()?.to_canonical() {
-        IpAddr::V4(address) if address.is_unspecified() => Some(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(address) if address.is_unspecified() => Some(std::net::Ipv6Addr::LOCALHOST.into()),
-        address => Some(address),
+    host.parse().ok().map(reached)
+}
+
+/// Where a connection to this address goes.
+pub fn reached(to: IpAddr) -> IpAddr {
+    match to.to_canonical() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
     }
 }
 
-fn covers(at: SocketAddr, to: IpAddr) -> bool {
+/// Whether who listens at the one is reached at the other, `0.0.0.0` and `[::]` being all that `is_here`.
+pub fn covers(at: SocketAddr, to: IpAddr, is_here: impl Fn(IpAddr) -> bool) -> bool {
     match (at.ip().to_canonical(), to) {
         (at, to) if at == to => true,
-        (IpAddr::V4(at), IpAddr::V4(to)) => at.is_unspecified() && to.is_loopback(),
+        (IpAddr::V4(at), IpAddr::V4(to)) => at.is_unspecified() && is_here(to.into()),
         // At both families, as Linux does unless it is told otherwise.
-        (IpAddr::V6(at), to) => at.is_unspecified() && to.is_loopback(),
+        (IpAddr::V6(at), to) => at.is_unspecified() && is_here(to),
         (IpAddr::V4(_), IpAddr::V6(_)) => false,
     }
 }
