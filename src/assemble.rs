@@ -70,6 +70,7 @@ pub fn log_settings(log: &settings::Log) -> telemetry::Settings {
 fn output(file: &Located<settings::LogFile>) -> telemetry::Output {
     match &file.value {
         settings::LogFile::Stdout => telemetry::Output::Stdout,
+        settings::LogFile::Stderr => telemetry::Output::Stderr,
         settings::LogFile::Path(path) => telemetry::Output::File(path.clone()),
     }
 }

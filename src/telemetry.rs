@@ -22,11 +22,11 @@ pub mod writer;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -43,7 +43,7 @@ use noise::NoiseFilter;
 pub use noise::Quiet;
 use places::open;
 pub use places::{Log, Output, try_files};
-use writer::LogWriter;
+use writer::{LogWriter, Sink};
 
 /// `[log]`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,29 +82,21 @@ pub enum Failure {
 pub struct Telemetry {
     access: Arc<AccessLog>,
     log: Arc<LogWriter>,
-    audit: Audit,
+    audit: Arc<LogWriter>,
     level: reload::Handle<Targets, Registry>,
-}
-
-/// The audit log's end of the line. Two that write to one pipe would tear each other's lines, so that it is one of
-/// another log where both go to the same place.
-struct Audit {
-    /// In use where no other log goes there.
-    own: Arc<LogWriter>,
-    /// The one in use.
-    now: Arc<ArcSwap<LogWriter>>,
 }
 
 /// What a reload is going to change, ready to be applied without a chance of failure.
 pub struct Change {
     level: Level,
-    access: File,
-    audit: AuditTo,
+    access: Place,
+    audit: Place,
 }
 
-/// Where the audit log goes.
-enum AuditTo {
-    /// To the application log.
+/// Where lines go. Two that write to one pipe would tear each other's lines, so that of two logs that go to the same
+/// place one hands its lines to the other.
+enum Place {
+    /// To where the application log goes.
     Log,
     /// To where the access log goes.
     Access,
@@ -130,10 +122,9 @@ impl Telemetry {
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let log = Arc::new(LogWriter::start("log", Box::new(stderr), Duration::ZERO, |_| {})?);
         let report = |error: &io::Error| tracing::error!(%error, "the audit log cannot be written");
-        let own = Arc::new(LogWriter::start("audit-log", Box::new(io::sink()), Duration::ZERO, report)?);
-        let audit = Audit { own, now: Arc::new(ArcSwap::new(Arc::clone(&log))) };
+        let audit = Arc::new(LogWriter::start("audit-log", log.sink(), Duration::ZERO, report)?);
         let access = Arc::new(AccessLog::start(Box::new(io::sink()), ACCESS_DELAY)?);
-        let lines = Lines { log: Arc::clone(&log), audit: Arc::clone(&audit.now) };
+        let lines = Lines { log: Arc::clone(&log), audit: Arc::clone(&audit) };
         let (subscriber, level) = subscriber(lines, settings.level.clone(), quiet);
         subscriber.try_init().map_err(|_| Failure::Twice)?;
         let logs = Self { access, log, audit, level };
@@ -148,7 +139,7 @@ impl Telemetry {
 
     /// Lines of the application and audit logs that were dropped since the start.
     pub fn dropped(&self) -> u64 {
-        self.log.dropped() + self.audit.own.dropped()
+        self.log.dropped() + self.audit.dropped()
     }
 
     /// Opens what a reload needs, and changes nothing yet.
@@ -159,43 +150,65 @@ impl Telemetry {
         Change::new(settings)
     }
 
-    /// Puts a change in force. Lines written from now on go to the new files.
+    /// Puts a change in force: lines that are not written yet go to the new places, and the old files are closed.
     pub fn apply(&self, change: Change) {
-        self.access.redirect(Box::new(change.access));
-        let audit = match change.audit {
-            AuditTo::Log => &self.log,
-            AuditTo::Access => self.access.writer(),
-            AuditTo::Own(file) => {
-                self.audit.own.redirect(Box::new(file));
-                &self.audit.own
-            }
-        };
-        self.audit.now.store(Arc::clone(audit));
+        self.access.redirect(self.sink(change.access));
+        self.audit.redirect(self.sink(change.audit));
         // Fails only when the subscriber is gone, and then there is no log to say so.
         if self.level.reload(change.level.0).is_ok() {
             noise::adopt_log_level(LevelFilter::current());
+        }
+    }
+
+    fn sink(&self, place: Place) -> Sink {
+        match place {
+            Place::Log => self.log.sink(),
+            Place::Access => self.access.writer().sink(),
+            Place::Own(file) => Box::new(file),
         }
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
+        // What hands its lines on goes first.
+        self.audit.flush(FLUSH_LIMIT);
         self.access.flush(FLUSH_LIMIT);
-        self.audit.own.flush(FLUSH_LIMIT);
         self.log.flush(FLUSH_LIMIT);
     }
 }
 
 impl Change {
     fn new(settings: &Settings) -> Result<Self, Failure> {
-        let access = open(Log::Access, &settings.access)?;
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?.into();
+        // First: a file that both go to is made as the audit log's.
         let audit = match &settings.audit {
-            None => AuditTo::Log,
-            Some(output) if *output == settings.access => AuditTo::Access,
-            Some(output) => AuditTo::Own(open(Log::Audit, output)?),
+            None => Place::Log,
+            Some(output) => place(Log::Audit, output)?,
+        };
+        let access = place(Log::Access, &settings.access)?;
+        let audit = match (audit, &access) {
+            (Place::Own(file), _) if is_same(&file, &stderr)? => Place::Log,
+            (Place::Own(file), Place::Own(other)) if is_same(&file, other)? => Place::Access,
+            (audit, _) => audit,
         };
         Ok(Self { level: settings.level.clone(), access, audit })
     }
+}
+
+fn place(log: Log, output: &Output) -> Result<Place, Failure> {
+    Ok(match output {
+        Output::Stderr => Place::Log,
+        // Not `io::stdout()` itself: it would buffer once more, and keep what it could not write.
+        Output::Stdout => Place::Own(io::stdout().as_fd().try_clone_to_owned()?.into()),
+        Output::File(path) => Place::Own(open(log, path)?),
+    })
+}
+
+/// Whether they are one file, by whatever names.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let [one, other] = [one.metadata()?, other.metadata()?].map(|of| (of.dev(), of.ino()));
+    Ok(one == other)
 }
 
 fn subscriber(
@@ -228,7 +241,7 @@ impl FormatTime for Timestamp {
 /// Hands whole lines to the writer of their log.
 struct Lines {
     log: Arc<LogWriter>,
-    audit: Arc<ArcSwap<LogWriter>>,
+    audit: Arc<LogWriter>,
 }
 
 impl MakeWriter<'_> for Lines {
@@ -239,7 +252,7 @@ impl MakeWriter<'_> for Lines {
     }
 
     fn make_writer_for(&self, line: &Metadata<'_>) -> Line {
-        if line.target() == audit::TARGET { Line(self.audit.load_full()) } else { self.make_writer() }
+        if line.target() == audit::TARGET { Line(Arc::clone(&self.audit)) } else { self.make_writer() }
     }
 }
 
@@ -282,8 +295,7 @@ mod tests {
         let text = Text::default();
         let log = LogWriter::start("test", Box::new(text.clone()), Duration::ZERO, |_| {}).unwrap();
         let log = Arc::new(log);
-        let audit = Arc::new(ArcSwap::new(Arc::clone(&log)));
-        let lines = Lines { log: Arc::clone(&log), audit };
+        let lines = Lines { log: Arc::clone(&log), audit: Arc::clone(&log) };
         let (subscriber, handle) = subscriber(lines, Level::new(level, &[]), &[]);
         tracing::subscriber::with_default(subscriber, || act(&handle));
         assert!(log.flush(Duration::from_secs(60)));

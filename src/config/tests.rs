@@ -383,6 +383,19 @@ fn relative_paths_start_where_they_were_written() {
 }
 
 #[test]
+fn standard_output_and_error_are_no_files() {
+    for (text, place) in [
+        ("stdout", LogFile::Stdout),
+        ("/dev/stdout", LogFile::Stdout),
+        ("stderr", LogFile::Stderr),
+        ("/dev/stderr", LogFile::Stderr),
+    ] {
+        let s = Case::new().set(&format!("log.file={text}")).set(&format!("log.audit_file={text}")).settings();
+        assert_eq!((s.log.file.value, s.log.audit_file.unwrap().value), (place.clone(), place), "{text}");
+    }
+}
+
+#[test]
 fn foreign_issuers() {
     let key = "[api_auth]\njwt_secret = \"s\"\n";
     let case = Case::new().toml(&format!(

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,8 @@ pub enum Output {
     /// Standard output.
     #[default]
     Stdout,
+    /// Standard error, where the application log goes.
+    Stderr,
     /// A file. Opened for appending, made if it is not there, and opened anew on reload, so that it can be rotated.
     File(PathBuf),
 }
@@ -54,7 +55,7 @@ pub fn try_files(settings: &Settings) -> Vec<Failure> {
     let outputs = [(Log::Access, Some(&settings.access)), (Log::Audit, settings.audit.as_ref())];
     let tried = outputs.into_iter().filter_map(|(log, output)| match output {
         Some(Output::File(path)) => try_file(log, path).err(),
-        Some(Output::Stdout) | None => None,
+        Some(Output::Stdout | Output::Stderr) | None => None,
     });
     tried.collect()
 }
@@ -73,18 +74,10 @@ fn try_file(log: Log, path: &Path) -> Result<(), Failure> {
     could.map_err(|source| Failure::File { log, path: path.to_owned(), source })
 }
 
-/// Opens it, and makes the file where there is none.
-pub(super) fn open(log: Log, output: &Output) -> Result<File, Failure> {
-    match output {
-        // Not `io::stdout()` itself: it would buffer once more, and keep what it could not write.
-        Output::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-        Output::File(path) => OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(log.mode())
-            .open(path)
-            .map_err(|source| Failure::File { log, path: path.clone(), source }),
-    }
+/// Opens a log's file, and makes it where there is none.
+pub(super) fn open(log: Log, path: &Path) -> Result<File, Failure> {
+    let opened = OpenOptions::new().append(true).create(true).mode(log.mode()).open(path);
+    opened.map_err(|source| Failure::File { log, path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -93,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let failure = open(Log::Access, &Output::File("/nowhere/access.log".into())).unwrap_err();
+        let failure = open(Log::Access, Path::new("/nowhere/access.log")).unwrap_err();
         assert!(
             failure.to_string().starts_with("cannot open the access log /nowhere/access.log: "),
             "{failure}"

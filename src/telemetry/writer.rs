@@ -78,15 +78,19 @@ impl LogWriter {
 
     /// Takes one line, which ends in a newline. Never waits for the sink.
     pub fn append(&self, line: &[u8]) {
+        self.append_all(line, 1);
+    }
+
+    fn append_all(&self, text: &[u8], lines: u64) {
         let mut state = self.shared.lock();
-        if state.stop || state.pending.len() + state.writing + line.len() > Self::LIMIT {
+        if state.stop || state.pending.len() + state.writing + text.len() > Self::LIMIT {
             drop(state);
-            self.shared.drop_lines(1);
+            self.shared.drop_lines(lines);
             return;
         }
         let before = state.pending.len();
-        state.pending.extend_from_slice(line);
-        state.pending_lines += 1;
+        state.pending.extend_from_slice(text);
+        state.pending_lines += lines;
         let after = state.pending.len();
         drop(state);
         if before == 0 || (before < Self::FULL && after >= Self::FULL) {
@@ -99,9 +103,16 @@ impl LogWriter {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Writes to another sink from the next write on.
+    /// Writes to another sink from the next write on. The one before is closed as soon as nothing is being written to
+    /// it, whether there is a next line or not.
     pub fn redirect(&self, sink: Sink) {
         self.shared.lock().sink = Some(sink);
+        self.shared.work.notify_one();
+    }
+
+    /// A sink of another log that goes to the same place: what is written there, whole lines, is written here.
+    pub fn sink(self: &Arc<Self>) -> Sink {
+        Box::new(Onward(Arc::clone(self)))
     }
 
     /// Has everything written that was taken so far, and waits for it, but not longer than `limit`.
@@ -127,6 +138,20 @@ impl Drop for LogWriter {
         self.shared.lock().stop = true;
         self.shared.work.notify_one();
         self.flush(Duration::from_secs(1));
+    }
+}
+
+struct Onward(Arc<LogWriter>);
+
+impl Write for Onward {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let number = lines.iter().filter(|byte| **byte == b'\n').count();
+        self.0.append_all(lines, u64::try_from(number).unwrap_or(u64::MAX));
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -177,11 +202,11 @@ impl Shared {
     /// Memory that the buffers keep between writes; a burst's memory is given back.
     const KEEP: usize = 4 * LogWriter::FULL;
 
-    /// Waits for lines and takes them all. `None` when there are none and there will be none.
+    /// Waits for lines, or another sink, and takes them all. `None` when there are none and there will be none.
     fn take(&self, batch: &mut Vec<u8>, delay: Duration) -> Option<(u64, Option<Sink>)> {
         let mut state = self.lock();
         state.writing = 0;
-        while state.pending.is_empty() {
+        while state.pending.is_empty() && state.sink.is_none() {
             state.hurry = false;
             self.idle.notify_all();
             if state.stop {
@@ -190,7 +215,8 @@ impl Shared {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if !delay.is_zero() {
-            let more = |s: &mut State| s.pending.len() < LogWriter::FULL && !s.hurry && !s.stop;
+            let more =
+                |s: &mut State| s.pending.len() < LogWriter::FULL && s.sink.is_none() && !s.hurry && !s.stop;
             state =
                 self.work.wait_timeout_while(state, delay, more).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -383,5 +409,29 @@ mod tests {
         assert!(writer.flush(LONG));
         assert_eq!((old.recv().unwrap(), new.recv().unwrap()), (b"old\n".to_vec(), b"new\n".to_vec()));
         assert!(old.recv().is_err(), "the old sink is closed");
+    }
+
+    #[test]
+    fn a_sink_is_closed_without_another_line() {
+        let (send, old) = mpsc::channel();
+        let writer = LogWriter::start("test", Box::new(Sent(send)), LONG, |_| {}).unwrap();
+        let (send, new) = mpsc::channel();
+        writer.redirect(Box::new(Sent(send)));
+        assert!(old.recv_timeout(LONG / 2) == Err(mpsc::RecvTimeoutError::Disconnected));
+        writer.append(b"new\n");
+        assert!(writer.flush(LONG));
+        assert_eq!(new.recv().unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn one_log_hands_its_lines_to_another() {
+        let (send, sent) = mpsc::channel();
+        let last = LogWriter::start("test", Box::new(Sent(send)), Duration::ZERO, |_| {}).unwrap();
+        let last = Arc::new(last);
+        let first = LogWriter::start("test", last.sink(), LONG, |_| {}).unwrap();
+        first.append(b"1\n");
+        first.append(b"2\n");
+        assert!(first.flush(LONG) && last.flush(LONG));
+        assert_eq!(sent.recv().unwrap(), b"1\n2\n");
     }
 }

@@ -21,6 +21,7 @@ impl Reader<'_> {
         let given = self.optional(option, parse::any)?;
         Ok(given.map(|given| match &*given.value {
             "stdout" | "/dev/stdout" => given.map(|_| LogFile::Stdout),
+            "stderr" | "/dev/stderr" => given.map(|_| LogFile::Stderr),
             _ => {
                 let folder = self.folders.of(&given.at);
                 given.map(|text| LogFile::Path(folder.join(text)))

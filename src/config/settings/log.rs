@@ -33,6 +33,8 @@ pub struct LogLevel {
 pub enum LogFile {
     /// `stdout`.
     Stdout,
+    /// `stderr`, where the log itself goes.
+    Stderr,
     /// A file that lines are appended to.
     Path(PathBuf),
 }
