@@ -390,7 +390,8 @@ fn standard_output_and_error_are_no_files() {
         ("stderr", LogFile::Stderr),
         ("/dev/stderr", LogFile::Stderr),
     ] {
-        let s = Case::new().set(&format!("log.file={text}")).set(&format!("log.audit_file={text}")).settings();
+        let s =
+            Case::new().set(&format!("log.file={text}")).set(&format!("log.audit_file={text}")).settings();
         assert_eq!((s.log.file.value, s.log.audit_file.unwrap().value), (place.clone(), place), "{text}");
     }
 }
