@@ -391,13 +391,15 @@ fn sends_nothing_twice(rounds: usize, compared: bool) {
         ask_while(&load, &url, compared, happens)
     });
     let counted = counted.lock().unwrap();
-    for (_, target, told) in &asked {
+    for (clients, target, told) in &asked {
         let seen = u64::try_from(counted[target]).unwrap();
-        eprintln!("{target}: {} requests, {:?}, the upstream has seen {seen}", told.sent, told.statuses);
-        assert_eq!(told.answered(), told.sent, "{target}: {told:?}");
+        eprintln!("{target}: {} requests, {} good, the upstream has seen {seen}", told.sent, told.good);
+        // The 502 ends its connection: h2load counts requests on one that it keeps as sent before it has another.
+        assert!(*clients == Clients::Kept || told.done == told.sent, "{target}: {told:?}");
+        assert!(told.lost.is_empty(), "{target}: {told:?}");
         assert!(told.statuses.keys().all(|status| [200, 502, 504].contains(status)), "{target}: {told:?}");
         // Each that was answered there has come there, and of the others each once at most.
-        assert!((told.statuses[&200]..=told.sent).contains(&seen), "{target}: {seen} {told:?}");
+        assert!((told.good..=told.sent).contains(&seen), "{target}: {seen} {told:?}");
     }
     let own = |target: &str| !target.contains("/bare-") && asked.iter().all(|(_, other, _)| other != target);
     let twice: Vec<_> = counted.iter().filter(|(target, times)| own(target) && **times > 1).collect();

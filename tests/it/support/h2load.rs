@@ -39,7 +39,11 @@ pub struct Told {
     pub all: u64,
     /// How many were sent.
     pub sent: u64,
-    /// How many answers of each status.
+    /// How many were answered, and how many of these by 2xx, as its summary says: where a connection is made anew, its
+    /// log has other numbers.
+    pub done: u64,
+    pub good: u64,
+    /// How many answers of each status, as its log says.
     pub statuses: BTreeMap<u16, u64>,
     /// When each was sent whose answer did not come, or not whole.
     pub lost: Vec<SystemTime>,
@@ -95,9 +99,12 @@ impl Generator {
         let ended = self.process.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&ended.stdout);
         assert!(ended.status.success(), "{text}");
-        let sent = text.split(" started, ").next().and_then(|text| text.rsplit(' ').next());
-        let sent = sent.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text}"));
-        let mut told = Told { all: self.all, sent, ..Told::default() };
+        let number = |after: &str| {
+            let before = text.split(after).next().and_then(|text| text.rsplit(' ').next());
+            before.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text}"))
+        };
+        let (sent, done, good) = (number(" started, "), number(" done, "), number(" 2xx, "));
+        let mut told = Told { all: self.all, sent, done, good, ..Told::default() };
         // Microseconds since 1970, status or -1, and how long it took.
         for line in std::fs::read_to_string(self.folder.path().join("log")).unwrap().lines() {
             let mut fields = line.split('\t');
@@ -142,6 +149,8 @@ pub fn while_asked<T>(
                         let told = Generator::start(to, protocol, clients, number, &target, body).told();
                         all.all += told.all;
                         all.sent += told.sent;
+                        all.done += told.done;
+                        all.good += told.good;
                         all.lost.extend(told.lost);
                         for (status, times) in told.statuses {
                             *all.statuses.entry(status).or_default() += times;
