@@ -42,9 +42,9 @@ impl Proxy {
         }
         let is_head = session.req_header().method == http::Method::HEAD;
         let has_body = !is_head && !reply.body.is_empty();
-        session.write_response_header(Box::new(head), !has_body).await?;
+        session.write_response_header(Box::new(head), !has_body).await.map_err(Error::into_down)?;
         if has_body {
-            session.write_response_body(Some(reply.body), true).await?;
+            session.write_response_body(Some(reply.body), true).await.map_err(Error::into_down)?;
         }
         ctx.replied = Some(Instant::now());
         // Were the connection closed with bytes unread, it would be reset, and the answer lost.
@@ -77,7 +77,7 @@ impl Proxy {
             answer.insert_header(TRANSFER_ENCODING, "chunked")?;
         }
         let is_head = session.req_header().method == http::Method::HEAD;
-        session.write_response_header(Box::new(answer), is_head).await?;
+        session.write_response_header(Box::new(answer), is_head).await.map_err(Error::into_down)?;
         if is_head {
             ctx.replied = Some(Instant::now());
             return Ok(());
@@ -87,18 +87,19 @@ impl Proxy {
                 ctx.outcome.refused = Some("client_gone");
                 return Err(Error::explain(ErrorType::ConnectionClosed, "the client is gone").into_down());
             };
-            match next {
-                Ok(Some(chunk)) => session.write_response_body(Some(chunk), false).await?,
-                Ok(None) => {
-                    session.write_response_body(None, true).await?;
-                    break;
-                }
+            let chunk = match next {
+                Ok(chunk) => chunk,
                 // What was sent so far must not pass for the whole.
                 Err(error) => {
                     ctx.outcome.refused = Some(Problem::UpstreamDown.label());
                     ctx.outcome.cause = Some(error.to_string());
                     return Err(Error::explain(ErrorType::ConnectionClosed, "the answer broke off").into_up());
                 }
+            };
+            let is_last = chunk.is_none();
+            session.write_response_body(chunk, is_last).await.map_err(Error::into_down)?;
+            if is_last {
+                break;
             }
         }
         ctx.replied = Some(Instant::now());
