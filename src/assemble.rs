@@ -252,9 +252,7 @@ fn database(
                     path.display()
                 ));
             }
-            let database = kept.database(url);
-            database.users().keep_for(settings.basic.cache_ttl.unwrap_or_default());
-            Some(database)
+            Some(kept.database(url))
         }
         Err(error) => {
             errors.push(&from.url.at, format!("[database] sql_alchemy_conn: {error}"));

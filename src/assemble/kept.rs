@@ -227,6 +227,9 @@ impl Kept {
         if let Some(realm) = &snapshot.keycloak {
             self.runtime.spawn(Realm::watch(Arc::downgrade(realm)));
         }
+        if let Some(database) = &snapshot.database {
+            database.users().keep_for(snapshot.gate.log_in.passwords.cache_ttl());
+        }
         let mut kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let unchanged = |database| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, database));
         if let Some(database) = snapshot.database.as_ref().filter(|database| !unchanged(database)) {

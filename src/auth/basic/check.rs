@@ -170,6 +170,11 @@ impl PasswordCheck {
         Self { sources: sources.into(), namer, settings, cache, lockout, crowd, runtime }
     }
 
+    /// How long a verified password is remembered.
+    pub fn cache_ttl(&self) -> Duration {
+        self.settings.cache_ttl
+    }
+
     /// What is known of these credentials without a check: no lock-out applies, since who sends
     /// them has logged in from there a moment ago.
     pub fn recall(&self, login: Login<'_>, peer: &Peer, now: SystemTime) -> Option<Arc<Grant>> {
