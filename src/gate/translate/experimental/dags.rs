@@ -78,7 +78,7 @@ fn code(asked: &Asked) -> Working<'_> {
     Box::pin(async move {
         let content = |text: &str| {
             let object = Object::read(text).ok_or_else(|| Fault::unreadable("no object"))?;
-            Ok(object.text("content").unwrap_or_default())
+            object.text("content").ok_or_else(|| Fault::unreadable("no source"))
         };
         let code = asked.calls.read(asked.calls.good(asked.call()?).await?, content).await?;
         Ok(Told::text("text/plain; charset=utf-8", Content::Whole(code.into())))

@@ -72,7 +72,7 @@ fn all(asked: &Asked) -> Working<'_> {
         let rows = asked.calls.limit().maximum().to_string();
         let answered = asked.calls.good(asked.call()?.with("limit", rows).with("order_by", "id")).await?;
         let pools = list(&answered, "pools")?;
-        let whole = pools.len() >= total(&answered);
+        let whole = pools.len() >= total(&answered)?;
         let mut out = String::new();
         let written = POOL.write_list(&format!("[{}]", pools.join(",")), &mut out);
         written.ok_or_else(|| Fault::unreadable("no pool"))?;

@@ -193,7 +193,7 @@ fn all(asked: &Asked) -> Working<'_> {
         let size = answered.body.len();
         let oldest_first = move || {
             let mut runs = list(&answered, "dag_runs")?;
-            let whole = runs.len() >= total(&answered);
+            let whole = runs.len() >= total(&answered)?;
             runs.reverse();
             runs.sort_by_cached_key(|run| moment(run));
             Ok::<_, Fault>((written(&RUN, &runs)?, whole))

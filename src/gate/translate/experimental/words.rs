@@ -74,9 +74,9 @@ pub fn list(answered: &Answered, name: &str) -> Result<Vec<String>, Fault> {
 }
 
 /// How many entries there are in all.
-pub fn total(answered: &Answered) -> usize {
+pub fn total(answered: &Answered) -> Result<usize, Fault> {
     let read = || Object::read(answered.text().ok()?)?.raw("total_entries")?.parse().ok();
-    read().unwrap_or_default()
+    read().ok_or_else(|| Fault::unreadable("no count"))
 }
 
 /// A list in JSON, which says when it is not the whole.
