@@ -188,9 +188,12 @@ static USER: Shape = Shape(&[
 /// manager has routes of its own, that there is no such route.
 async fn good(asked: &Asked, call: Call) -> Result<Answered, Fault> {
     let answered = asked.calls.any(call).await?;
+    let kind = answered.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     // FAB 2, which Airflow 3.0 has, tells failures as Airflow 2 did.
-    let is_of_fab = |kind: &HeaderValue| kind == "application/json" || kind == "application/problem+json";
-    let is_json = answered.body.is_empty() || answered.headers.get(CONTENT_TYPE).is_some_and(is_of_fab);
+    let of_fab = ["application/json", "application/problem+json"];
+    let is_json =
+        answered.body.is_empty() || of_fab.iter().any(|known| kind.eq_ignore_ascii_case(known.as_bytes()));
     let no_route = answered.status == StatusCode::METHOD_NOT_ALLOWED
         || (answered.status == StatusCode::NOT_FOUND && *answered.body == *br#"{"detail":"Not Found"}"#);
     if !is_json || no_route {
