@@ -28,7 +28,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::basic::Scratch;
-use crate::auth::chain::{Accepted, Cause, Chain, Refusal};
+use crate::auth::chain::{Accepted, Cause, Chain, Refusal, Trail};
 use crate::auth::credentials::Credentials;
 use crate::auth::{Attempt, Grant, Onward, Reason, Scope};
 use crate::request::Request;
@@ -231,6 +231,9 @@ impl Gate {
         effect: Effect,
         outcome: &mut Outcome,
     ) -> Result<Arc<Grant>, Problem> {
+        // Another one decides a request anew whose token the upstream refused.
+        let is_first = outcome.grant.is_none();
+        outcome.trail = Trail::default();
         let evaluated = self.chain.evaluate(attempt, &mut outcome.trail).await;
         let Accepted { grant, backend, cached, proof } = evaluated.map_err(|refusal| {
             let mut scratch = Scratch::new();
@@ -241,7 +244,7 @@ impl Gate {
         outcome.cached = cached;
         outcome.proof = proof;
         outcome.grant = Some(grant.clone());
-        if let Some(quota) = &self.quota {
+        if let Some(quota) = self.quota.as_ref().filter(|_| is_first) {
             quota.take(&grant.identity, attempt.request.now).map_err(Problem::TooManyRequests)?;
         }
         match (grant.ambient, effect) {
@@ -256,6 +259,22 @@ impl Gate {
         Ok(grant)
     }
 
+    /// What the upstream is told of who calls.
+    async fn present(
+        &self,
+        request: &Request<'_>,
+        grant: &Arc<Grant>,
+        outcome: &mut Outcome,
+    ) -> Result<Presented, Problem> {
+        let presented = self.mint.present(grant, request.now).await;
+        presented.map_err(|error| {
+            if let MintError::Ended(_) = error {
+                self.forget(request, grant);
+            }
+            mint_problem(error, outcome)
+        })
+    }
+
     /// Sends a request on: clamped, with the identity that the upstream understands.
     async fn forward(
         &self,
@@ -266,15 +285,7 @@ impl Gate {
         outcome: &mut Outcome,
     ) -> Result<Step, Problem> {
         let presented = match grant {
-            Some(grant) => match self.mint.present(grant, request.now).await {
-                Ok(presented) => Some(presented),
-                Err(error) => {
-                    if let MintError::Ended(_) = error {
-                        self.forget(request, grant);
-                    }
-                    return Err(mint_problem(error, outcome));
-                }
-            },
+            Some(grant) => Some(self.present(request, grant, outcome).await?),
             None => None,
         };
         let query = match paging(&route.kind, self.routes.release()) {
@@ -363,12 +374,8 @@ fn forwarded<'a>(target: &Target<'a>) -> Result<Cow<'a, str>, Problem> {
 fn unread_error_form(target: &[u8], base: Option<&BasePath>) -> ErrorForm {
     let slashes = target.iter().take_while(|&&byte| byte == b'/').count();
     let path = target.get(slashes.saturating_sub(1)..).unwrap_or_default();
-    let inner = path.strip_prefix(base.map_or("", BasePath::as_str).as_bytes());
-    if inner.is_some_and(|inner| inner.starts_with(b"/api/v1/")) {
-        ErrorForm::ProblemJson
-    } else {
-        ErrorForm::Detail
-    }
+    let inner = path.strip_prefix(base.map_or("", BasePath::as_str).as_bytes()).unwrap_or(path);
+    if inner.starts_with(b"/api/v1/") { ErrorForm::ProblemJson } else { ErrorForm::Detail }
 }
 
 /// How an API tells errors.

@@ -25,6 +25,7 @@ use crate::drain::Guard;
 use crate::exchange::Exchange;
 use crate::gate::decision::{Edits, Forward, Outcome, Pending, Step};
 use crate::gate::reply::{Problem, Reply};
+use crate::gate::route::Effect;
 use crate::gate::translate::Resumed;
 use crate::metrics::InFlight;
 use crate::request::{Peer, Request, RequestId};
@@ -71,7 +72,7 @@ pub struct Ctx {
     tries: usize,
     again: Again,
     refusal: Option<Reply>,
-    /// That of the body that is sent on.
+    /// That of the body that was read, and of the answer to it.
     place: Option<Place>,
     _served: (Guard, InFlight),
 }
@@ -133,6 +134,7 @@ impl Proxy {
             Bytes::new()
         };
         let asks = pending.asks_airflow();
+        let effect = pending.effect();
         if asks {
             ctx.asked = Some(Instant::now());
         }
@@ -147,7 +149,7 @@ impl Proxy {
         }
         match &resumed {
             // What was done is told in any case; that is about as long as what came.
-            Some(Resumed::Whole(reply)) if head.method.is_safe() => {
+            Some(Resumed::Whole(reply)) if effect == Effect::Reads => {
                 place.answer(reply.body.len()).map_err(Problem::NoRoom)?;
             }
             Some(Resumed::Whole(_) | Resumed::Streamed(..) | Resumed::Forwarded(_)) => {}

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::limit::Dialect;
 use super::reply::Reply;
+use super::route::Effect;
 use super::token::Endpoint;
 use super::translate::Ticket;
 use super::translate::row::Operation;
@@ -42,6 +43,15 @@ impl Pending {
         match self {
             Self::Token(_) | Self::List(_) => true,
             Self::Translation(ticket) => ticket.takes_body(),
+        }
+    }
+
+    /// Whether it changes something.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Token(_) => Effect::Changes,
+            Self::List(_) => Effect::Reads,
+            Self::Translation(ticket) => ticket.effect(),
         }
     }
 

@@ -23,6 +23,11 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// What the upstream is told of a request beside the credential, by the gate or, where that may be believed, by who
+/// sent it.
+pub static VOUCHED: [&HeaderName; 6] =
+    [&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED_HOST, &REQUEST_ID, &TRACEPARENT, &TRACESTATE];
+
 /// The changes to a request's headers. `presented` is `None` where the gate knows nobody: routes that
 /// are open, and those that are not the API's.
 pub fn request(request: &Request<'_>, kind: &RouteKind, presented: Option<&Presented>) -> Edits {

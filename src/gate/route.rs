@@ -385,6 +385,17 @@ enum Reach {
     Execution,
 }
 
+impl Route {
+    /// Whether a request for it changes something.
+    pub fn effect(&self) -> Effect {
+        match self.kind {
+            RouteKind::Api(operation) => operation.effect,
+            RouteKind::Experimental(effect) => effect,
+            RouteKind::Token(_) | RouteKind::Other(_) => Effect::Changes,
+        }
+    }
+}
+
 /// What is left of a path below a prefix: nothing, or something that begins with a slash.
 fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))

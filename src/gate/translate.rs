@@ -32,7 +32,7 @@ use self::path::Params;
 use self::row::Row;
 use self::workers::Workers;
 use super::decision::ReplyPlan;
-use super::route::{Api, Release, Route, RouteKind, Verb};
+use super::route::{Api, Effect, Release, Route, RouteKind, Verb};
 use crate::ports::{Chunks, StreamClient};
 
 /// Translates requests.
@@ -76,6 +76,7 @@ pub struct Ticket {
     headers: HeaderMap,
     /// Whether the token among them came from the upstream, and may be refused by it.
     issued: bool,
+    effect: Effect,
     reply: ReplyPlan,
 }
 

@@ -120,15 +120,16 @@ fn request_id_and_traceparent_are_kept_or_made() {
     let airgate = with_key(&upstream, "");
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let long = "x".repeat(200);
-    for (name, id, kept) in [
-        ("none", None, false),
-        ("plain", Some("abc-123"), true),
-        ("with spaces", Some("a b"), false),
-        ("with quotes", Some("a\"b"), false),
-        ("long", Some(&*long), false),
+    for (name, path, id, kept) in [
+        ("none", "/api/v2/config", None, false),
+        ("plain", "/api/v2/config", Some("abc-123"), true),
+        ("with spaces", "/api/v2/config", Some("a b"), false),
+        ("with quotes", "/api/v2/config", Some("a\"b"), false),
+        ("long", "/api/v2/config", Some(&*long), false),
+        ("translated", "/api/v1/pools", Some("abc-124"), true),
     ] {
         upstream.forget();
-        let ask = get("/api/v2/config").bearer(&token::good("admin"));
+        let ask = get(path).bearer(&token::good("admin"));
         let ask = ask.with("traceparent", trace).with("tracestate", "congo=t61rcWkgMzE");
         let ask = id.iter().fold(ask, |ask, id| ask.with("X-Request-ID", id));
         let answer = airgate.send(ask);
@@ -140,13 +141,14 @@ fn request_id_and_traceparent_are_kept_or_made() {
         assert_eq!(seen.all("traceparent"), [trace], "{name}");
         assert_eq!(seen.all("tracestate"), ["congo=t61rcWkgMzE"], "{name}: it belongs to this trace");
     }
-    for (name, sent) in [
-        ("none", None),
-        ("malformed", Some("00-zz")),
-        ("zero", Some("00-00000000000000000000000000000000-b7ad6b7169203331-01")),
+    for (name, path, sent) in [
+        ("none", "/api/v2/config", None),
+        ("malformed", "/api/v2/config", Some("00-zz")),
+        ("zero", "/api/v2/config", Some("00-00000000000000000000000000000000-b7ad6b7169203331-01")),
+        ("translated", "/api/v1/pools", Some("00-zz")),
     ] {
         upstream.forget();
-        let ask = get("/api/v2/config").bearer(&token::good("admin")).with("tracestate", "congo=t61rcWkgMzE");
+        let ask = get(path).bearer(&token::good("admin")).with("tracestate", "congo=t61rcWkgMzE");
         let answer = airgate.send(sent.iter().fold(ask, |ask, sent| ask.with("traceparent", sent)));
         let seen = forwarded(&upstream);
         let made = seen.all("traceparent").join(", ");
@@ -221,20 +223,26 @@ fn forwarded_for_is_read_from_the_right_and_only_from_trusted_proxies() {
 #[test]
 fn scheme_and_host_of_a_trusted_proxy_are_kept() {
     let upstream = Upstream::start();
-    for (trusted, proto, host) in [("", "http", None), ("127.0.0.1", "https", Some("air.example"))] {
+    for (path, trusted, proto, host) in [
+        ("/api/v2/config", "", "http", None),
+        ("/api/v2/config", "127.0.0.1", "https", Some("air.example")),
+        ("/api/v1/pools", "", "http", None),
+        ("/api/v1/pools", "127.0.0.1", "https", Some("air.example")),
+    ] {
         upstream.forget();
         let airgate = with_key(&upstream, &format!("[server]\ntrusted_proxies = \"{trusted}\"\n"));
-        let ask = get("/api/v2/config")
+        let ask = get(path)
             .bearer(&token::good("admin"))
             .with("X-Forwarded-Proto", "https")
             .with("X-Forwarded-Host", "air.example")
             .with("X-Forwarded-Prefix", "/a");
         airgate.send(ask);
         let seen = forwarded(&upstream);
-        assert_eq!(seen.all("x-forwarded-proto"), [proto], "{trusted}");
+        assert_eq!(seen.all("x-forwarded-proto"), [proto], "{path}, {trusted}");
         let own = airgate.address().to_string();
-        assert_eq!(seen.all("x-forwarded-host"), [host.unwrap_or(&own)], "{trusted}");
-        assert_eq!(seen.header("x-forwarded-prefix").is_some(), host.is_some(), "{trusted}");
+        assert_eq!(seen.all("x-forwarded-host"), [host.unwrap_or(&own)], "{path}, {trusted}");
+        let prefix = host.is_some() && path.starts_with("/api/v2");
+        assert_eq!(seen.header("x-forwarded-prefix").is_some(), prefix, "{path}, {trusted}");
     }
 }
 

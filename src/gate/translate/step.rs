@@ -17,9 +17,9 @@ use crate::auth::{Grant, Onward};
 use crate::gate::decision::{Outcome, Pending, ReplyPlan, Step};
 use crate::gate::mint::Presented;
 use crate::gate::reply::{Problem, Reply};
-use crate::gate::route::{Release, Route};
+use crate::gate::route::{Effect, Release, Route};
 use crate::gate::target::Target;
-use crate::gate::{Gate, PAGE_LIMIT, forward, mint_problem};
+use crate::gate::{Gate, PAGE_LIMIT, forward};
 use crate::request::Request;
 
 static TRANSLATED: HeaderName = HeaderName::from_static("x-airgate-translated");
@@ -31,6 +31,11 @@ impl Ticket {
             What::Operation(row) => !matches!(row.body, Body::None),
             What::Method | What::Nothing => false,
         }
+    }
+
+    /// Whether carrying it out changes something.
+    pub fn effect(&self) -> Effect {
+        self.effect
     }
 }
 
@@ -51,10 +56,7 @@ impl Gate {
         }
         let what = self.translator.what(old, route, &request.head.method);
         let presented = match grant {
-            Some(grant) => match self.mint.present(grant, request.now).await {
-                Ok(presented) => Some(presented),
-                Err(error) => return Err(mint_problem(error, outcome)),
-            },
+            Some(grant) => Some(self.present(request, grant, outcome).await?),
             None => None,
         };
         if let What::Operation(row) = what {
@@ -68,6 +70,7 @@ impl Gate {
             headers: headers(request, route, presented.as_ref()),
             issued: matches!(presented, Some(Presented::Replaced(_)))
                 && grant.is_some_and(|grant| matches!(grant.onward, Onward::Issued(_))),
+            effect: route.effect(),
             reply: ReplyPlan {
                 strip_cookies: !matches!(presented, Some(Presented::Cookies)),
                 ..ReplyPlan::default()
@@ -84,8 +87,9 @@ impl Gate {
         body: Bytes,
         outcome: &mut Outcome,
     ) -> Resumed {
+        let effect = ticket.effect;
         let (resumed, forgotten) = self.carry_out(ticket, request, body.clone(), outcome).await;
-        if forgotten && request.head.method.is_safe() {
+        if forgotten && effect == Effect::Reads {
             outcome.refused = None;
             match Box::pin(self.decide(request, outcome)).await {
                 Step::Body(Pending::Translation(ticket)) => {
@@ -106,7 +110,7 @@ impl Gate {
         body: Bytes,
         outcome: &mut Outcome,
     ) -> (Resumed, bool) {
-        let Ticket { old, what, params, query, headers, issued, reply: plan } = ticket;
+        let Ticket { old, what, params, query, headers, issued, effect: _, reply: plan } = ticket;
         let row = match what {
             What::Operation(row) => row,
             What::Method | What::Nothing => {
@@ -224,17 +228,19 @@ fn named(reply: Reply, row: &Row) -> Reply {
     }
 }
 
-/// What Airflow is told with each call: who the caller is and from where. Nothing else of the request goes on.
+/// What Airflow is told with each call: who the caller is, from where, and in which trace. Nothing else of the request
+/// goes on.
 fn headers(request: &Request<'_>, route: &Route, presented: Option<&Presented>) -> HeaderMap {
     let sent = &request.head.headers;
     let edits = forward::request(request, &route.kind, presented);
     let mut headers = HeaderMap::new();
-    let kept: &[HeaderName] = match presented {
-        Some(Presented::Header) => &[AUTHORIZATION],
-        Some(Presented::Cookies) => &[COOKIE],
-        Some(Presented::Replaced(_)) | None => &[],
+    let credential = match presented {
+        Some(Presented::Header) => Some(&AUTHORIZATION),
+        Some(Presented::Cookies) => Some(&COOKIE),
+        Some(Presented::Replaced(_)) | None => None,
     };
-    for name in kept {
+    let vouched = forward::VOUCHED.iter().filter(|name| !edits.remove.contains(name));
+    for name in credential.into_iter().chain(vouched.copied()) {
         for value in sent.get_all(name) {
             headers.append(name.clone(), value.clone());
         }
