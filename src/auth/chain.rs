@@ -110,25 +110,25 @@ impl Chain {
             let mut challenges = None;
             match verdict {
                 Verdict::Accepted(grant) => {
-                    trail.note(name, if cached { Said::Recalled } else { Said::Accepted });
+                    trail.note(attempt, name, if cached { Said::Recalled } else { Said::Accepted });
                     return Ok(Accepted { grant, backend: name, cached, proof: None });
                 }
                 Verdict::Mutual(grant, proof) => {
-                    trail.note(name, if cached { Said::Recalled } else { Said::Accepted });
+                    trail.note(attempt, name, if cached { Said::Recalled } else { Said::Accepted });
                     return Ok(Accepted { grant, backend: name, cached, proof: Some(proof) });
                 }
-                Verdict::NotMine => trail.note(name, Said::NotMine),
+                Verdict::NotMine => trail.note(attempt, name, Said::NotMine),
                 Verdict::Rejected(mut rejection) => {
-                    trail.note(name, Said::Rejected(rejection.reason));
+                    trail.note(attempt, name, Said::Rejected(rejection.reason));
                     challenges = rejection.challenge.take();
                     heard.rejected(rejection);
                 }
                 Verdict::Throttled(wait) => {
-                    trail.note(name, Said::Throttled);
+                    trail.note(attempt, name, Said::Throttled);
                     heard.throttled = Some(heard.throttled.map_or(wait, |other| other.max(wait)));
                 }
                 Verdict::Unavailable(outage) => {
-                    trail.note(name, Said::Unavailable);
+                    trail.note(attempt, name, Said::Unavailable);
                     let wait = outage.retry_after;
                     heard.retry_after = Some(heard.retry_after.map_or(wait, |other| other.min(wait)));
                     heard.outages.push((name, outage.cause));
@@ -151,7 +151,8 @@ impl Trail {
         self.0.iter().copied()
     }
 
-    fn note(&mut self, backend: &'static str, said: Said) {
+    fn note(&mut self, attempt: &Attempt<'_>, backend: &'static str, said: Said) {
+        tracing::debug!(id = attempt.request.id.as_str(), backend, ?said, "a backend was asked");
         self.0.push((backend, said));
     }
 }

@@ -856,8 +856,11 @@ fn levels_are_by_target() {
     reload(&airgate, "off");
     airgate.until("it is off", |a| a.metric("airgate_config_reloads_total{result=\"success\"}") > 0.0);
     assert!(!airgate.log().contains("configuration reloaded"), "{}", airgate.log());
-    reload(&airgate, "warn,airgate::reload=DEBUG");
+    reload(&airgate, "warn,airgate::reload=DEBUG,airgate::auth=debug");
     airgate.logs("configuration reloaded");
+    assert_eq!(airgate.send(get("/api/v2/pools").bearer("a.b.c").with("X-Request-ID", "why")).status, 403);
+    let said = airgate.logs("Rejected(TokenInvalid");
+    assert!(said.contains("\"id\":\"why\"") && said.contains("a backend was asked"), "{said}");
     airgate.signal("TERM");
     assert!(airgate.wait().success());
     assert!(!airgate.log().contains("drained"), "other targets are at warn: {}", airgate.log());
