@@ -41,6 +41,9 @@ pub enum Fault {
     /// Neither section nor option nor continuation.
     #[error("expected `key = value`, a [section], or a line that is indented to go on with a value")]
     NoOption,
+    /// `[` without `]`.
+    #[error("expected `]` behind the name of a section")]
+    OpenSection,
     /// A section that was there before.
     #[error("section [{0}] occurs twice")]
     SectionTwice(String),
@@ -144,6 +147,11 @@ impl Reader {
         self.indent = indent;
         match header(value) {
             Some(name) => self.open(number, name),
+            // Python takes `[a = b` for an option, if it likes the key.
+            None if value.starts_with('[') && !value.contains(['=', ':', ']']) => {
+                self.key = None;
+                self.bad.push(BadLine { line: number, fault: Fault::OpenSection });
+            }
             None => self.option(number, value),
         }
     }
@@ -326,6 +334,7 @@ mod tests {
                     ),
                 ],
             ),
+            ("no bracket", "[core\n[api]\nx = 1\n", &[(1, "expected `]` behind the name of a section")]),
             (
                 "no key",
                 "[core]\n= 1\n",
