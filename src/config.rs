@@ -389,7 +389,8 @@ pub struct Rejected {
 impl Loaded {
     /// The places that have a say: the files that were read, then variables and `--set`s.
     pub fn places(&self) -> Vec<String> {
-        let others = self.layer.entries.values().filter_map(|entry| match &entry.at {
+        let callouts = self.layer.callouts.values().flat_map(|(_, entries)| entries.values());
+        let others = self.layer.entries.values().chain(callouts).filter_map(|entry| match &entry.at {
             Location::Variable(_) | Location::Set(_) => Some(entry.at.to_string()),
             Location::Default | Location::File(_) | Location::Line { .. } | Location::Column { .. } => None,
         });

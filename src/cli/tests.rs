@@ -114,6 +114,17 @@ fn check_says_everything_at_once() {
     let rows: &[(&[&str], Exit, &str, &str)] = &[
         (&["log.level=warn"], Exit::Success, "ok: read from AIRGATE__API__PAGE_SIZE, --set log.level\n", ""),
         (
+            &[
+                "callout.corp.url=http://127.0.0.1:1/",
+                "api.auth_backends=callout:corp,jwt",
+                "upstream.identity=passthrough",
+            ],
+            Exit::Success,
+            "ok: read from --set api.auth_backends, AIRGATE__API__PAGE_SIZE, --set upstream.identity, \
+             --set callout.corp.url\n",
+            "",
+        ),
+        (
             &["server.threads=1"],
             Exit::Failure,
             "",

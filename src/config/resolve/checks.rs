@@ -85,8 +85,14 @@ fn mintable(settings: &Settings) -> Result<(), String> {
 
 /// The source `file`: passwords to check, and a role for each user.
 fn file_source(settings: &Settings, findings: &mut Findings) {
-    let Some(source) = settings.basic.sources.iter().find(|s| s.value == BasicSource::File) else { return };
     let title = o::BASIC_SOURCES.title();
+    let Some(source) = settings.basic.sources.iter().find(|s| s.value == BasicSource::File) else {
+        if let Some(file) = &settings.basic.users_file {
+            let option = o::BASIC_USERS_FILE.title();
+            findings.warn(&file.at, format!("{option} has no effect: {title} does not name file"));
+        }
+        return;
+    };
     let users = o::CORE_SIMPLE_AUTH_MANAGER_USERS.title();
     // An upstream that knows the same passwords may judge them itself.
     let passes = settings.passes_on();

@@ -603,6 +603,11 @@ fn settings_without_effect_are_warned_about() {
             "airgate.toml:3:15: [upstream] server_name has no effect: no upstream is https",
         ]
     );
+    let case = Case::new().toml("[basic]\nusers_file = \"u\"\n");
+    assert_eq!(
+        case.warnings(),
+        ["airgate.toml:2:14: [basic] users_file has no effect: [basic] sources does not name file"]
+    );
     let case = Case::new().toml("[server]\ntrusted_proxies = [\"10.0.0.7\", \"unix\"]\n");
     assert_eq!(
         case.warnings(),
