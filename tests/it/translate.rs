@@ -94,6 +94,47 @@ fn a_client_that_leaves_ends_the_work_for_it() {
     assert!(line.get("status").is_none(), "{line}");
 }
 
+/// As many DAGs as cannot be asked one by one, of which all but one have no run with a date: pages alone say which run is
+/// the latest, whether they hold all runs with a date or only the last ones.
+#[test]
+fn dags_whose_runs_have_no_date_need_not_be_asked_one_by_one() {
+    for (name, dated) in [("all", 1), ("the last ones", 500)] {
+        let upstream = Upstream::answering(move |seen| {
+            let (ids, other) = ((0..30).map(|n| format!("d{n}")).collect::<Vec<_>>(), "x".to_owned());
+            let run = |dag: &str, date: serde_json::Value, after: &str| {
+                json!({
+                    "dag_id": dag, "dag_run_id": "r", "logical_date": date, "run_after": after,
+                    "start_date": null, "state": "success",
+                })
+            };
+            let told = if seen.target.starts_with("/api/v2/dagStats") {
+                let stats = [json!({ "state": "success", "count": 1 })];
+                let dags = ids.iter().chain([&other]);
+                json!({
+                    "dags": dags.map(|id| json!({ "dag_id": id, "stats": stats })).collect::<Vec<_>>(),
+                    "total_entries": 31,
+                })
+            } else if seen.target.contains("order_by=-run_after") {
+                let undated = |id: &String| run(id, json!(null), "2024-01-01T00:00:00Z");
+                json!({ "dag_runs": ids.iter().map(undated).collect::<Vec<_>>(), "total_entries": 600 })
+            } else {
+                let date = "2023-01-01T00:00:00Z";
+                json!({ "dag_runs": [run("x", json!(date), date)], "total_entries": dated })
+            };
+            answer(200, &[], &told.to_string())
+        });
+        let config = format!(
+            "[api_auth]\njwt_secret = \"{}\"\n[api]\nenable_experimental_api = true\n",
+            token::SECRET
+        );
+        let gate = Airgate::before(&upstream.url(), &config);
+        let latest = gate.send(get("/api/experimental/latest_runs").bearer(&token::good("admin")));
+        assert_eq!(latest.status, 200, "{name}: {}", latest.text());
+        assert_eq!(latest.json()["items"].as_array().unwrap().len(), 31, "{name}");
+        assert_eq!(upstream.seen().len(), 3, "{name}");
+    }
+}
+
 /// Line by line, while it is written; and its end is no end where Airflow broke off.
 #[test]
 fn a_log_streams() {

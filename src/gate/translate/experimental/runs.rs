@@ -239,9 +239,16 @@ fn latest(asked: &Asked) -> Working<'_> {
         }
         for (order, most) in [(&LATEST_DATED[..], MAX_ALONE), (&[LATEST_FIRST][..], MAX_UNDATED)] {
             if left.len() > most {
-                for run in runs(asked, of(all, order, &rows)).await? {
+                let answered = asked.calls.good(of(all, order, &rows)).await?;
+                let page = list(&answered, "dag_runs")?;
+                let whole = page.len() >= total(&answered)?;
+                // Runs that are on no page are not later.
+                let last = page.last().and_then(|run| moment(run));
+                for run in page {
                     left.remove(&found.take(run));
                 }
+                let settled = |own: &String| whole || (last.is_some() && moment(own) >= last);
+                left.retain(|dag| !found.0.get(dag).is_some_and(settled));
             }
             if left.len() > most {
                 return Err(Fault::refused(
