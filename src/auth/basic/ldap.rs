@@ -371,7 +371,7 @@ impl Source for Ldap {
         if username.trim().is_empty() || password.is_empty() || username.contains('\0') {
             return SourceVerdict::Rejected;
         }
-        let Ok(_room) = self.room.try_acquire() else {
+        let Ok(room) = self.room.try_acquire() else {
             let cause = "ldap: too many log-ins wait".into();
             return SourceVerdict::Unavailable(Outage { cause, retry_after: Duration::from_secs(1) });
         };
@@ -386,8 +386,10 @@ impl Source for Ldap {
                 self.note(Ok(()));
                 let verdict = verdict(username, answer);
                 match (&self.settings.flow, &verdict) {
-                    // Nothing can be bound in the place of a name that is not there, and take as long.
+                    // Nothing can be bound in the place of a name that is not there, and take as long. Who only waits
+                    // takes nobody's place.
                     (Flow::Direct { .. }, SourceVerdict::Rejected | SourceVerdict::Unknown) => {
+                        drop(room);
                         steps::refuse(begun).await;
                     }
                     (Flow::Direct { .. } | Flow::Indirect { .. }, _) => {}
