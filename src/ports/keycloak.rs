@@ -287,8 +287,7 @@ impl Keycloak for HttpKeycloak {
             .uri(self.discovery.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .body(Bytes::new());
-        let status = self.send(request).await?.status();
-        if status.is_success() {
+        if self.send(request).await.is_ok_and(|answer| answer.status().is_success()) {
             return Ok(());
         }
         // Something in front of Keycloak may hide that document. What is needed decides, asked with nobody's token.

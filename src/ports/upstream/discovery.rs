@@ -79,7 +79,7 @@ impl ServiceDiscovery for Discovery {
         let is_lost = found.is_empty() && !astray.is_empty();
         self.troubles.looked_up(astray);
         if is_lost {
-            return Err(Error::explain(ErrorType::ConnectError, "no upstream can be resolved"));
+            return Err(Error::explain(ErrorType::ConnectError, "no upstream is found"));
         }
         Ok((found, HashMap::new()))
     }
