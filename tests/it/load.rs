@@ -48,8 +48,7 @@ fn ask_while<T>(load: &Load<'_>, upstream: &str, compared: bool, happens: impl F
     }
     let bare = Bare::start(upstream, load.is_tls());
     let ask = |name: &str| load.ask(&format!("bare-{name}"));
-    let same = Load::new(bare.address(), &ask);
-    let same = if load.is_tls() { same.with_tls() } else { same };
+    let same = load.beside(bare.address(), &ask);
     let ((_, ended), beside) = same.during(4, REST, || load.during(4, REST, happens));
     for part in [50, 99] {
         let (own, its) = (ended.within(part), beside.within(part));
@@ -324,6 +323,8 @@ fn stop(compared: bool) {
     let delay = Duration::from_secs(4);
     let mut airgate = start_tls(&upstream.url(), "[server]\ndrain_delay = \"4s\"\n");
     let load = Load::new(airgate.address(), &named).with_tls();
+    // Once it is to end it closes each connection with its answer.
+    let load = if compared { load.anew() } else { load };
     let mut slow = tls::Client::default().connect(airgate.address()).unwrap();
     let mut happens = || {
         load.goes_on(if compared { 500 } else { 20 });

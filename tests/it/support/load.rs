@@ -21,6 +21,7 @@ pub struct Load<'a> {
     to: SocketAddr,
     ask: &'a (dyn Fn(&str) -> Ask + Sync),
     tls: bool,
+    keeps: bool,
     stop: AtomicBool,
     next: AtomicUsize,
     ended: Mutex<Ended>,
@@ -85,6 +86,7 @@ impl<'a> Load<'a> {
             to,
             ask,
             tls: false,
+            keeps: true,
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
             ended: Mutex::default(),
@@ -97,6 +99,16 @@ impl<'a> Load<'a> {
         Self { tls: true, ..self }
     }
 
+    /// On a new connection for each request, where they are to be compared and one of two servers keeps none.
+    pub fn anew(self) -> Self {
+        Self { keeps: false, ..self }
+    }
+
+    /// Such clients for another server.
+    pub fn beside<'b>(&self, to: SocketAddr, ask: &'b (dyn Fn(&str) -> Ask + Sync)) -> Load<'b> {
+        Load { tls: self.tls, keeps: self.keeps, ..Load::new(to, ask) }
+    }
+
     /// The request of a name.
     pub fn ask(&self, name: &str) -> Ask {
         (self.ask)(name)
@@ -106,12 +118,12 @@ impl<'a> Load<'a> {
         self.tls
     }
 
-    /// Has so many clients ask while something happens, half of them on connections that they keep. Between two
+    /// Has so many clients ask while something happens, half of them on connections that they keep, or none. Between two
     /// requests each has a rest.
     pub fn during<T>(&self, clients: usize, rest: Duration, happens: impl FnOnce() -> T) -> (T, Ended) {
         std::thread::scope(|scope| {
             for client in 0..clients {
-                scope.spawn(move || self.client(client % 2 == 0, rest));
+                scope.spawn(move || self.client(self.keeps && client % 2 == 0, rest));
             }
             // However it ends: else a test that fails would go on for ever.
             let _stop = Stop(&self.stop);
