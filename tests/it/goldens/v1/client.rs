@@ -96,7 +96,7 @@ fn volatile(recorded: &Value, at: &mut String) -> Vec<String> {
 
 /// The recording is what a real Airflow 2.11 answers today, with the same data: each call, and whatever is in its answer.
 #[test]
-#[ignore = "needs Airflow 2: make test-all"]
+#[ignore = "needs Airflow 2, so Python 3.11 or 3.12: make test"]
 fn the_recording_is_what_airflow_2_answers() {
     let airflow = airflow::airflow_2_v1();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/af2-v1-client.json");
