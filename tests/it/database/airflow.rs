@@ -13,7 +13,7 @@ fn gate_of_fab(config: &str) -> Airgate {
     Airgate::with(config).start()
 }
 
-/// Each as itself: Airflow's own rights decide.
+/// Each as itself: Airflow's own rights decide. Who they are is what FAB's own log-in says.
 #[test]
 fn basic_users_are_themselves_in_airflow() {
     let gate = gate_of_fab(DATABASE);
@@ -22,6 +22,7 @@ fn basic_users_are_themselves_in_airflow() {
         ("Admin", "admin", "admin-pw", 200),
         ("in another case", "ADMIN", "admin-pw", 200),
         ("by e-mail address", "viewer@airgate.test", "viewer-pw", 200),
+        ("by e-mail address in another case", "VIEWER@AIRGATE.TEST", "viewer-pw", 401),
         ("not ASCII", "uni", PASSWORD, 200),
         ("colons", "colon", "pa:ss:word", 200),
         ("without a role: Airflow refuses", "norole", "norole-pw", 403),
@@ -29,6 +30,9 @@ fn basic_users_are_themselves_in_airflow() {
         ("another password", "admin", "viewer-pw", 401),
     ] {
         assert_eq!(pool(user, password).status, status, "{name}: {}", gate.log());
+        let body = json!({ "username": user, "password": password });
+        let of_airflow = post("/auth/token").json(body).send(airflow::fab().address()).status;
+        assert_eq!(of_airflow, if status == 401 { 401 } else { 201 }, "{name}, at Airflow's own endpoint");
     }
     let create = |user: &str, password: &str| {
         let body = json!({ "name": "made-by-viewer", "slots": 1, "include_deferred": false });
