@@ -10,7 +10,7 @@ use crate::support::{Airgate, Upstream, get};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn beyond_the_queue_log_ins_are_503_and_tokens_go_on() {
+pub fn beyond_the_queue_log_ins_are_503_and_tokens_go_on() {
     let upstream = Upstream::start();
     let config = format!(
         "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[api_auth]\njwt_secret = \"{SECRET}\"\n[core]\nsimple_auth_manager_users = \"admin:admin\"\n\

@@ -1,6 +1,7 @@
 //! Integration tests: the real airgate, in front of a recording upstream or of real Airflow.
 
 mod airflow2;
+mod backends;
 mod bad_input;
 mod browser;
 mod build;

@@ -47,6 +47,17 @@ impl Relay {
         Self { address, state }
     }
 
+    /// Closed, before the server of a URL; and the URL that leads there.
+    pub fn before(url: &str) -> (Self, String) {
+        let authority = url.split("://").nth(1).unwrap().rsplit('@').next().unwrap();
+        let authority = authority.split(['/', '?']).next().unwrap().replace("localhost", "127.0.0.1");
+        let server: SocketAddr = authority.parse().unwrap();
+        let relay = Self::closed(server);
+        let port = |address: SocketAddr| format!(":{}", address.port());
+        let url = url.replace(&port(server), &port(relay.address));
+        (relay, url)
+    }
+
     pub fn open(&self) {
         self.state.lock().unwrap().open = true;
     }
