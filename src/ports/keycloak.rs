@@ -34,11 +34,23 @@ pub trait Keycloak: Send + Sync {
     /// The token is not live, or it cannot be told: see [`KeycloakError`].
     async fn user_info(&self, access_token: &Secret) -> Result<UserInfo, KeycloakError>;
 
-    /// Asks whether the realm answers, with what costs it little and leaves nothing in its log.
+    /// Asks whether the realm answers there, on nobody's behalf. Only that of [`Endpoint::Discovery`] leaves nothing in
+    /// its log.
     ///
     /// # Errors
     /// It does not, or with what makes no sense: see [`KeycloakError::Unavailable`].
-    async fn alive(&self) -> Result<(), KeycloakError>;
+    async fn alive(&self, endpoint: Endpoint) -> Result<(), KeycloakError>;
+}
+
+/// Where a realm is asked. They may fail apart: what stands in front of Keycloak may send each elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The document that names the others (OpenID Connect Discovery, section 4).
+    Discovery,
+    /// For grants.
+    Token,
+    /// For access tokens.
+    UserInfo,
 }
 
 /// One of OAuth's grants. The client is the configured one, but for `ClientCredentials`.
@@ -282,17 +294,26 @@ impl Keycloak for HttpKeycloak {
         answer::user_info(&self.send(request).await?)
     }
 
-    async fn alive(&self) -> Result<(), KeycloakError> {
-        let request = Request::builder()
-            .uri(self.discovery.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .body(Bytes::new());
-        if self.send(request).await.is_ok_and(|answer| answer.status().is_success()) {
-            return Ok(());
-        }
-        // Something in front of Keycloak may hide that document. What is needed decides, asked with nobody's token.
-        match self.user_info(&Secret::new("airgate")).await {
-            Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => Ok(()),
+    async fn alive(&self, endpoint: Endpoint) -> Result<(), KeycloakError> {
+        let nobodys = Secret::new("airgate");
+        let answered = match endpoint {
+            Endpoint::Discovery => {
+                let request = Request::builder()
+                    .uri(self.discovery.clone())
+                    .header(ACCEPT, HeaderValue::from_static("application/json"))
+                    .body(Bytes::new());
+                if self.send(request).await.is_ok_and(|said| answer::names_realm(&said, &self.settings.realm))
+                {
+                    return Ok(());
+                }
+                // Something in front of Keycloak may hide that document. What is needed decides.
+                self.user_info(&nobodys).await.map(drop)
+            }
+            Endpoint::Token => self.grant(Grant::RefreshToken(&nobodys)).await.map(drop),
+            Endpoint::UserInfo => self.user_info(&nobodys).await.map(drop),
+        };
+        match answered {
+            Ok(()) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => Ok(()),
             Err(error @ KeycloakError::Unavailable { .. }) => Err(error),
         }
     }

@@ -1,5 +1,6 @@
 //! A realm, and how it fares.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::auth::Health;
-use crate::ports::keycloak::{Fault, Grant, Keycloak, KeycloakError, Tokens, UserInfo};
+use crate::ports::keycloak::{Endpoint, Fault, Grant, Keycloak, KeycloakError, Tokens, UserInfo};
 use crate::secret::Secret;
 
 /// Keycloak, with a memory of how it fared.
@@ -17,17 +18,22 @@ use crate::secret::Secret;
 /// For a moment after it did not answer it is not asked, so that where it hangs not each request waits. How it fares is
 /// also asked in the background, whether or not anybody logs in ([`Realm::watch`]). An odd answer stands for itself
 /// alone, since a client may have provoked it: what is asked in the background, and soon then, has no client's part in
-/// it.
+/// it. That is asked at the same endpoint, until it answers there: that others do says nothing of it.
 pub struct Realm {
     inner: Arc<dyn Keycloak>,
     /// For log lines: its issuer.
     name: Box<str>,
     trouble: ArcSwapOption<Trouble>,
+    /// Whether log-ins, and questions for a token's user, last ended without a sensible answer.
+    token: AtomicBool,
+    user_info: AtomicBool,
     /// That it may not be well, and is to be looked at sooner.
     doubted: Arc<Notify>,
 }
 
 struct Trouble {
+    /// Where it was met.
+    at: Endpoint,
     cause: Box<str>,
     /// Until when nobody asks.
     until: Instant,
@@ -43,7 +49,14 @@ impl Realm {
 
     /// Asks `inner`, which `name` stands for in the log.
     pub fn new(inner: Arc<dyn Keycloak>, name: &str) -> Arc<Self> {
-        Arc::new(Self { inner, name: name.into(), trouble: ArcSwapOption::empty(), doubted: Arc::default() })
+        Arc::new(Self {
+            inner,
+            name: name.into(),
+            trouble: ArcSwapOption::empty(),
+            token: AtomicBool::new(false),
+            user_info: AtomicBool::new(false),
+            doubted: Arc::default(),
+        })
     }
 
     /// Down while it does not answer.
@@ -68,17 +81,37 @@ impl Realm {
     }
 
     /// Takes note of how a client's question ended.
-    fn note<T>(&self, answer: Result<T, KeycloakError>) -> Result<T, KeycloakError> {
+    fn note<T>(&self, at: Endpoint, answer: Result<T, KeycloakError>) -> Result<T, KeycloakError> {
+        let answered = !matches!(answer, Err(KeycloakError::Unavailable { .. }));
+        if let Some(doubt) = self.doubt(at) {
+            doubt.store(!answered, Ordering::Relaxed);
+        }
         match &answer {
-            Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => self.answers(),
+            Ok(_) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_)) => {
+                let is_doubted =
+                    [&self.token, &self.user_info].iter().any(|doubt| doubt.load(Ordering::Relaxed));
+                let found_by_look =
+                    self.trouble.load().as_ref().is_some_and(|trouble| trouble.at == Endpoint::Discovery);
+                if !is_doubted && !found_by_look {
+                    self.answers();
+                }
+            }
             Err(KeycloakError::Unavailable { fault: Fault::Odd, .. }) => self.doubted.notify_one(),
             Err(KeycloakError::Unavailable {
                 fault: fault @ (Fault::NoAnswer | Fault::ServerError),
                 cause,
                 ..
-            }) => self.fails(*fault, cause),
+            }) => self.fails(at, *fault, cause),
         }
         answer
+    }
+
+    fn doubt(&self, at: Endpoint) -> Option<&AtomicBool> {
+        match at {
+            Endpoint::Discovery => None,
+            Endpoint::Token => Some(&self.token),
+            Endpoint::UserInfo => Some(&self.user_info),
+        }
     }
 
     fn answers(&self) {
@@ -87,13 +120,13 @@ impl Realm {
         }
     }
 
-    fn fails(&self, fault: Fault, cause: &str) {
+    fn fails(&self, at: Endpoint, fault: Fault, cause: &str) {
         let now = Instant::now();
         let until = match fault {
             Fault::NoAnswer => now + Self::PAUSE,
             Fault::ServerError | Fault::Odd => now,
         };
-        if self.trouble.swap(Some(Arc::new(Trouble { cause: cause.into(), until }))).is_none() {
+        if self.trouble.swap(Some(Arc::new(Trouble { at, cause: cause.into(), until }))).is_none() {
             tracing::warn!(realm = %self.name, error = %cause, "keycloak does not answer");
         }
         self.doubted.notify_one();
@@ -118,12 +151,25 @@ impl Realm {
     }
 
     async fn look(&self) {
-        match timeout(Self::PATIENCE, self.inner.alive()).await {
-            Ok(Ok(()) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_))) => self.answers(),
-            Ok(Err(KeycloakError::Unavailable { fault, cause, .. })) => self.fails(fault, &cause),
-            // Who asks may have more patience.
-            Err(_) => self.fails(Fault::ServerError, "keycloak: no answer in time"),
+        for at in [Endpoint::Discovery, Endpoint::Token, Endpoint::UserInfo] {
+            let doubt = self.doubt(at);
+            if doubt.is_some_and(|doubt| !doubt.load(Ordering::Relaxed)) {
+                continue;
+            }
+            match timeout(Self::PATIENCE, self.inner.alive(at)).await {
+                Ok(Ok(()) | Err(KeycloakError::Refused(_) | KeycloakError::Client(_))) => {
+                    if let Some(doubt) = doubt {
+                        doubt.store(false, Ordering::Relaxed);
+                    }
+                }
+                Ok(Err(KeycloakError::Unavailable { fault, cause, .. })) => {
+                    return self.fails(at, fault, &cause);
+                }
+                // Who asks may have more patience.
+                Err(_) => return self.fails(at, Fault::ServerError, "keycloak: no answer in time"),
+            }
         }
+        self.answers();
     }
 }
 
@@ -131,16 +177,16 @@ impl Realm {
 impl Keycloak for Realm {
     async fn grant(&self, grant: Grant<'_>) -> Result<Tokens, KeycloakError> {
         self.paused()?;
-        self.note(self.inner.grant(grant).await)
+        self.note(Endpoint::Token, self.inner.grant(grant).await)
     }
 
     async fn user_info(&self, access_token: &Secret) -> Result<UserInfo, KeycloakError> {
         self.paused()?;
-        self.note(self.inner.user_info(access_token).await)
+        self.note(Endpoint::UserInfo, self.inner.user_info(access_token).await)
     }
 
-    async fn alive(&self) -> Result<(), KeycloakError> {
-        self.inner.alive().await
+    async fn alive(&self, endpoint: Endpoint) -> Result<(), KeycloakError> {
+        self.inner.alive(endpoint).await
     }
 }
 
@@ -153,11 +199,11 @@ mod tests {
 
     use super::*;
 
-    /// Answers the clients' questions, and the realm's own, as told.
+    /// Answers at the token endpoint, and with the discovery document, as told.
     struct Fake {
-        clients: Mutex<Option<Fault>>,
-        own: Mutex<Option<Fault>>,
-        /// Whether the realm's own is not answered at all.
+        token: Mutex<Option<Fault>>,
+        discovery: Mutex<Option<Fault>>,
+        /// Whether the latter is not answered at all.
         hangs: AtomicBool,
         asked: AtomicUsize,
     }
@@ -179,27 +225,29 @@ mod tests {
     impl Keycloak for Fake {
         async fn grant(&self, _: Grant<'_>) -> Result<Tokens, KeycloakError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
-            Self::answer(&self.clients)
+            Self::answer(&self.token)
         }
 
         async fn user_info(&self, _: &Secret) -> Result<UserInfo, KeycloakError> {
             unreachable!()
         }
 
-        async fn alive(&self) -> Result<(), KeycloakError> {
-            if self.hangs.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
+        async fn alive(&self, endpoint: Endpoint) -> Result<(), KeycloakError> {
+            match endpoint {
+                Endpoint::Token => Self::answer(&self.token),
+                Endpoint::Discovery if self.hangs.load(Ordering::SeqCst) => std::future::pending().await,
+                Endpoint::Discovery => Self::answer(&self.discovery),
+                Endpoint::UserInfo => unreachable!("nobody asks for it"),
             }
-            Self::answer(&self.own)
         }
     }
 
     const A_TICK: Duration = Duration::from_millis(1);
 
-    fn watched(own: Option<Fault>) -> (Arc<Fake>, Arc<Realm>) {
+    fn watched(discovery: Option<Fault>) -> (Arc<Fake>, Arc<Realm>) {
         let fake = Arc::new(Fake {
-            clients: Mutex::default(),
-            own: Mutex::new(own),
+            token: Mutex::default(),
+            discovery: Mutex::new(discovery),
             hangs: AtomicBool::default(),
             asked: AtomicUsize::new(0),
         });
@@ -216,13 +264,13 @@ mod tests {
             let (fake, realm) = watched(Some(fault));
             sleep(A_TICK).await;
             assert_eq!(realm.health(), Health::Down("down".into()), "{fault:?}");
-            *fake.own.lock().unwrap() = None;
+            *fake.discovery.lock().unwrap() = None;
             sleep(ill).await;
             assert_eq!(realm.health(), Health::Up, "{fault:?}");
-            *fake.own.lock().unwrap() = Some(fault);
+            *fake.discovery.lock().unwrap() = Some(fault);
             sleep(well).await;
             assert_eq!(realm.health(), Health::Down("down".into()), "{fault:?}");
-            *fake.own.lock().unwrap() = None;
+            *fake.discovery.lock().unwrap() = None;
             sleep(ill).await;
             fake.hangs.store(true, Ordering::SeqCst);
             sleep(well + Realm::PATIENCE).await;
@@ -233,23 +281,27 @@ mod tests {
         }
     }
 
-    /// What one client's question leaves behind: whether the next one is asked, how the realm fares then, and how once
-    /// the realm itself has been asked.
+    /// What a client's question leaves behind at the token endpoint: whether the next one is asked, how the realm fares
+    /// then, and how once the realm itself has been asked.
     #[tokio::test(start_paused = true)]
     async fn what_a_failure_means_for_others() {
         use Fault::{NoAnswer, Odd, ServerError};
-        for (name, clients, own, asked, then, later) in [
-            ("refused", None, None, true, true, true),
-            ("no answer", Some(NoAnswer), Some(NoAnswer), false, false, false),
-            ("no answer, once", Some(NoAnswer), None, false, false, true),
-            ("a server error", Some(ServerError), Some(ServerError), true, false, false),
-            ("a server error, once", Some(ServerError), None, true, false, true),
-            ("odd for one", Some(Odd), None, true, true, true),
-            ("odd for all", Some(Odd), Some(Odd), true, true, false),
+        // (name, what clients are answered, then the look there, and for the document, asked, then, later)
+        for (name, clients, token, discovery, asked, then, later) in [
+            ("refused", None, None, None, true, true, true),
+            ("no answer", Some(NoAnswer), Some(NoAnswer), Some(NoAnswer), false, false, false),
+            ("no answer, once", Some(NoAnswer), None, None, false, false, true),
+            ("no answer there alone", Some(NoAnswer), Some(NoAnswer), None, false, false, false),
+            ("a server error", Some(ServerError), Some(ServerError), Some(ServerError), true, false, false),
+            ("a server error, once", Some(ServerError), None, None, true, false, true),
+            ("a server error there alone", Some(ServerError), Some(ServerError), None, true, false, false),
+            ("odd for one", Some(Odd), None, None, true, true, true),
+            ("odd for all", Some(Odd), Some(Odd), Some(Odd), true, true, false),
+            ("odd for all there alone", Some(Odd), Some(Odd), None, true, true, false),
         ] {
             let (fake, realm) = watched(None);
             sleep(A_TICK).await;
-            (*fake.clients.lock().unwrap(), *fake.own.lock().unwrap()) = (clients, own);
+            (*fake.token.lock().unwrap(), *fake.discovery.lock().unwrap()) = (clients, discovery);
             let ask = || async {
                 let _ = realm.grant(Grant::RefreshToken(&Secret::new("r"))).await;
             };
@@ -258,14 +310,17 @@ mod tests {
             assert_eq!(is_up(), then, "{name}");
             ask().await;
             assert_eq!(fake.asked.load(Ordering::SeqCst) == 2, asked, "{name}");
-            sleep(Realm::LOOKS.1 + A_TICK).await;
-            assert_eq!(is_up(), later, "{name}");
-            // and it is noticed when it is well again
-            (*fake.clients.lock().unwrap(), *fake.own.lock().unwrap()) = (None, None);
+            *fake.token.lock().unwrap() = token;
+            for look in 1..4 {
+                sleep(Realm::LOOKS.1 + A_TICK).await;
+                assert_eq!(is_up(), later, "{name}, look {look}");
+            }
+            // and it is noticed when it is well again, though nobody asks
+            (*fake.token.lock().unwrap(), *fake.discovery.lock().unwrap()) = (None, None);
             sleep(Realm::LOOKS.1 * 2).await;
             assert!(is_up(), "{name}");
             // each time anew
-            (*fake.clients.lock().unwrap(), *fake.own.lock().unwrap()) = (Some(Odd), Some(Odd));
+            (*fake.token.lock().unwrap(), *fake.discovery.lock().unwrap()) = (Some(Odd), Some(Odd));
             ask().await;
             sleep(Realm::LOOKS.1 + A_TICK).await;
             assert!(!is_up(), "{name}");

@@ -11,7 +11,7 @@ use http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Fault, KeycloakError, RETRY, TokenUser, Tokens, UserInfo, odd};
+use super::{Fault, KeycloakError, RETRY, TokenUser, Tokens, UserInfo, form, odd};
 use crate::secret::Secret;
 
 /// The longest life of a token that is believed, ten years: what it is added to remains a time.
@@ -70,6 +70,18 @@ pub(super) fn user_info(answer: &Response<Bytes>) -> Result<UserInfo, KeycloakEr
         }
         _ => Err(refusal(answer)),
     }
+}
+
+/// Whether it is the discovery document of this realm. On which host is left open: Keycloak's own idea of its name may be
+/// another.
+pub(super) fn names_realm(answer: &Response<Bytes>, realm: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        issuer: String,
+    }
+    let body: Option<Body> = read(answer.body()).filter(|_| answer.status().is_success());
+    let path = body.as_ref().and_then(|body| body.issuer.rsplit_once("/realms/"));
+    path.is_some_and(|(_, named)| named == realm || named == form::encoded(realm))
 }
 
 /// Why there are no tokens (RFC 6749, section 5.2).
@@ -238,6 +250,23 @@ mod tests {
         }
         let endless = serde_json::json!({"access_token": "a", "expires_in": u64::MAX});
         assert_eq!(tokens(&answer(200, &[], &endless.to_string())).unwrap().expires_in, LONGEST);
+    }
+
+    #[test]
+    fn what_is_the_realms_discovery_document() {
+        let issuer = |issuer: &str| format!(r#"{{"issuer":"{issuer}","token_endpoint":"x"}}"#);
+        for (name, status, body, realm, expected) in [
+            ("its own", 200, issuer("http://k/realms/airflow"), "airflow", true),
+            ("under another name", 200, issuer("https://sso.example/auth/realms/airflow"), "airflow", true),
+            ("encoded", 200, issuer("http://k/realms/my%20realm"), "my realm", true),
+            ("another realm's", 200, issuer("http://k/realms/other"), "airflow", false),
+            ("another server's", 200, issuer("https://accounts.example"), "airflow", false),
+            ("a page", 200, "<html>realms/airflow</html>".to_owned(), "airflow", false),
+            ("no issuer", 200, "{}".to_owned(), "airflow", false),
+            ("an error", 502, issuer("http://k/realms/airflow"), "airflow", false),
+        ] {
+            assert_eq!(names_realm(&answer(status, &[], &body), realm), expected, "{name}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Keycloak that is stopped, that hangs, and that shows another certificate.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{SECRET, front, mirror};
@@ -128,6 +130,37 @@ fn an_odd_answer_is_for_one_client() {
     // Introspection says of Keycloak's own tokens what depends on its release.
     let asked = ["/certs", "/token", "/userinfo", "/.well-known/openid-configuration"];
     assert!(firewall.seen().iter().all(|seen| asked.iter().any(|name| seen.target.ends_with(name))));
+}
+
+/// A token endpoint that fails while the rest of the realm answers: that is told until it is over, and then too though
+/// nobody logs in.
+#[test]
+fn the_token_endpoint_alone() {
+    let keycloak = keycloak::shared();
+    let realm = keycloak.airflow();
+    let page = |status| answer(status, &[("content-type", "text/html")], "<html>");
+    for (name, broken) in [("a proxy's 502", page(502)), ("a page", page(200))] {
+        let is_broken = Arc::new(AtomicBool::new(true));
+        let breaks = is_broken.clone();
+        let proxy = front(keycloak, move |seen| {
+            (seen.target.ends_with("/token") && breaks.load(Ordering::SeqCst)).then(|| broken.clone())
+        });
+        let mirror = mirror();
+        let section = realm.section().replace(&keycloak.url, &proxy.url());
+        let airgate = Airgate::before(&mirror.url(), &config(&section, "25s"));
+        let basic = || airgate.send(get(POOLS).basic("viewer", "viewer-pw")).status;
+        assert_eq!(basic(), 503, "{name}");
+        airgate.logs("keycloak does not answer");
+        let looks =
+            || proxy.seen().iter().filter(|seen| seen.target.ends_with("openid-configuration")).count();
+        let then = looks();
+        airgate.until("it is looked at again", |_| looks() > then + 2);
+        assert_eq!(readiness(&airgate), (200, "down".to_owned()), "{name}");
+        assert!(!airgate.log().contains("keycloak is back"), "{name}: {}", airgate.log());
+        is_broken.store(false, Ordering::SeqCst);
+        airgate.logs("keycloak is back");
+        assert_eq!((readiness(&airgate), basic()), ((200, "up".to_owned()), 200), "{name}");
+    }
 }
 
 /// A certificate of an authority of one's own.

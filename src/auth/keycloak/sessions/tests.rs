@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::ports::keycloak::{Fault, TokenUser, UserInfo};
+use crate::ports::keycloak::{Endpoint, Fault, TokenUser, UserInfo};
 use crate::ports::{Script, ScriptStore};
 
 const LIFE: Duration = Duration::from_secs(300);
@@ -90,7 +90,7 @@ impl Keycloak for Fake {
         unreachable!()
     }
 
-    async fn alive(&self) -> Result<(), KeycloakError> {
+    async fn alive(&self, _: Endpoint) -> Result<(), KeycloakError> {
         unreachable!()
     }
 }
