@@ -108,11 +108,12 @@ impl Sources {
             resolve::checks::check(settings, &mut findings);
         }
         let Findings { errors, warnings } = findings;
-        let rejected = |errors| Rejected { errors, warnings: warnings.clone(), files: files.clone() };
         match (settings, errors.into_result()) {
             (Some(settings), Ok(())) => Ok(Loaded { settings, warnings, sources, files, found, layer }),
-            (_, Err(errors)) => Err(rejected(errors)),
-            (None, Ok(())) => Err(rejected(Errors::new())),
+            (settings, errors) => {
+                let errors = errors.err().unwrap_or_default();
+                Err(Rejected { errors, warnings, files, settings: settings.map(Box::new) })
+            }
         }
     }
 
@@ -384,6 +385,8 @@ pub struct Rejected {
     pub warnings: Vec<Warning>,
     /// All files that were read, or could not be.
     pub files: Vec<PathBuf>,
+    /// The settings, where each can be read by itself, so that it can be told what else is wrong with them.
+    pub settings: Option<Box<Settings>>,
 }
 
 impl Loaded {

@@ -49,20 +49,22 @@ pub(super) fn sources(
             BasicSource::Database => {
                 sources.extend(database.map(|database| database.users().clone() as Arc<dyn Source>));
             }
+            // Without a file `check` has said so.
             BasicSource::File => match password_file(settings, kept) {
-                Ok(file) => {
+                Some(Ok(file)) => {
                     warnings.extend(strangers(settings, &file));
                     PasswordFile::watch(&file, &kept.runtime, PasswordFile::INTERVAL);
                     sources.push(file);
                 }
-                Err((at, error)) => errors.push(&at.unwrap_or_else(|| source.at.clone()), error),
+                Some(Err((at, error))) => errors.push(&at, error),
+                None => {}
             },
         }
     }
     sources
 }
 
-fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, (Option<Location>, String)> {
+fn password_file(settings: &Settings, kept: &Kept) -> Option<Result<Arc<PasswordFile>, (Location, String)>> {
     let files = (&settings.basic.users_file, &settings.core.simple_passwords_file);
     let (option, path, format) = match files {
         (Some(path), _) => (options::BASIC_USERS_FILE, path, Format::Hashes),
@@ -71,15 +73,11 @@ fn password_file(settings: &Settings, kept: &Kept) -> Result<Arc<PasswordFile>, 
             let users = users.iter().map(|user| user.name.as_str().into()).collect();
             (options::CORE_SIMPLE_AUTH_MANAGER_PASSWORDS_FILE, path, Format::Simple { users })
         }
-        (None, None) => {
-            let missing = "the source `file` needs `[basic] users_file` or \
-                           `[core] simple_auth_manager_passwords_file`";
-            return Err((None, missing.into()));
-        }
+        (None, None) => return None,
     };
-    PasswordFile::open(&path.value, format, kept.workers.clone())
-        .map(Arc::new)
-        .map_err(|error| (Some(path.at.clone()), format!("{}: {error}", option.title())))
+    let opened = PasswordFile::open(&path.value, format, kept.workers.clone());
+    let said = |error| (path.at.clone(), format!("{}: {error}", option.title()));
+    Some(opened.map(Arc::new).map_err(said))
 }
 
 /// Who has a password in the file, and no role in Airflow: every request of theirs is refused. Only names of

@@ -52,13 +52,14 @@ fn certificate(files: &CertificateFiles, errors: &mut Errors) -> Option<Certific
             }
             Some(found)
         }
-        Err(Mismatch::Certificate(error)) => {
-            let message = said(&certificate.value, &error);
-            errors.push(&certificate.at, format!("[server.tls] certificate: {message}"));
-            None
-        }
-        Err(error @ (Mismatch::Key(_) | Mismatch::Pair)) => {
-            errors.push(&key.at, format!("[server.tls] key: {}", said(&key.value, &error)));
+        Err(found) => {
+            for wrong in found {
+                let (path, option) = match wrong {
+                    Mismatch::Certificate(_) => (certificate, "certificate"),
+                    Mismatch::Key(_) | Mismatch::Pair => (key, "key"),
+                };
+                errors.push(&path.at, format!("[server.tls] {option}: {}", said(&path.value, &wrong)));
+            }
             None
         }
     }

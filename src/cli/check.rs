@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{Exit, Program, report};
-use crate::config::{Errors, Sources};
+use crate::config::{Errors, Rejected, Sources, Warning};
 
 /// Prints all warnings and errors; without errors, one line that says what was read.
 pub fn check(sources: &Sources, program: &impl Program, out: &mut impl Write, err: &mut impl Write) -> Exit {
@@ -15,7 +15,10 @@ pub fn check(sources: &Sources, program: &impl Program, out: &mut impl Write, er
             program.assemble(&loaded.settings, &mut warnings, &mut errors);
             (warnings, errors, read)
         }
-        Err(rejected) => (rejected.warnings, rejected.errors, String::new()),
+        Err(rejected) => {
+            let (warnings, errors) = all_wrong(rejected, program);
+            (warnings, errors, String::new())
+        }
     };
     report(&warnings, &errors, err);
     if !errors.is_empty() {
@@ -26,4 +29,13 @@ pub fn check(sources: &Sources, program: &impl Program, out: &mut impl Write, er
         read => writeln!(out, "ok: read from {read}"),
     };
     Exit::Success
+}
+
+/// What is wrong with a configuration, and with what its settings would be built from, where they can be read.
+pub fn all_wrong(rejected: Rejected, program: &impl Program) -> (Vec<Warning>, Errors) {
+    let Rejected { mut warnings, mut errors, settings, .. } = rejected;
+    if let Some(settings) = &settings {
+        program.assemble(settings, &mut warnings, &mut errors);
+    }
+    (warnings, errors.into_result().err().unwrap_or_default())
 }

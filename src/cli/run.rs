@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use super::check::all_wrong;
 use super::{Exit, Program, report};
 use crate::config::Sources;
 
@@ -11,7 +12,8 @@ pub fn run(sources: Sources, program: impl Program, err: &mut impl Write) -> Exi
     match sources.load() {
         Ok(loaded) => program.run(loaded, sources),
         Err(rejected) => {
-            report(&rejected.warnings, &rejected.errors, err);
+            let (warnings, errors) = all_wrong(rejected, &program);
+            report(&warnings, &errors, err);
             Exit::Failure.into()
         }
     }

@@ -250,6 +250,23 @@ fn check() {
             &[],
             &["error: airgate.toml:2:8: [log] file: "],
         ),
+        (
+            "all that is wrong at once: what contradicts, and what is in no file",
+            "[upstream]\nauth_manager = 'keycloak'\n[api_auth]\njwt_secret = 's3cret-of-enough-bytes-for-any-taste'\n\
+             [keycloak_auth_manager]\nrealm = 'airflow'\n[basic]\nsources = 'file'\nusers_file = 'none'\n\
+             [server.tls]\ncertificate = 'airgate.toml'\nkey = 'airgate.toml'\n",
+            &["check"],
+            1,
+            &[],
+            &[
+                "error: airgate.toml:2:16: [upstream] auth_manager: keycloak needs [keycloak_auth_manager] server_url, client_id, client_secret,",
+                "error: airgate.toml:8:11: [basic] sources: file cannot work with the auth manager keycloak",
+                "error: airgate.toml:9:14: [basic] users_file: ",
+                "error: airgate.toml:11:15: [server.tls] certificate: ",
+                "error: airgate.toml:12:7: [server.tls] key: ",
+                "airgate: the configuration has 5 errors",
+            ],
+        ),
     ];
     for (name, file, arguments, code, out, err) in rows {
         let folder = folder(&[("airgate.toml", file)]);

@@ -67,9 +67,24 @@ impl Certificate {
     /// Reads a chain and its key. `file` is what messages and metrics call the chain.
     ///
     /// # Errors
-    /// One of them cannot be read, or they do not belong together.
-    pub fn parse(file: String, chain: &[u8], key: &[u8]) -> Result<Self, Mismatch> {
-        let chain = self::chain(chain)?;
+    /// One of them cannot be read, or neither, or they do not belong together.
+    pub fn parse(file: String, chain: &[u8], key: &[u8]) -> Result<Self, Vec<Mismatch>> {
+        match (self::chain(chain), self::key(key)) {
+            (Ok(chain), Ok(key)) => Self::of(file, chain, key).map_err(|wrong| vec![wrong]),
+            (chain, key) => Err(chain
+                .err()
+                .map(Mismatch::from)
+                .into_iter()
+                .chain(key.err().map(Mismatch::from))
+                .collect()),
+        }
+    }
+
+    fn of(
+        file: String,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, Mismatch> {
         let first = chain.first().ok_or(InvalidCertificate::Empty)?;
         let (_, read) = X509Certificate::from_der(first)
             .map_err(|error| InvalidCertificate::Broken(error.to_string()))?;
@@ -77,7 +92,6 @@ impl Certificate {
         let (not_before, not_after) =
             (time(validity.not_before.timestamp()), time(validity.not_after.timestamp()));
         let names = names(&read);
-        let key = self::key(key)?;
         let certified =
             CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => Mismatch::Pair,
@@ -139,7 +153,7 @@ mod tests {
     const OTHER: &[u8] = include_bytes!("../../../tests/tls/wildcard.key");
     const WILDCARD: &[u8] = include_bytes!("../../../tests/tls/wildcard.pem");
 
-    fn read(chain: &[u8], key: &[u8]) -> Result<Certificate, Mismatch> {
+    fn read(chain: &[u8], key: &[u8]) -> Result<Certificate, Vec<Mismatch>> {
         Certificate::parse("a.pem".into(), chain, key)
     }
 
@@ -178,8 +192,16 @@ mod tests {
             ("cut off", CHAIN, &KEY[..KEY.len() / 2], "cannot be read as PEM"),
             ("another's key", CHAIN, OTHER, "is not the key of the certificate"),
             ("no certificate inside", broken, KEY, "holds a certificate that cannot be read"),
+            (
+                "neither",
+                b"",
+                b"",
+                "holds no certificate: at least one is needed, in PEM; holds no private key: one is needed, in PEM, \
+                 without a passphrase",
+            ),
         ] {
-            let said = read(chain, key).err().map(|error| error.to_string()).unwrap_or_default();
+            let found = read(chain, key).err().unwrap_or_default();
+            let said = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             assert!(said.starts_with(expected), "{name}: {said}");
         }
     }
