@@ -11,7 +11,7 @@ mod troubles;
 
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -140,19 +140,25 @@ pub fn roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>)
 #[derive(Default)]
 pub struct Ours(OnceLock<Box<Reaches>>);
 
-/// Which of our listeners is reached at an address, if one is.
-type Reaches = dyn Fn(std::net::SocketAddr) -> Option<std::net::SocketAddr> + Send + Sync;
+/// Where a connection would go.
+#[derive(Debug, Clone, Copy)]
+pub enum To<'a> {
+    /// To an address.
+    Tcp(std::net::SocketAddr),
+    /// To the socket at this path.
+    Unix(&'a Path),
+}
+
+/// Which of our listeners is reached there, if one is.
+type Reaches = dyn Fn(To<'_>) -> Option<String> + Send + Sync;
 
 impl Ours {
     /// Says it, once a process.
-    pub fn are(
-        &self,
-        reaches: impl Fn(std::net::SocketAddr) -> Option<std::net::SocketAddr> + Send + Sync + 'static,
-    ) {
+    pub fn are(&self, reaches: impl Fn(To<'_>) -> Option<String> + Send + Sync + 'static) {
         let _ = self.0.set(Box::new(reaches));
     }
 
-    fn at(&self, to: std::net::SocketAddr) -> Option<std::net::SocketAddr> {
+    fn at(&self, to: To<'_>) -> Option<String> {
         self.0.get().and_then(|reaches| reaches(to))
     }
 }

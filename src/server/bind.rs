@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::upgrade::{Inherited, Named};
 use crate::config::resolve::checks::listeners;
 use crate::config::settings::Listen;
+use crate::ports::upstream::To;
 
 /// How many connections may wait to be accepted. The system's own limit is usually 4096.
 const BACKLOG: u32 = 4096;
@@ -42,21 +43,20 @@ impl Bound {
     }
 }
 
-/// Which of these listeners is reached at an address, if one is.
+/// Which of these listeners is reached there, if one is: a Unix socket by whatever path.
 pub fn reached<'a>(
     bound: impl Iterator<Item = &'a Bound>,
-) -> impl Fn(SocketAddr) -> Option<SocketAddr> + Send + Sync + 'static {
-    let listeners: Vec<SocketAddr> = bound
-        .filter_map(|bound| match bound.at {
-            Listen::Tcp(at) => Some(at),
-            Listen::Unix(_) => None,
-        })
-        .collect();
-    move |to| {
-        let ip = listeners::reached(to.ip());
-        let is_it = |at: &&SocketAddr| at.port() == to.port() && listeners::covers(**at, ip, is_here);
-        listeners.iter().find(is_it).copied()
-    }
+) -> impl Fn(To<'_>) -> Option<String> + Send + Sync + 'static {
+    let listeners: Vec<Listen> = bound.map(|bound| bound.at.clone()).collect();
+    let file = |path: &Path| std::fs::metadata(path).ok().as_ref().map(identity_of);
+    let leads = move |to: To<'_>, at: &Listen| match (to, at) {
+        (To::Tcp(to), Listen::Tcp(at)) => {
+            at.port() == to.port() && listeners::covers(*at, listeners::reached(to.ip()), is_here)
+        }
+        (To::Unix(to), Listen::Unix(at)) => file(to).is_some_and(|to| Some(to) == file(at)),
+        (To::Tcp(_), Listen::Unix(_)) | (To::Unix(_), Listen::Tcp(_)) => false,
+    };
+    move |to| listeners.iter().find(|at| leads(to, at)).map(ToString::to_string)
 }
 
 /// Whether an address is this machine's. Tried by taking it; where the system lets an address be taken that is another's,

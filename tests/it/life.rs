@@ -149,6 +149,28 @@ fn an_upstream_that_turns_out_to_be_airgate_itself_gets_nothing() {
     }
 }
 
+/// Likewise where a path leads to its own socket.
+#[test]
+fn its_own_socket_by_another_path_gets_nothing() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let listen = format!("server.listen=127.0.0.1:0,unix:{}", at("airgate.sock").display());
+    let airgate = Airgate::with(config(&upstream, "")).arg("--set").arg(&listen).start();
+    std::os::unix::fs::symlink("airgate.sock", at("symlink")).unwrap();
+    std::fs::hard_link(at("airgate.sock"), at("hardlink")).unwrap();
+    for (round, name) in ["symlink", "hardlink"].into_iter().enumerate() {
+        let own = format!("unix:{}", at(name).display());
+        let text = config(&upstream, "").replace(&upstream.url(), &own);
+        std::fs::write(airgate.config(), text).unwrap();
+        airgate.signal("HUP");
+        let told = airgate.nth_log("is airgate itself, and gets no requests", round + 1);
+        assert!(told.contains(&own), "{name}: {told}");
+        airgate.nth_log("the old one stays in force", round + 1);
+        assert_eq!(airgate.send(good()).status, 200, "{name}");
+    }
+}
+
 #[test]
 fn a_hang_up_puts_the_new_configuration_in_force() {
     let (old, new) = (Upstream::start(), Upstream::start());

@@ -19,7 +19,7 @@ use pingora::{Error, ErrorType, OkOrErr, OrErr};
 use super::client::Client;
 use super::releases::{self, Major, Releases};
 use super::troubles::{Astray, Troubles};
-use super::{Ours, Settings, Url};
+use super::{Ours, Settings, To, Url};
 use crate::ports::SendError;
 
 /// Longest time for an address to say that it is healthy.
@@ -52,7 +52,15 @@ impl ServiceDiscovery for Discovery {
             let (host, port) = match url {
                 Url::Tcp { host, port, .. } => (host.clone(), *port),
                 Url::Unix(path) => {
-                    found.insert(self.socket(path)?);
+                    let to = format!("unix:{}", path.display());
+                    match self.ours.at(To::Unix(path)) {
+                        Some(at) => {
+                            astray.insert(to.clone(), Astray::Itself { to, at });
+                        }
+                        None => {
+                            found.insert(self.socket(path)?);
+                        }
+                    }
                     continue;
                 }
             };
@@ -60,9 +68,9 @@ impl ServiceDiscovery for Discovery {
             match resolved.await.or_err(ErrorType::InternalError, "the resolver panicked")? {
                 Ok(addresses) => {
                     for to in addresses {
-                        match self.ours.at(to) {
+                        match self.ours.at(To::Tcp(to)) {
                             Some(at) => {
-                                astray.insert(authority(url), Astray::Itself { to, at });
+                                astray.insert(authority(url), Astray::Itself { to: to.to_string(), at });
                             }
                             None => {
                                 found.insert(self.backend(url, to));

@@ -2,7 +2,6 @@
 //! words, for whoever runs it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pingora::protocols::l4::socket::SocketAddr;
@@ -27,7 +26,7 @@ pub(super) enum Astray {
     Unresolved(String),
     /// Requests would go round in a circle, until there is no connection left.
     #[error("{to} is airgate itself, which listens at {at}: give the address of Airflow")]
-    Itself { to: net::SocketAddr, at: net::SocketAddr },
+    Itself { to: String, at: String },
 }
 
 impl Troubles {
