@@ -270,9 +270,10 @@ impl ProxyHttp for Proxy {
             }
         }
         ctx.asked.get_or_insert_with(Instant::now);
-        let mut peer = ctx.snapshot.upstreams.peer().ok_or_else(|| {
-            Error::explain(ErrorType::ConnectError, "no address of the upstream is known").into_up()
-        })?;
+        let upstreams = &ctx.snapshot.upstreams;
+        let mut peer = upstreams
+            .peer()
+            .ok_or_else(|| Error::explain(ErrorType::ConnectError, upstreams.nowhere()).into_up())?;
         // Pingora would look for each of them, twice.
         if !convert::has_hop_headers(session.req_header()) {
             peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();

@@ -300,6 +300,17 @@ impl Upstreams {
         next?.ext.get::<Arc<Template>>().cloned()
     }
 
+    /// Why no request can be sent: what the names lead to, if they have been looked up.
+    pub fn nowhere(&self) -> String {
+        let names = self.troubles.names();
+        let causes: Vec<_> = names.iter().map(|(name, cause)| format!("{name}: {cause}")).collect();
+        if causes.is_empty() {
+            "no address of the upstream is known yet".to_owned()
+        } else {
+            causes.join("; ")
+        }
+    }
+
     fn is_good(&self, backend: &Backend) -> bool {
         let unreachable = |template: &Arc<Template>| template.unreachable.load(Ordering::Relaxed);
         self.backends.ready(backend)
@@ -350,8 +361,7 @@ impl Upstreams {
 #[async_trait]
 impl HttpClient for Upstreams {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
-        let template =
-            self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
+        let template = self.choose().ok_or_else(|| SendError::Connect(self.nowhere()))?;
         self.client.send(template, request).await
     }
 
@@ -364,7 +374,7 @@ impl HttpClient for Upstreams {
                 Health::Down(cause) => first = first.or(Some(cause)),
             }
         }
-        Some(first.unwrap_or_else(|| "no address of the upstream is known".into()))
+        Some(first.unwrap_or_else(|| self.nowhere().into()))
     }
 }
 
@@ -374,8 +384,7 @@ impl StreamClient for Upstreams {
         &self,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Box<dyn Chunks>>, SendError> {
-        let template =
-            self.choose().ok_or_else(|| SendError::Connect("no address of the upstream is known".into()))?;
+        let template = self.choose().ok_or_else(|| SendError::Connect(self.nowhere()))?;
         let answer = self.client.open(template, request).await?;
         Ok(answer.map(|body| Box::new(body) as Box<dyn Chunks>))
     }

@@ -90,6 +90,10 @@ fn a_name_that_does_not_resolve() {
     let upstream = &told["upstreams"][0];
     assert_eq!((&upstream["name"], &upstream["healthy"]), (&json!("nowhere.invalid:8080"), &json!(false)));
     assert!(cause(&gate).starts_with("cannot be resolved: "), "{told}");
+    assert_eq!(gate.send(get("/api/v2/version").with("X-Request-ID", "lost")).status, 502);
+    let line = gate.access("\"lost\"");
+    let said = line["cause"].as_str().unwrap();
+    assert!(said.contains("nowhere.invalid:8080: cannot be resolved: "), "{said}");
     let page = get("/").with("Host", "localhost").send(gate.admin_address()).text();
     assert!(
         page.contains("<code>nowhere.invalid:8080</code>") && page.contains(">cannot be resolved: "),
