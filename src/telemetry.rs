@@ -186,7 +186,10 @@ impl Change {
             None => Place::Log,
             Some(output) => place(Log::Audit, output)?,
         };
-        let access = place(Log::Access, &settings.access)?;
+        let access = match place(Log::Access, &settings.access)? {
+            Place::Own(file) if is_same(&file, &stderr)? => Place::Log,
+            access => access,
+        };
         let audit = match (audit, &access) {
             (Place::Own(file), _) if is_same(&file, &stderr)? => Place::Log,
             (Place::Own(file), Place::Own(other)) if is_same(&file, other)? => Place::Access,

@@ -866,6 +866,18 @@ fn standard_error_is_a_place_for_each_log() {
     assert!(!airgate.home().join("stderr").exists());
 }
 
+/// As in `airgate run 2>&1 | …`.
+#[test]
+fn standard_output_and_error_at_one_place_have_one_writer() {
+    let upstream = Upstream::start();
+    let airgate = Airgate::with(config(&upstream, "")).after("exec 1>&2").start();
+    assert_eq!(airgate.send(get("/api/v2/config").bearer("x").with("X-Request-ID", "one")).status, 403);
+    airgate.until("both lines are there", |a| a.log().matches("\"id\":\"one\"").count() == 2);
+    let stderr = std::fs::read_link(format!("/proc/{}/fd/2", airgate.pid())).unwrap();
+    let open = || airgate.open_files().iter().filter(|open| **open == stderr).count();
+    airgate.until("there is one writer", |_| open() == 3);
+}
+
 #[test]
 fn levels_are_by_target() {
     let upstream = Upstream::start();
