@@ -78,15 +78,16 @@ impl LogWriter {
 
     /// Takes one line, which ends in a newline. Never waits for the sink.
     pub fn append(&self, line: &[u8]) {
-        self.append_all(line, 1);
+        if !self.takes(line, 1) {
+            self.shared.drop_lines(1);
+        }
     }
 
-    fn append_all(&self, text: &[u8], lines: u64) {
+    /// Whether there was room for it.
+    fn takes(&self, text: &[u8], lines: u64) -> bool {
         let mut state = self.shared.lock();
         if state.stop || state.pending.len() + state.writing + text.len() > Self::LIMIT {
-            drop(state);
-            self.shared.drop_lines(lines);
-            return;
+            return false;
         }
         let before = state.pending.len();
         state.pending.extend_from_slice(text);
@@ -96,6 +97,7 @@ impl LogWriter {
         if before == 0 || (before < Self::FULL && after >= Self::FULL) {
             self.shared.work.notify_one();
         }
+        true
     }
 
     /// Lines dropped since the start.
@@ -146,8 +148,12 @@ struct Onward(Arc<LogWriter>);
 impl Write for Onward {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let number = lines.iter().filter(|byte| **byte == b'\n').count();
-        self.0.append_all(lines, u64::try_from(number).unwrap_or(u64::MAX));
-        Ok(lines.len())
+        // What finds no room is counted by the log that it is of.
+        if self.0.takes(lines, u64::try_from(number).unwrap_or(u64::MAX)) {
+            Ok(lines.len())
+        } else {
+            Err(io::Error::other("the log that it shares a place with is full"))
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -350,6 +356,25 @@ mod tests {
         writer.append(&line);
         assert!(writer.flush(LONG));
         assert_eq!(writer.dropped(), 2, "it takes lines again");
+    }
+
+    #[test]
+    fn lines_that_find_no_room_in_another_log_are_counted_where_they_come_from() {
+        let (send, in_write) = mpsc::channel();
+        let (go, wait) = mpsc::channel();
+        let log = LogWriter::start("test", Box::new(Blocked(send, wait)), Duration::ZERO, |_| {}).unwrap();
+        let log = Arc::new(log);
+        let access = LogWriter::start("test", log.sink(), Duration::ZERO, |_| {}).unwrap();
+        log.append(&vec![b'x'; LogWriter::LIMIT]);
+        assert_eq!(in_write.recv().unwrap(), LogWriter::LIMIT);
+        access.append(b"1\n");
+        assert!(access.flush(LONG));
+        assert_eq!((access.dropped(), log.dropped()), (1, 0));
+        drop(go);
+        assert!(log.flush(LONG));
+        access.append(b"3\n");
+        assert!(access.flush(LONG) && log.flush(LONG));
+        assert_eq!((access.dropped(), log.dropped()), (1, 0), "it takes lines again");
     }
 
     static ERRORS: AtomicUsize = AtomicUsize::new(0);
