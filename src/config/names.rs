@@ -145,7 +145,7 @@ fn nearest_anywhere(key: &str) -> Option<&'static Opt> {
 }
 
 /// The name that differs least, when it differs little: what a typing error makes of it.
-fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     names
         .map(|name| (strsim::damerau_levenshtein(&wrong, name), name))

@@ -18,7 +18,7 @@ impl Reader<'_> {
     }
 
     fn log_file(&mut self, option: &Opt) -> Resolved<Option<Located<LogFile>>> {
-        let given = self.optional(option, parse::any)?;
+        let given = self.optional(option, parse::log_file)?;
         Ok(given.map(|given| match &*given.value {
             "stdout" | "/dev/stdout" => given.map(|_| LogFile::Stdout),
             "stderr" | "/dev/stderr" => given.map(|_| LogFile::Stderr),

@@ -31,7 +31,7 @@ pub use self::database::other_database;
 pub use self::kerberos::{realm, service_principal};
 pub use self::keycloak::keycloak_url;
 pub use self::limits::request_rate;
-pub use self::log::level;
+pub use self::log::{level, log_file};
 pub use self::redis::redis_url;
 pub use self::server::{host_name, listen, trusted_proxy};
 pub use self::upstream::{airflow, auth_manager, server_name, upstream_url};

@@ -144,6 +144,16 @@ fn every_refusal_says_why() {
             "airgate.toml:2:10: [log] access: expected true or false, found the number 1",
         ),
         (
+            "a slip in a log's place",
+            "[log]\naudit_file = \"stdrr\"",
+            "airgate.toml:2:14: [log] audit_file: \"stdrr\" is no path; the nearest is stderr. A file of that name is ./stdrr",
+        ),
+        (
+            "a slip in a module's name",
+            "[log]\nlevel = \"warn,airgate::auht=debug\"",
+            "airgate.toml:2:9: [log] level: airgate has no module airgate::auht; the nearest is airgate::auth",
+        ),
+        (
             "a table",
             "[log]\nlevel = { x = 1 }",
             "airgate.toml:2:9: expected a value or { file = \"…\" }, found another table",
