@@ -74,9 +74,11 @@ fn try_file(log: Log, path: &Path) -> Result<(), Failure> {
     could.map_err(|source| Failure::File { log, path: path.to_owned(), source })
 }
 
-/// Opens a log's file, and makes it where there is none.
+/// Opens a log's file, and makes it where there is none. A pipe that nobody reads is told, and not waited for: neither a
+/// start nor a reload would ever end. Writers wait by themselves where it is full.
 pub(super) fn open(log: Log, path: &Path) -> Result<File, Failure> {
-    let opened = OpenOptions::new().append(true).create(true).mode(log.mode()).open(path);
+    let mut options = OpenOptions::new();
+    let opened = options.append(true).create(true).mode(log.mode()).custom_flags(libc::O_NONBLOCK).open(path);
     opened.map_err(|source| Failure::File { log, path: path.to_owned(), source })
 }
 

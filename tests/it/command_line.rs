@@ -292,11 +292,15 @@ fn run_says_what_check_says() {
         "[server]\nlisen = 1\n",
         "[api_auth]\njwt_private_key_path = 'nowhere.pem'\n",
         "[api\n",
+        "[basic]\nsources = 'file'\nusers_file = 'none'\n",
+        "[log]\naudit_file = 'pipe'\n[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n",
         "[log]\nfile = 'itself'\n[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n",
     ] {
         let folder = folder(&[("airgate.toml", file)]);
         // Which nobody can open, root included.
         std::os::unix::fs::symlink("itself", folder.path().join("itself")).unwrap();
+        // Which nobody reads.
+        assert!(Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
         let checked = airgate(folder.path(), &[], &["check"], b"");
         for arguments in [&["run"][..], &[], &["--conf", "airgate.toml"]] {
             assert_eq!(airgate(folder.path(), &[], arguments, b""), checked, "{arguments:?}: {file}");
