@@ -47,6 +47,8 @@ impl Reader<'_> {
         let option = &o::API_AUTH_JWT_SECRET;
         let empty_is_none =
             self.entry(option).is_none_or(|e| matches!(e.value, Value::Untyped(_) | Value::Text(_)));
+        let has_key = self.entry(&o::API_AUTH_JWT_PRIVATE_KEY_PATH).is_some()
+            || self.entry(&o::API_AUTH_TRUSTED_JWKS_URL).is_some();
         let given = self.items(option)?;
         let mut secrets = Vec::new();
         let mut failed = false;
@@ -58,6 +60,9 @@ impl Reader<'_> {
                 failed = true;
             } else if !given.text.is_empty() {
                 secrets.push(Located::new(Secret::new(given.text), given.at));
+            } else if given.at != Location::Default && !has_key {
+                let message = format!("{}: is empty, and counts as not set", option.title());
+                self.findings.warn(&given.at, message);
             }
         }
         if failed { Err(Failed) } else { Ok(secrets) }

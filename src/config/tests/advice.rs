@@ -88,6 +88,18 @@ fn secrets_that_are_too_short() {
 }
 
 #[test]
+fn a_secret_that_is_empty() {
+    let warning = |place: &str| format!("{place}: [api_auth] jwt_secret: is empty, and counts as not set");
+    let toml = "[api_auth]\njwt_secret = \"\"\n";
+    assert_eq!(Case::new().toml(toml).warnings(), [warning("airgate.toml:2:14")]);
+    let variable = "AIRFLOW__API_AUTH__JWT_SECRET";
+    assert_eq!(Case::new().variable(variable, "").warnings(), [warning(variable)]);
+    assert_eq!(Case::new().cfg("[api_auth]\njwt_secret =\n").warnings(), [warning("airflow.cfg:2")]);
+    let key = format!("{toml}jwt_private_key_path = \"key.pem\"\n");
+    assert_eq!(Case::new().file("key.pem", "").toml(&key).warnings(), NONE, "a key goes before it");
+}
+
+#[test]
 fn connections_that_are_kept_for_longer_than_airflow_keeps_them() {
     let idle = |time: &str| Case::new().toml(&format!("[upstream]\nidle_timeout = \"{time}\"\n")).warnings();
     assert_eq!(idle("119s"), NONE);
