@@ -60,13 +60,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: impl Program
         Command::Check(_) => check::check(&sources(), &program, &mut out, &mut err).into(),
         Command::Config { command: ConfigCommand::GetValue { section, key, show_secrets, .. }, .. } => {
             let secrets = if show_secrets { get_value::Secrets::Shown } else { get_value::Secrets::Kept };
-            get_value::get_value(&sources(), &section, &key, secrets, &mut out, &mut err).into()
+            let (section, key) = option(&section, key.as_deref()).unwrap_or((&section, ""));
+            get_value::get_value(&sources(), section, key, secrets, &mut out, &mut err).into()
         }
         Command::Generate { what } => {
             generate::generate(what, Arguments::command(), &mut out, &mut err).into()
         }
         Command::HashPassword => hash_password::hash_password(io::stdin(), &mut out, &mut err).into(),
     }
+}
+
+/// Section and key, given apart or as `--set` writes them.
+fn option<'a>(section: &'a str, key: Option<&'a str>) -> Option<(&'a str, &'a str)> {
+    key.map_or_else(|| section.rsplit_once('.'), |key| Some((section, key)))
 }
 
 /// How a command ends.
@@ -129,6 +135,13 @@ impl Arguments {
     fn parts(self) -> Result<(SourceArguments, Command), clap::Error> {
         let Self { sources: mut before, command } = self;
         let mut command = command.unwrap_or(Command::Run(SourceArguments::default()));
+        if let Command::Config { command: ConfigCommand::GetValue { section, key, .. }, .. } = &command
+            && option(section, key.as_deref()).is_none()
+        {
+            let message =
+                format!("which key of [{section}]? As in: airgate config get-value api auth_backends");
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
         let places = command.sources();
         if places.is_empty() {
             if before.conf.is_some() || !before.assignments.is_empty() {
@@ -219,10 +232,10 @@ enum ConfigCommand {
     /// Like `airflow config get-value`. The items of a list have commas between them, however it was
     /// written. Exit status 1 when there is no such option or no value.
     GetValue {
-        /// Section, such as api
+        /// Section, such as api; with its key also as api.auth_backends
         section: String,
         /// Key, such as auth_backends
-        key: String,
+        key: Option<String>,
         /// Print secrets too
         #[arg(long)]
         show_secrets: bool,

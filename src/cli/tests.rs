@@ -65,7 +65,8 @@ fn wrong_usage_is_told() {
         (&["help", "config", "get-value"], ErrorKind::DisplayHelp),
         (&["help", "nonsense"], ErrorKind::InvalidSubcommand),
     ] {
-        assert_eq!(parse(arguments).err(), Some(expected), "{arguments:?}");
+        let found = parse(arguments).and_then(|read| read.parts().map_err(|error| error.kind()));
+        assert_eq!(found.err(), Some(expected), "{arguments:?}");
     }
 }
 

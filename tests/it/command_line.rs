@@ -148,7 +148,7 @@ fn a_wrong_command_line_is_2() {
         (&["--set", "upstream.url"], "--set"),
         (&["check", "more"], "unexpected argument 'more'"),
         (&["config"], "get-value"),
-        (&["config", "get-value", "api"], "<KEY>"),
+        (&["config", "get-value", "api"], "which key of [api]?"),
     ] {
         let Ended { code, out, err } = airgate(nowhere.path(), &[], arguments, b"");
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
@@ -349,6 +349,7 @@ fn get_value_prints_what_is_in_force_as_it_was_written() {
     for (name, arguments, value) in [
         ("of our own file, above airflow.cfg", &["api", "maximum_page_limit"][..], "1_000"),
         ("a list", &["api", "auth_backends"], "jwt,session"),
+        ("in one word", &["api.maximum_page_limit"], "1_000"),
         (
             "a list by --set",
             &["api", "auth_backends", "--set", "api.auth_backends=jwt  session"],
