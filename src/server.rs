@@ -412,9 +412,9 @@ fn listen<A: ServerApp + Send + Sync + 'static>(
     stopping: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let mut service = Service::new(name.to_owned(), app);
-    // What reads heads and TLS has a buffer of its own. Another of 64 KiB, for each connection that idles, would
-    // be most of the memory.
-    let buffer = L4BufferSettings::default().read(0);
+    // What reads heads and TLS has a buffer of its own, and so has what writes answers, while there is one. Others of 64
+    // and 1.4 KiB, for each connection that idles, would be most of the memory.
+    let buffer = L4BufferSettings::unbuffered();
     for listener in &bound {
         let place = match &listener.at {
             Listen::Tcp(address) => ListenerConfig::tcp(address.to_string()),

@@ -36,6 +36,10 @@ const LARGE: usize = 16 * 1024;
 /// puts into a header at the most. Pingora itself takes 1 MiB, and parses all of it anew with each piece that comes.
 const MAX_HEAD: u64 = 128 * 1024;
 
+/// Up to which size parts of an answer are gathered until they are flushed: its head goes out with what follows. As much
+/// as Pingora gathers by itself.
+const GATHERED: usize = 1460;
+
 thread_local! {
     /// Where is read to. What has come is copied: a connection on which nothing comes has no buffer.
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGE].into());
@@ -117,6 +121,9 @@ pub(super) struct Watched {
     /// The last four of the bytes that were read.
     last: u32,
     refusal: Option<Unreadable>,
+    /// What is gathered of an answer, and how much of that is out. A connection on which nobody asks has none.
+    gathered: Vec<u8>,
+    out: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -143,6 +150,8 @@ impl Watched {
             held: Some(0),
             last: 0,
             refusal: None,
+            gathered: Vec::new(),
+            out: 0,
             metrics,
         }
     }
@@ -159,6 +168,9 @@ impl Watched {
         (self.head, self.read) = (UNKNOWN, 0);
         // That of the head before, if no more was read after it.
         self.late = None;
+        if self.gathered.is_empty() {
+            self.gathered = Vec::new();
+        }
         self.facts.await_request(self.held != Some(0));
         begins
     }
@@ -243,9 +255,23 @@ impl Watched {
         Pin::new(&mut self.get_mut().inner)
     }
 
+    /// Sends what is gathered.
+    fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while self.out < self.gathered.len() {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.gathered[self.out..]))? {
+                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                sent => self.out += sent,
+            }
+        }
+        self.gathered.clear();
+        self.out = 0;
+        Poll::Ready(Ok(()))
+    }
+
     /// Before the head of a request is read, Pingora writes nothing but its own refusal of it.
     fn poll_refuse(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         let this = &mut *self;
+        ready!(this.poll_gathered(cx))?;
         if this.refusal.is_none() {
             this.refusal = Unreadable::in_place_of(buf, this.peer);
             if this.refusal.is_some() {
@@ -317,19 +343,32 @@ impl AsyncWrite for Watched {
         if self.facts.is_awaiting() {
             return self.poll_refuse(cx, buf);
         }
-        self.inner().poll_write(cx, buf)
+        let this = self.get_mut();
+        if this.gathered.len() + buf.len() > GATHERED {
+            ready!(this.poll_gathered(cx))?;
+        }
+        if buf.len() >= GATHERED {
+            return Pin::new(&mut this.inner).poll_write(cx, buf);
+        }
+        if this.gathered.capacity() == 0 {
+            this.gathered.reserve_exact(GATHERED);
+        }
+        this.gathered.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.poll_gathered(cx))?;
         self.inner().poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.poll_gathered(cx))?;
         self.inner().poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
@@ -337,6 +376,7 @@ impl AsyncWrite for Watched {
             let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
             return self.poll_write(cx, first);
         }
+        ready!(self.poll_gathered(cx))?;
         self.inner().poll_write_vectored(cx, bufs)
     }
 
@@ -348,6 +388,8 @@ impl AsyncWrite for Watched {
 #[async_trait]
 impl Shutdown for Watched {
     async fn shutdown(&mut self) {
+        // Whoever is gone misses nothing.
+        let _ = poll_fn(|cx| self.poll_gathered(cx)).await;
         Shutdown::shutdown(&mut *self.inner).await;
     }
 }
@@ -406,5 +448,89 @@ impl GetSocketDigest for Watched {
 impl Peek for Watched {
     async fn try_peek(&mut self, buf: &mut [u8]) -> Result<bool> {
         self.inner.try_peek(buf).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// A connection whose client has asked, and the client's end.
+    fn asked() -> (Watched, tokio::io::DuplexStream) {
+        let (inner, client) = tokio::io::duplex(64 * 1024);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut watched = Watched::new(Box::new(inner), None, Duration::from_secs(1), metrics);
+        watched.await_request();
+        watched.facts.head_is_read(0, Some(0));
+        (watched, client)
+    }
+
+    fn come(client: &mut tokio::io::DuplexStream) -> usize {
+        let mut buffer = [0; 4096];
+        client.read(&mut buffer).now_or_never().map_or(0, |read| read.unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_goes_out_when_it_is_flushed_or_long() {
+        let rows: &[(&str, &[usize], usize, usize)] = &[
+            // (name, what is written, how much of it goes out before it is flushed, and then)
+            ("head and body", &[300, 30], 0, 330),
+            ("as much as is gathered", &[1000, 460], 0, 1460),
+            ("a byte more", &[1000, 461], 1000, 461),
+            ("a long body", &[300, 2000], 2300, 0),
+            ("a long body alone", &[1460], 1460, 0),
+            ("nothing", &[], 0, 0),
+        ];
+        for (name, written, before, then) in rows {
+            let (mut watched, mut client) = asked();
+            for length in *written {
+                watched.write_all(&vec![b'x'; *length]).await.unwrap();
+            }
+            assert_eq!(come(&mut client), *before, "{name}");
+            watched.flush().await.unwrap();
+            assert_eq!(come(&mut client), *then, "{name}");
+            watched.await_request();
+            assert_eq!(watched.gathered.capacity(), 0, "{name}: one that idles has no buffer");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_gathered_goes_out_before_anything_else() {
+        let slices = [IoSlice::new(b"c"), IoSlice::new(b"d")];
+        let (mut watched, mut client) = asked();
+        watched.write_all(b"ab").await.unwrap();
+        assert_eq!(watched.write_vectored(&slices).await.unwrap(), 2);
+        let mut all = [0; 4];
+        client.read_exact(&mut all).await.unwrap();
+        assert_eq!(&all, b"abcd");
+        watched.write_all(b"ef").await.unwrap();
+        tokio::io::AsyncWriteExt::shutdown(&mut watched).await.unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"ef");
+    }
+
+    /// Where the client takes a few bytes at a time.
+    #[tokio::test]
+    async fn a_slow_client_gets_all_of_it_once() {
+        let (inner, mut client) = tokio::io::duplex(7);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut watched = Watched::new(Box::new(inner), None, Duration::from_secs(1), metrics);
+        watched.await_request();
+        watched.facts.head_is_read(0, Some(0));
+        let all: Vec<u8> = (0..=255).cycle().take(5000).collect();
+        let sent = all.clone();
+        let writing = async move {
+            for part in sent.chunks(333) {
+                watched.write_all(part).await.unwrap();
+            }
+            Shutdown::shutdown(&mut watched).await;
+        };
+        let mut got = Vec::new();
+        let (_, read) = tokio::join!(writing, client.read_to_end(&mut got));
+        read.unwrap();
+        assert!(got == all, "{} of {}", got.len(), all.len());
     }
 }
