@@ -664,6 +664,41 @@ fn an_xcom_of_airflow_3_0_has_a_date() {
     assert_eq!(upstream.seen().len(), 2, "each run is asked once");
 }
 
+/// The rest of a page is told where a run of it is not: gone with its entries, or not to be read by who may read XComs.
+#[test]
+fn an_xcom_of_airflow_3_0_whose_run_is_not_told() {
+    const RUNS: &str = "/api/v1/dags/d/dagRuns";
+    let known = "2026-01-03T00:00:00+00:00";
+    for (name, status, expected, one) in [
+        ("gone", 404, vec![json!(["known", known])], 404),
+        ("not to be read", 403, vec![json!(["asked", null]), json!(["known", known])], 200),
+    ] {
+        let entry = |run: &str| {
+            json!({"key": run, "timestamp": "2026-01-02T00:00:00Z", "logical_date": null, "map_index": -1, "task_id": "t",
+                "dag_id": "d", "run_id": run, "value": "v"})
+        };
+        let upstream = Upstream::answering(move |seen| match seen.target.split('?').next().unwrap() {
+            "/api/v2/dags/d/dagRuns/~/taskInstances/t/xcomEntries" => {
+                let page = json!({"xcom_entries": [entry("asked"), entry("known")], "total_entries": 2});
+                answer(200, &[], &page.to_string())
+            }
+            "/api/v2/dags/d/dagRuns/asked/taskInstances/t/xcomEntries/k" => {
+                answer(200, &[], &entry("asked").to_string())
+            }
+            "/api/v2/dags/d/dagRuns/known" => answer(200, &[], r#"{"run_after":"2026-01-03T00:00:00Z"}"#),
+            _ => answer(status, &[], r#"{"detail":"no"}"#),
+        });
+        let gate = recording(&upstream);
+        let send = |path: &str| gate.send(get(format!("{RUNS}/{path}")).bearer("a.b.c"));
+        let page = told(&send("~/taskInstances/t/xcomEntries"), 200);
+        let entries = page["xcom_entries"].as_array().unwrap();
+        let dates: Vec<_> = entries.iter().map(|one| json!([one["key"], one["execution_date"]])).collect();
+        assert_eq!((&dates, &page["total_entries"]), (&expected, &json!(expected.len())), "{name}");
+        let value = send("asked/taskInstances/t/xcomEntries/k");
+        assert_eq!(value.status, one, "{name}: {}", value.text());
+    }
+}
+
 /// Actions, each once, whichever FAB tells them: the newer one with the resources that they are for, page by page.
 #[test]
 fn permissions_are_actions() {
