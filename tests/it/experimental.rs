@@ -10,12 +10,22 @@ use crate::goldens::reason::Reason;
 use crate::support::airflow::{self, Airflow};
 use crate::support::client::ask;
 use crate::support::upstream::answer;
-use crate::support::{Airgate, Answer, Upstream, delete, get, post, token};
+use crate::support::{Airgate, Answer, Ask, Upstream, delete, get, post, token};
 
 const EXPERIMENTAL: &str = "[api]\nenable_experimental_api = true\n";
 
 fn before(airflow: &Airflow) -> Airgate {
     Airgate::before(&airflow.url, &format!("auth_manager = \"fab\"\n{EXPERIMENTAL}"))
+}
+
+/// The same with a page of one.
+fn before_small(airflow: &Airflow) -> Airgate {
+    let settings = format!("auth_manager = \"fab\"\n{EXPERIMENTAL}maximum_page_limit = 1\n");
+    Airgate::before(&airflow.url, &settings)
+}
+
+fn send(gate: &Airgate, ask: Ask) -> Answer {
+    gate.send(ask.basic("admin", "admin-pw"))
 }
 
 /// What Airflow 2 answered, and what of it is otherwise here.
@@ -171,12 +181,7 @@ fn as_airflow_2_answered() {
 #[test]
 fn a_run_without_a_logical_date_is_the_latest() {
     let airflow = airflow::v1();
-    let gate = before(&airflow);
-    let small = Airgate::before(
-        &airflow.url,
-        &format!("auth_manager = \"fab\"\n{EXPERIMENTAL}maximum_page_limit = 1\n"),
-    );
-    let send = |gate: &Airgate, ask: crate::support::Ask| gate.send(ask.basic("admin", "admin-pw"));
+    let (gate, small) = (before(&airflow), before_small(&airflow));
     let of = "/api/v2/dags/fx_fail/dagRuns";
     let made = send(&gate, post(of).json(json!({"dag_run_id": "undated", "logical_date": null})));
     assert_eq!((made.status, &made.json()["logical_date"]), (200, &Value::Null), "{}", made.text());
@@ -199,12 +204,7 @@ fn a_run_without_a_logical_date_is_the_latest() {
 #[test]
 fn the_latest_run_has_the_latest_date() {
     let airflow = airflow::v1();
-    let gate = before(&airflow);
-    let small = Airgate::before(
-        &airflow.url,
-        &format!("auth_manager = \"fab\"\n{EXPERIMENTAL}maximum_page_limit = 1\n"),
-    );
-    let send = |gate: &Airgate, ask: crate::support::Ask| gate.send(ask.basic("admin", "admin-pw"));
+    let (gate, small) = (before(&airflow), before_small(&airflow));
     let latest = |gate: &Airgate| {
         let latest = send(gate, get("/api/experimental/latest_runs")).json();
         let items = latest["items"].as_array().unwrap();
