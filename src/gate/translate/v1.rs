@@ -18,7 +18,7 @@ mod monitoring;
 mod pools;
 mod providers;
 mod runs;
-mod shapes;
+pub mod shapes;
 mod tokens;
 mod variables;
 mod xcom;

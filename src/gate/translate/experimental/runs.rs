@@ -15,6 +15,7 @@ use crate::gate::translate::fault::Fault;
 use crate::gate::translate::path::Params;
 use crate::gate::translate::row::{Answer, Body, Row, Work, Working, get, post};
 use crate::gate::translate::shape::{Field, Object, Shape, always, by, from, same};
+use crate::gate::translate::v1::shapes::{EXECUTION_DATE, dated};
 use crate::gate::translate::value::{self, Date};
 
 /// The operations.
@@ -62,7 +63,6 @@ pub const ROWS: &[Row] = &[
 ];
 
 const URL: Field = by("dag_run_url", &["dag_id", "dag_run_id"], url);
-const DATE: Field = by("execution_date", &["logical_date", "run_after"], execution_date);
 const START: Field = by("start_date", &["start_date"], |run| match run.raw("start_date") {
     None | Some("null") => "\"\"".into(),
     Some(date) => value::date(date),
@@ -73,11 +73,11 @@ static RUN: Shape = Shape(&[
     from("run_id", "dag_run_id"),
     same("state"),
     same("dag_id"),
-    DATE,
+    EXECUTION_DATE,
     START,
     URL,
 ]);
-static LATEST: Shape = Shape(&[same("dag_id"), DATE, START, URL]);
+static LATEST: Shape = Shape(&[same("dag_id"), EXECUTION_DATE, START, URL]);
 static STATE: Shape = Shape(&[same("state")]);
 
 /// The states of a run.
@@ -91,16 +91,6 @@ fn url(run: &Object<'_>) -> String {
     params.set("dag_id", run.text("dag_id").unwrap_or_default());
     params.set("run_id", run.text("dag_run_id").unwrap_or_default());
     value::json(&params.path("/dags/{dag_id}/runs/{run_id}").unwrap_or_default())
-}
-
-/// Airflow 2 had no run without a date.
-fn execution_date(run: &Object<'_>) -> String {
-    dated(run).map_or_else(|| "null".into(), value::date)
-}
-
-fn dated<'a>(run: &Object<'a>) -> Option<&'a str> {
-    let date = |name| run.raw(name).filter(|raw| *raw != "null");
-    date("logical_date").or_else(|| date("run_after"))
 }
 
 /// The date of a run, to sort by. Airflow 3 cannot sort by it: of a run without `logical_date` it is `run_after`.

@@ -4,6 +4,7 @@ mod queued;
 
 use http::{Method, StatusCode};
 
+use super::shapes::DATASET_EVENT;
 use crate::gate::translate::asked::Asked;
 use crate::gate::translate::body::{Need, Type, may, must};
 use crate::gate::translate::calls::Call;
@@ -12,7 +13,7 @@ use crate::gate::translate::query::{
     Key, Kind, LIMIT, OFFSET, OTHERS, order, own, renamed, some_text, whole_but_zero,
 };
 use crate::gate::translate::row::{Answer, Body, Row, Text, Work, Working, get, not_found, post};
-use crate::gate::translate::shape::{Object, Shape, date, each, from, same, try_by};
+use crate::gate::translate::shape::{Object, Shape, date, each, same, try_by};
 
 /// The operations.
 pub const ROWS: &[Row] = &[
@@ -67,7 +68,7 @@ pub const ROWS: &[Row] = &[
             whole_but_zero("source_map_index"),
         ],
         body: Body::None,
-        answer: Answer::Page("dataset_events", "asset_events", &EVENT),
+        answer: Answer::Page("dataset_events", "asset_events", &DATASET_EVENT),
         status: 200,
         texts: &[],
         work: Work::Table,
@@ -80,7 +81,7 @@ pub const ROWS: &[Row] = &[
             must("dataset_uri", Type::Text, Need::Document).today(""),
             may("extra", Type::Object).null_in_model(),
         ]),
-        answer: Answer::One(&EVENT),
+        answer: Answer::One(&DATASET_EVENT),
         status: 200,
         texts: &[NO_DATASET],
         work: Work::By(make_event),
@@ -115,31 +116,6 @@ static PRODUCING_TASK: Shape =
     Shape(&[same("dag_id"), same("task_id"), date("created_at"), date("updated_at")]);
 
 static ALIAS: Shape = Shape(&[same("id"), same("name")]);
-
-/// An event of a dataset.
-pub static EVENT: Shape = Shape(&[
-    same("id"),
-    from("dataset_id", "asset_id"),
-    from("dataset_uri", "uri"),
-    same("extra"),
-    same("source_dag_id"),
-    same("source_task_id"),
-    same("source_run_id"),
-    same("source_map_index"),
-    each("created_dagruns", "created_dagruns", &CREATED_RUN),
-    date("timestamp"),
-]);
-
-static CREATED_RUN: Shape = Shape(&[
-    from("dag_run_id", "run_id"),
-    same("dag_id"),
-    date("logical_date"),
-    date("start_date"),
-    date("end_date"),
-    date("data_interval_start"),
-    date("data_interval_end"),
-    same("state"),
-]);
 
 /// Nothing for what cannot be read: Airflow 3 always tells them.
 fn consuming_dags(asset: &Object<'_>) -> Option<String> {

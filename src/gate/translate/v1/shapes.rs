@@ -28,8 +28,13 @@ pub const EXECUTION_DATE: Field = by("execution_date", &["logical_date", "run_af
 
 /// See [`EXECUTION_DATE`].
 pub fn execution_date(object: &Object<'_>) -> String {
+    dated(object).map_or_else(|| "null".into(), value::date)
+}
+
+/// The date, as it is written.
+pub fn dated<'a>(object: &Object<'a>) -> Option<&'a str> {
     let date = |name| object.raw(name).filter(|raw| *raw != "null");
-    date("logical_date").or_else(|| date("run_after")).map_or_else(|| "null".into(), value::date)
+    date("logical_date").or_else(|| date("run_after"))
 }
 
 /// The types that Airflow 2 had.
