@@ -775,7 +775,7 @@ mod long {
     #[test]
     #[ignore = "minutes, and 12,000 open files: make load"]
     fn ten_thousand_idle_and_two_thousand_trickling_clients() {
-        let Beside { to_alone, to_bare, times, memory } = beside_a_crowd(10_000, 2_000, 3_000, 7);
+        let Beside { to_alone, to_bare, times, memory } = beside_a_crowd(10_000, 2_000, 2_000, 5);
         let [alone, bare, crowded] = &times;
         eprintln!("p99 without {alone:?}, a bare Pingora's with them {bare:?}, with them {crowded:?}");
         eprintln!(
