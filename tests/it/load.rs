@@ -191,8 +191,7 @@ fn upgrades(rounds: usize, compared: bool) {
             let process = u32::try_from(line["process"].as_u64().unwrap()).unwrap();
             successors.push(Successor(process));
             airgate.nth_log("\"drained\"", round);
-            // Where times are compared, upgrades come as often as reloads do there: about one a second.
-            load.goes_on(if compared { 500 } else { 8 });
+            load.goes_on(8);
         }
     };
     let (ended, asked) = h2load::while_asked(airgate.address(), "", None, || {
